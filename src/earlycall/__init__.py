@@ -1,0 +1,57 @@
+"""Call the winner early, and call it a day on time: earlycall reads loss curves.
+
+It ranks training runs from the first few percent of their loss curves and measures how far such
+rankings can be trusted. Start with `read` and `rank`.
+
+Names are loaded when they are first used, so that ``import earlycall`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
+    from earlycall.errors import CurveWarning, InputError
+    from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
+    from earlycall.ranking import Ranking, rank
+    from earlycall.readers import read
+    from earlycall.scores import Score, Scored, group_score, score
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Agreement": "evaluation",
+    "Curve": "curves",
+    "CurveSet": "curves",
+    "CurveWarning": "errors",
+    "Evaluation": "evaluation",
+    "InputError": "errors",
+    "Prefixes": "curves",
+    "Ragged": "curves",
+    "Ranking": "ranking",
+    "Score": "scores",
+    "Scored": "scores",
+    "agreement": "evaluation",
+    "evaluate": "evaluation",
+    "group_score": "scores",
+    "rank": "ranking",
+    "read": "readers",
+    "score": "scores",
+}
+__all__ = [
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "InputError", "Prefixes",
+    "Ragged", "Ranking", "Score", "Scored", "agreement", "evaluate", "group_score", "rank", "read",
+    "score",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'earlycall' has no attribute {name!r}")
+    value = getattr(import_module(f"earlycall.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

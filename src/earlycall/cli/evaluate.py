@@ -1,0 +1,124 @@
+"""``earlycall evaluate``: how well scores agree with the outcomes of finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import Axis, AxisName, Format, Metric, Output, parts, words
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+    from earlycall.evaluation import Evaluation
+
+
+def command(
+    sets: Annotated[
+        list[Path], typer.Argument(help="Curve sets with outcomes.", show_default=False)
+    ],
+    scores: Annotated[
+        str | None, typer.Option(help="Scores, separated by commas; by default all that fit.")
+    ] = None,
+    budgets: Annotated[
+        str, typer.Option(help="Parts of training seen, separated by commas.")
+    ] = "5%,10%,20%",
+    metric: Metric = None,
+    axis: Axis = AxisName.observation,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
+    ] = False,
+    fmt: Output = Format.table,
+) -> None:
+    """Compare scores of early losses with the outcomes of finished runs.
+
+    Examples:
+      earlycall evaluate study/ --budgets 5%,10%,20%
+
+      earlycall evaluate a/ b/ --scores last_loss,tse,lcga_d1 --format csv
+    """
+    from earlycall.evaluation import evaluate
+    from earlycall.readers import read
+
+    with output.working("reading curve sets"):
+        curve_sets = [read(path) for path in sets]
+    with _progress() as progress:
+        result = evaluate(
+            curve_sets,
+            scores=None if scores is None else words(scores),
+            budgets=parts(budgets),
+            metric=metric,
+            axis=axis.value,
+            progress=progress,
+        )
+    if fmt is Format.json:
+        output.print_json({"rows": result.table.to_dicts()})
+    elif fmt is Format.csv:
+        output.print_csv(result.table)
+    else:
+        out = output.console()
+        for title, table in _tables(result, by_group):
+            out.print(title, style="bold", markup=False)
+            out.print(table)
+            out.print()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, shown in a terminal only."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    bar = Progress(*columns, console=output.errors(), transient=True)
+    with bar:
+        task = bar.add_task("groups × budgets", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _tables(result: Evaluation, by_group: bool) -> Iterator[tuple[str, Table]]:
+    summary = result.summary()
+    for key, rows in summary.group_by("set", maintain_order=True):
+        groups, runs = rows["groups"].max(), rows["n"].max()
+        over = "" if groups == 1 else f", mean over {groups} groups"
+        yield f"{key[0]!s}: Spearman (top-1 regret) of {runs} runs{over}", _table(rows)
+    if by_group:
+        for key, rows in result.table.group_by("set", "group", maintain_order=True):
+            yield f"{key[0]!s}, {key[1]!s}: Spearman (top-1 regret)", _table(rows)
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    """Scores down, budgets across; the best of each column is marked."""
+    import polars as pl
+    from rich.table import Table
+
+    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("score")
+    budgets = rows["budget"].unique(maintain_order=True).to_list()
+    for budget in budgets:
+        table.add_column(f"{100 * budget:.3g} %", justify="right")
+    best = {b: rows.filter(pl.col("budget") == b)["spearman"].max() for b in budgets}
+    for (score,), cells in rows.group_by("score", maintain_order=True):
+        found = {row["budget"]: row for row in cells.iter_rows(named=True)}
+        table.add_row(str(score), *(_cell(found.get(b), best[b]) for b in budgets))
+    return table
+
+
+def _cell(row: dict[str, float | None] | None, best: object) -> str:
+    if row is None or row["spearman"] is None:
+        return "–"
+    regret = "" if row["top1_regret"] is None else f" ({row['top1_regret']:.2f})"
+    text = f"{row['spearman']:+.3f}{regret}"
+    return f"[bold green]{text}[/]" if row["spearman"] == best else text

@@ -1,0 +1,81 @@
+"""The options that commands share, and how their values are written."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earlycall.errors import InputError
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class AxisName(StrEnum):
+    """The axis along which curves are fitted."""
+
+    observation = "observation"
+    step = "step"
+    epoch = "epoch"
+    seconds = "seconds"
+
+
+def part(text: str) -> float:
+    """A part of the whole, written 10% or 0.1, in (0, 1].
+
+    Raises:
+        InputError: if it is no number, or outside (0, 1].
+
+    Example:
+        >>> part("5%"), part("0.2")
+        (0.05, 0.2)
+    """
+    stripped = text.strip()
+    try:
+        value = float(stripped[:-1]) / 100 if stripped.endswith("%") else float(stripped)
+    except ValueError:
+        raise InputError(f"budget {text!r} is not a number; write 10% or 0.1") from None
+    if not 0 < value <= 1:
+        raise InputError(f"budget {text!r} is outside (0, 1]; write for example 10% or 0.1")
+    return value
+
+
+def parts(text: str) -> list[float]:
+    """Several parts, separated by commas."""
+    return [part(item) for item in text.split(",") if item.strip()]
+
+
+def words(text: str) -> list[str]:
+    """Several names, separated by commas."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _score_names(incomplete: str) -> list[str]:
+    from earlycall.scores import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(help="Curve sets, log files, or folders of logs.", show_default=False),
+]
+ScoreName = Annotated[
+    str | None,
+    typer.Option("--score", help="The score to rank by.", autocompletion=_score_names),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option("--metric", help="The metric to score (by default the training loss)."),
+]
+Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]
+Axis = Annotated[AxisName, typer.Option("--axis", help="The axis along which curves are fitted.")]
+Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]

@@ -1,0 +1,99 @@
+"""Results on stdout (tables, JSON, CSV); progress and notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from earlycall.cli.options import Paths
+    from earlycall.curves import CurveSet
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def console() -> Console:
+    """Where tables go; as wide as they need to be when they are not shown in a terminal."""
+    out = Console(highlight=False)
+    if not out.is_terminal and "COLUMNS" not in out._environ:
+        out = Console(highlight=False, width=160)
+    return out
+
+
+def errors() -> Console:
+    """Where progress and notes go."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON object on stdout; what is not finite becomes null."""
+    print(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False))
+
+
+def print_csv(table: pl.DataFrame) -> None:
+    """A table as CSV on stdout."""
+    print(table.write_csv(), end="")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number in the fewest characters that show so many significant digits.
+
+    Example:
+        >>> number(0.123456), number(1234567.0), number(None)
+        ('0.1235', '1.235e+06', '–')
+    """
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def sparkline(losses: Sequence[float], low: float, high: float, width: int = 16) -> str:
+    """A curve in a few characters, the highest bar for ``high`` and above.
+
+    Example:
+        >>> sparkline([4.0, 3.0, 2.0, 1.0], 1.0, 4.0)
+        '█▆▃▁'
+    """
+    n = len(losses)
+    picked = [losses[i * n // min(n, width)] for i in range(min(n, width))]
+    picked[-1:] = [losses[-1]] if n else []
+    span = high - low
+    return "".join(_bar((v - low) / span if span > 0 else 0.0) for v in picked)
+
+
+def _bar(height: float) -> str:
+    if not math.isfinite(height):
+        return "×"
+    return BARS[min(max(round(height * (len(BARS) - 1)), 0), len(BARS) - 1)]
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner on stderr while something takes its time (in a terminal only)."""
+    where = errors()
+    if not where.is_terminal:
+        yield
+        return
+    with where.status(what):
+        yield
+
+
+def read(paths: Paths) -> CurveSet:
+    """The runs under the paths, with a spinner."""
+    from earlycall.readers import read as read_curves
+
+    with working("reading logs"):
+        return read_curves(paths)

@@ -1,0 +1,159 @@
+"""``earlycall rank``: the runs of each group, the best first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import (
+    Axis,
+    AxisName,
+    Format,
+    Group,
+    Metric,
+    Output,
+    Paths,
+    ScoreName,
+    part,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+    from earlycall.curves import Prefixes
+    from earlycall.ranking import Ranking
+
+
+def command(
+    paths: Paths,
+    score: ScoreName = None,
+    metric: Metric = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Use the first part of training only: 10% or 0.1.")
+    ] = None,
+    steps: Annotated[float | None, typer.Option(help="Use the first steps only.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Use the first epochs only.")] = None,
+    horizon: Annotated[
+        float | None, typer.Option(help="The step at which training would end.")
+    ] = None,
+    group: Group = None,
+    axis: Axis = AxisName.observation,
+    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    fmt: Output = Format.table,
+) -> None:
+    """Rank runs from the first part of their loss curves, the best first.
+
+    Examples:
+      earlycall rank runs/ --budget 10%
+
+      earlycall rank runs/ --score lcga_d1 --epochs 10 --format json
+    """
+    from earlycall.ranking import DEFAULT_SCORE, rank
+
+    curves = output.read(paths)
+    ranking = rank(
+        curves,
+        score=score or DEFAULT_SCORE,
+        metric=metric,
+        budget=None if budget is None else part(budget),
+        steps=steps,
+        epochs=epochs,
+        horizon=horizon,
+        group=group,
+        axis=axis.value,
+    )
+    for warning in ranking.warnings:
+        output.errors().print(f"note: {warning}", style="yellow", markup=False)
+    if fmt is Format.json:
+        output.print_json(_document(ranking))
+    elif fmt is Format.csv:
+        output.print_csv(ranking.table)
+    else:
+        for prefixes in ranking.prefixes:
+            _print_group(ranking, prefixes, top)
+
+
+def _document(ranking: Ranking) -> dict[str, Any]:
+    horizons = ranking.horizons
+    one = next(iter(horizons.values())) if len(set(horizons.values())) == 1 else horizons
+    return {
+        "score": ranking.score,
+        "budget": ranking.budget,
+        "horizon": one,
+        "metric": ranking.metric,
+        "warnings": list(ranking.warnings),
+        "runs": ranking.table.to_dicts(),
+    }
+
+
+def _print_group(ranking: Ranking, prefixes: Prefixes, top: int) -> None:
+    import polars as pl
+
+    table = ranking.table.filter(pl.col("group") == prefixes.group)
+    out = output.console()
+    out.print(_title(ranking, prefixes), style="bold", markup=False)
+    out.print(_table(ranking, prefixes, table.head(top) if top > 0 else table))
+    if 0 < top < table.height:
+        out.print(f"… and {table.height - top} more; --top 0 shows all", style="dim")
+    out.print()
+
+
+def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    reasons = rows["reason"].count() > 0
+    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("rank", justify="right")
+    table.add_column("run", overflow="fold")
+    table.add_column("seen", no_wrap=True)
+    table.add_column("to step", justify="right")
+    table.add_column(ranking.score, justify="right")
+    if reasons:
+        table.add_column("why", style="yellow")
+    suffix = _common_suffix(prefixes.runs)
+    place = {run: i for i, run in enumerate(prefixes.runs)}
+    low, high = _heights(prefixes)
+    for row in rows.iter_rows(named=True):
+        i = place[row["run"]]
+        step = prefixes.step[i]
+        cells = [
+            "–" if row["rank"] is None else str(row["rank"]),
+            Text(row["run"].removesuffix(suffix)),
+            output.sparkline(prefixes.loss[i].tolist(), low, high),
+            f"{step[-1]:g}" if len(step) else "–",
+            output.number(row["raw"]),
+            *([row["reason"] or ""] if reasons else []),
+        ]
+        table.add_row(*cells, style="bold green" if row["rank"] == 1 else None)
+    return table
+
+
+def _title(ranking: Ranking, prefixes: Prefixes) -> str:
+    where = "" if prefixes.group == "all" else f"{prefixes.group}: "
+    seen = "all of the log" if ranking.budget is None else f"the first {ranking.budget:.3g}"
+    if ranking.budget is not None:
+        seen = f"the first {100 * ranking.budget:.3g} % of {prefixes.horizon:g} steps"
+    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
+
+
+def _heights(prefixes: Prefixes) -> tuple[float, float]:
+    """The losses of the lowest and the highest bar, the same for all runs of a group."""
+    import numpy as np
+
+    finite = prefixes.loss.values[np.isfinite(prefixes.loss.values)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = np.quantile(finite, [0.0, 0.95])
+    return float(low), float(high)
+
+
+def _common_suffix(runs: tuple[str, ...]) -> str:
+    """The ending that all runs' names share, where it is that of a file."""
+    endings = {run[run.rfind(".") :] for run in runs if "." in run}
+    ending = endings.pop() if len(endings) == 1 else ""
+    shared = ending.isascii() and ending[1:].isalpha() and all(r.endswith(ending) for r in runs)
+    return ending if shared else ""

@@ -1,0 +1,239 @@
+"""Rank the runs of each group by a score of their prefixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from earlycall.curves import Axis, CurveSet, Prefixes
+from earlycall.errors import InputError
+from earlycall.scores import Score, get
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_SCORE = "last_loss"
+_SCHEMA = pl.Schema({
+    "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
+    "raw": pl.Float64, "se": pl.Float64, "status": pl.String, "reason": pl.String,
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Runs ranked within their groups.
+
+    Attributes:
+        table: a row per run: ``group``, ``run``, ``rank`` (from 1; null where a run cannot be
+            ranked), ``score`` (larger is better), ``raw``, ``se``, ``status`` (``ok``,
+            ``diverged``, ``short``, ``missing``, ``unscored``) and ``reason``.
+        score: the name of the score.
+        metric: the loss that was scored.
+        budget: the part of the horizon that was asked for, None for all that was logged.
+        horizons: the step at which training of each group would end.
+        warnings: what makes the runs of a group hard to compare, a sentence each.
+        prefixes: what was scored.
+
+    Example:
+        >>> ranking = rank({"a": [3.0, 2.0, 1.0], "b": [3.0, 2.5, 2.4]}, score="last_loss")
+        >>> ranking.table.select("run", "rank").rows()
+        [('a', 1), ('b', 2)]
+    """
+
+    table: pl.DataFrame
+    score: str
+    metric: str
+    budget: float | None
+    horizons: dict[str, float]
+    warnings: tuple[str, ...]
+    prefixes: tuple[Prefixes, ...] = field(repr=False)
+
+    def best(self, group: str | None = None) -> str | None:
+        """The run ranked first (of a group), None where none can be ranked."""
+        table = self.table if group is None else self.table.filter(pl.col("group") == group)
+        first = table.filter(pl.col("rank") == 1)["run"]
+        return first[0] if len(first) else None
+
+
+def rank(
+    curves: Any,
+    *,
+    score: str = DEFAULT_SCORE,
+    metric: str | None = None,
+    budget: float | None = None,
+    steps: float | None = None,
+    epochs: int | None = None,
+    horizon: float | None = None,
+    group: str | None = None,
+    axis: Axis = "observation",
+) -> Ranking:
+    """Rank runs from the first part of their loss curves.
+
+    Args:
+        curves: a `CurveSet`, or what `as_curve_set` makes one from.
+        score: the name of a score (see `earlycall.scores.names`).
+        metric: the metric to score; by default the training loss.
+        budget: use the observations with step ≤ budget × horizon, with budget in (0, 1].
+        steps: use the observations with step ≤ steps.
+        epochs: use the observations of the first epochs.
+        horizon: the step at which training would end; by default the groups' median
+            ``step_hint``, else their largest step.
+        group: rank only the runs of this group.
+        axis: the axis along which curves are fitted.
+
+    Returns:
+        The ranking. Ties share a rank; diverged runs share the last one.
+
+    Raises:
+        InputError: if an argument or the curves cannot be used.
+    """
+    chosen = get(score)
+    curves = as_curve_set(curves)
+    if group is not None:
+        curves = curves.select(group=group)
+    _need_two_runs(curves)
+    metric = curves.metric(metric)
+    seen = curves.prefix(budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric)
+    prefixes = seen.prefixes(metric=metric, axis=axis)
+    tables = [_rank_group(p, chosen) for p in prefixes]
+    warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
+    return Ranking(
+        table=pl.concat(tables),
+        score=score,
+        metric=metric,
+        budget=budget,
+        horizons={p.group: p.horizon for p in prefixes},
+        warnings=tuple(warnings),
+        prefixes=tuple(prefixes),
+    )
+
+
+def as_curve_set(curves: Any) -> CurveSet:
+    """A curve set from whatever holds curves: a path, a table, a mapping run → losses, an array.
+
+    Raises:
+        InputError: if it holds no curves.
+    """
+    if isinstance(curves, CurveSet):
+        return curves
+    if isinstance(curves, str | Path):
+        from earlycall.readers import read
+
+        return read(curves)
+    if isinstance(curves, dict | list | tuple | np.ndarray):
+        return CurveSet.from_losses(curves)
+    return CurveSet.from_frame(curves)
+
+
+def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:
+    """The status of each run before it is scored, and the reason why it is not ``ok``.
+
+    Args:
+        prefixes: m runs.
+        shortest: how many observations a score needs.
+    """
+    lengths, finite = prefixes.loss.lengths, prefixes.loss.all_finite()
+    out: list[str] = []
+    reasons: list[str | None] = []
+    for i, length in enumerate(lengths):
+        if not length:
+            status, reason = "missing", f"no {prefixes.metric} was logged"
+        elif not finite[i]:
+            bad = int(np.argmin(np.isfinite(prefixes.loss[i])))
+            value, step = prefixes.loss[i][bad], prefixes.step[i][bad]
+            status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
+        elif length < shortest:
+            status = "short"
+            reason = f"{length} observation{'s' * (length > 1)}, the score needs {shortest}"
+        else:
+            status, reason = "ok", None
+        out.append(status)
+        reasons.append(reason)
+    return out, reasons
+
+
+def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Ranks from 1 for the largest score; equal scores share the smallest of their ranks.
+
+    Scores count as equal when they agree to 12 digits of the largest, so that rounding does not
+    decide.
+
+    Example:
+        >>> ranks(np.array([0.5, 2.0, 0.5])).tolist()
+        [2, 1, 2]
+    """
+    from scipy.stats import rankdata
+
+    largest = np.max(np.abs(score), initial=0.0)
+    digits = 12 - int(np.ceil(np.log10(largest))) if 0 < largest < np.inf else 12
+    rounded = np.round(score, digits) if -290 < digits < 290 else score
+    return np.asarray(rankdata(-rounded, method="min"), dtype=np.int64)
+
+
+def _rank_group(prefixes: Prefixes, score: Score) -> pl.DataFrame:
+    status, reasons = statuses(prefixes, score.shortest)
+    able = np.flatnonzero(np.array([s == "ok" for s in status]))
+    m = len(prefixes)
+    value, raw, se = (np.full(m, np.nan) for _ in range(3))
+    if len(able):
+        scored = score(prefixes.take(able))
+        value[able], raw[able], se[able] = scored.score, scored.raw, scored.se
+        for i, reason in zip(able, scored.reasons, strict=True):
+            reasons[i] = reason
+            if np.isnan(value[i]):
+                status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
+    place = np.full(m, np.nan)
+    told = ~np.isnan(value)
+    place[told] = ranks(value[told])
+    place[np.array([s == "diverged" for s in status])] = told.sum() + 1
+    table = pl.DataFrame(
+        {
+            "group": [prefixes.group] * m, "run": prefixes.runs, "rank": pl.Series(place),
+            "score": value, "raw": raw, "se": se, "status": status, "reason": reasons,
+        },
+        nan_to_null=True,
+    )  # fmt: skip
+    return table.cast(_SCHEMA).sort("rank", "run", nulls_last=True)
+
+
+def not_comparable(prefixes: Prefixes) -> list[str]:
+    """What makes the runs of a group hard to compare, a sentence each.
+
+    Different loss scales (the first losses differ more than threefold between the 10th and the
+    90th percentile), different logging rates (more than twofold) and prefixes of different
+    budgets (more than by a fifth).
+    """
+    finite = np.flatnonzero(prefixes.loss.all_finite() & (prefixes.loss.lengths > 0))
+    if len(finite) < 2:
+        return []
+    seen = prefixes.take(finite)
+    found = []
+    low, high = np.quantile(seen.loss.first(), [0.1, 0.9])
+    if low > 0 and high > 3 * low:
+        found.append(f"the first losses range from {low:.3g} to {high:.3g}: another loss or scale?")
+    span = np.maximum(seen.step.last() - seen.step.first(), 1)
+    low, high = np.quantile(np.maximum(seen.loss.lengths - 1, 1) / span, [0.1, 0.9])
+    if high > 2 * low:
+        found.append(f"logging rates differ {high / low:.2g}-fold; rank with --axis step")
+    low, high = np.quantile(seen.step.last(), [0.1, 0.9])
+    if low > 0 and high > 1.2 * low:
+        found.append(f"prefixes end between step {low:g} and {high:g}; use --steps or --budget")
+    return [f"group {prefixes.group!r}: {sentence}" for sentence in found]
+
+
+def _need_two_runs(curves: CurveSet) -> None:
+    sizes = curves.runs.group_by("group", maintain_order=True).len()
+    if sizes["len"].max() == 1:
+        if sizes.height == 1:
+            why = f"only one run ({curves.runs['run'][0]!r}); ranking compares two or more"
+        else:
+            named = ", ".join(repr(g) for g in sizes["group"][:3])
+            why = (
+                f"{sizes.height} groups with one run each ({named}); runs are compared within a "
+                "group: give the runs that may be compared the same group"
+            )
+        raise InputError(f"{curves.name or 'the curve set'}: {why}")

@@ -1,0 +1,96 @@
+"""JSON lines: one object a line, as free-form training scripts write them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from earlycall.cleaning import numbers
+from earlycall.errors import InputError
+
+NAME = "JSON lines"
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the first line is a JSON object."""
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)
+    if not first[0].startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.loads(first[0]), dict)
+    except ValueError:
+        return len(first) == 1 and path.suffix.lower() in (".jsonl", ".ndjson")
+
+
+def load(path: Path) -> pl.DataFrame:
+    """The observations; nested objects are flattened with a slash (``train/loss``).
+
+    A last line without its end is still being written, and left for later.
+
+    Raises:
+        InputError: naming the line that is not a JSON object, or the text in a numeric column.
+    """
+    columns: dict[str, list[Any]] = {}
+    lines: list[int] = []
+    with path.open("rb") as file:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            record = _record(path, line, text)
+            if record is None:
+                break
+            for name in record.keys() - columns.keys():
+                columns[name] = [None] * len(lines)
+            for name, cells in columns.items():
+                cells.append(record.get(name))
+            lines.append(line)
+    if not lines:
+        raise InputError(f"{path}: no whole line in the file yet")
+    return _table(path, columns, lines)
+
+
+def _record(path: Path, line: int, text: bytes) -> dict[str, Any] | None:
+    """The flattened object on a line, None for a last line that is still being written."""
+    try:
+        record = json.loads(text.decode("utf-8-sig" if line == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        if not text.endswith(b"\n"):
+            return None
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+        raise InputError(f"{path}, line {line}: {why}; correct or remove the line") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path}, line {line}: expected a JSON object, got {record!r:.40}")
+    return _flat(record)
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{key}/")
+        elif isinstance(value, str | int | float | bool) or value is None:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def _table(path: Path, columns: dict[str, list[Any]], lines: list[int]) -> pl.DataFrame:
+    out = []
+    for name, cells in columns.items():
+        text = any(isinstance(cell, str) for cell in cells)
+        values = [None if c is None else str(c) for c in cells] if text else cells
+        column = pl.Series(name, values, dtype=pl.String if text else pl.Float64, strict=False)
+        if name in ("run", "group"):
+            out.append(column.cast(pl.String))
+            continue
+        parsed = numbers(column)
+        if isinstance(parsed, int):
+            raise InputError(
+                f"{path}, line {lines[parsed]}, column {name!r}: "
+                f"{cells[parsed]!r} is not a number; correct it or write null"
+            )
+        if parsed is not None:
+            out.append(parsed)
+    return pl.DataFrame(out)

@@ -1,0 +1,162 @@
+"""The scores by name, and what a score returns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from earlycall.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from earlycall.curves import Curve, Prefixes
+
+_FAMILIES = ("simple", "tse")
+_registry: dict[str, Score] = {}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a score says of the m runs of a group.
+
+    Attributes:
+        score: shape (m,), larger is better; NaN where the score cannot tell.
+        raw: shape (m,), the value before it is oriented.
+        se: shape (m,), the standard error of the score, NaN where unknown.
+        reasons: why a score cannot tell, a sentence per run or None.
+    """
+
+    score: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    se: NDArray[np.float64]
+    reasons: tuple[str | None, ...]
+
+    @classmethod
+    def smaller_is_better(
+        cls,
+        raw: NDArray[np.float64],
+        *,
+        score: NDArray[np.float64] | None = None,
+        reasons: tuple[str | None, ...] | None = None,
+    ) -> Scored:
+        """A score from raw values of which the smaller is better, by default their negatives.
+
+        Example:
+            >>> Scored.smaller_is_better(np.array([0.5, 2.0])).score.tolist()
+            [-0.5, -2.0]
+        """
+        blank = np.full(len(raw), np.nan)
+        return cls(-raw if score is None else score, raw, blank, reasons or (None,) * len(raw))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A registered score.
+
+    Attributes:
+        name: the name under which it is asked for.
+        compute: from the prefixes of a group to what the score says of each run.
+        needs: a metric (or ``"val"``: any validation metric) without which it cannot tell.
+        shortest: how many observations it needs.
+    """
+
+    name: str
+    compute: Callable[[Prefixes], Scored]
+    needs: str | None = None
+    shortest: int = 1
+
+    @property
+    def summary(self) -> str:
+        """The first line of its documentation."""
+        return (self.compute.__doc__ or "").strip().split("\n")[0]
+
+    def __call__(self, prefixes: Prefixes) -> Scored:
+        """What the score says of each run of a group, all of finite losses."""
+        return self.compute(prefixes)
+
+
+def group_score(
+    name: str, *, needs: str | None = None, shortest: int = 1
+) -> Callable[[Callable[[Prefixes], Scored]], Callable[[Prefixes], Scored]]:
+    """Register a function that scores all prefixes of a group at once.
+
+    The function is given runs with finite losses only, and with ``shortest`` of them at least.
+
+    Args:
+        name: the name under which it is asked for.
+        needs: a metric without which the score cannot tell.
+        shortest: how many observations the score needs.
+
+    Example:
+        >>> @group_score("first_loss")
+        ... def first_loss(prefixes):
+        ...     return Scored.smaller_is_better(prefixes.loss.first())
+        >>> get("first_loss").name
+        'first_loss'
+    """
+
+    def register(compute: Callable[[Prefixes], Scored]) -> Callable[[Prefixes], Scored]:
+        _registry[name] = Score(name, compute, needs, shortest)
+        return compute
+
+    return register
+
+
+def score(name: str) -> Callable[[Callable[[Curve], float]], Callable[[Curve], float]]:
+    """Register a function from one `Curve` to a number, larger is better.
+
+    Example:
+        >>> @score("total_drop")
+        ... def total_drop(curve):
+        ...     return curve.loss[0] - curve.loss[-1]
+        >>> "total_drop" in names()
+        True
+    """
+
+    def register(one: Callable[[Curve], float]) -> Callable[[Curve], float]:
+        def compute(prefixes: Prefixes) -> Scored:
+            values = np.array([one(c) if len(c) else np.nan for c in prefixes], dtype=np.float64)
+            blank = np.full(len(values), np.nan)
+            return Scored(values, values, blank, (None,) * len(values))
+
+        compute.__doc__ = one.__doc__
+        _registry[name] = Score(name, compute)
+        return one
+
+    return register
+
+
+def names() -> list[str]:
+    """The names of all scores, the built-in ones first."""
+    _load()
+    return list(_registry)
+
+
+def get(name: str) -> Score:
+    """The score of a name.
+
+    Raises:
+        InputError: if there is none; the sentence suggests the nearest.
+    """
+    _load()
+    if name in _registry:
+        return _registry[name]
+    nearest = difflib.get_close_matches(name, _registry, n=1, cutoff=0.4)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise InputError(f"unknown score {name!r}{hint} Known scores: {', '.join(_registry)}")
+
+
+@cache
+def _load() -> None:
+    for family in _FAMILIES:
+        import_module(f"earlycall.scores.{family}")
+    for point in entry_points(group="earlycall.scores"):
+        point.load()
