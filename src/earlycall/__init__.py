@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from earlycall.approximation import Fit, Fits, fit, fit_many
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
@@ -22,6 +23,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "Agreement": "evaluation",
     "Curve": "curves",
+    "Fit": "approximation",
+    "Fits": "approximation",
+    "fit": "approximation",
+    "fit_many": "approximation",
     "CurveSet": "curves",
     "CurveWarning": "errors",
     "Evaluation": "evaluation",
@@ -39,9 +44,9 @@ _HOMES = {
     "score": "scores",
 }
 __all__ = [
-    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "InputError", "Prefixes",
-    "Ragged", "Ranking", "Score", "Scored", "agreement", "evaluate", "group_score", "rank", "read",
-    "score",
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits", "InputError",
+    "Prefixes", "Ragged", "Ranking", "Score", "Scored", "agreement", "evaluate", "fit",
+    "fit_many", "group_score", "rank", "read", "score",
 ]  # fmt: skip
 
 

@@ -110,10 +110,13 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     starts = np.flatnonzero(changed)
     if not len(starts):
         raise InputError("the table of curves has no rows")
-    blocks = table.select(names)[starts].with_columns(pl.col(names).cast(pl.String))
-    missing = {"group": "all", "run": "run"}
-    blocks = blocks.with_columns(pl.lit(v).alias(k) for k, v in missing.items() if k not in names)
-    keys = blocks.select("group", "run").unique().sort("group", "run")
+    blocks = pl.DataFrame(
+        {
+            "group": table["group"].gather(starts) if "group" in names else ["all"] * len(starts),
+            "run": table["run"].gather(starts) if "run" in names else ["run"] * len(starts),
+        }
+    ).cast(pl.String)
+    keys = blocks.unique().sort("group", "run")
     numbered = keys.with_row_index("run_id")
     ids = blocks.join(numbered, on=["group", "run"], how="left", maintain_order="left")["run_id"]
     lengths = np.diff(np.append(starts, table.height))

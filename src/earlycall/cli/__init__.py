@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import evaluate, rank
+from earlycall.cli import evaluate, fit, rank
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("rank")(rank.command)
+app.command("fit")(fit.command)
 app.command("evaluate")(evaluate.command)
 
 

@@ -89,14 +89,18 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _tables(result: Evaluation, by_group: bool) -> Iterator[tuple[str, Table]]:
+    import polars as pl
+
     summary = result.summary()
-    for key, rows in summary.group_by("set", maintain_order=True):
-        groups, runs = rows["groups"].max(), rows["n"].max()
+    for name in summary["set"].unique(maintain_order=True).to_list():
+        rows = summary.filter(pl.col("set") == name)
+        groups, runs = rows["groups"].to_numpy().max(), rows["n"].to_numpy().max()
         over = "" if groups == 1 else f", mean over {groups} groups"
-        yield f"{key[0]!s}: Spearman (top-1 regret) of {runs} runs{over}", _table(rows)
+        yield f"{name}: Spearman (top-1 regret) of {runs} runs{over}", _table(rows)
     if by_group:
-        for key, rows in result.table.group_by("set", "group", maintain_order=True):
-            yield f"{key[0]!s}, {key[1]!s}: Spearman (top-1 regret)", _table(rows)
+        for name, group in result.table.select("set", "group").unique(maintain_order=True).rows():
+            rows = result.table.filter((pl.col("set") == name) & (pl.col("group") == group))
+            yield f"{name}, {group}: Spearman (top-1 regret)", _table(rows)
 
 
 def _table(rows: pl.DataFrame) -> Table:
@@ -119,6 +123,7 @@ def _table(rows: pl.DataFrame) -> Table:
 def _cell(row: dict[str, float | None] | None, best: object) -> str:
     if row is None or row["spearman"] is None:
         return "–"
-    regret = "" if row["top1_regret"] is None else f" ({row['top1_regret']:.2f})"
-    text = f"{row['spearman']:+.3f}{regret}"
+    regret = row["top1_regret"]
+    shown = "" if regret is None else " (>99)" if regret > 99 else f" ({regret:.2f})"
+    text = f"{row['spearman']:+.3f}{shown}"
     return f"[bold green]{text}[/]" if row["spearman"] == best else text

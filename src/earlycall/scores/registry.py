@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from earlycall.curves import Curve, Prefixes
 
-_FAMILIES = ("simple", "tse")
+_FAMILIES = ("simple", "tse", "lcga")
 _registry: dict[str, Score] = {}
 
 

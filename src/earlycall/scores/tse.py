@@ -23,8 +23,8 @@ LAST_EPOCHS = 1
 
 
 @dataclass(frozen=True)
-class Tse:
-    """The three published sums for m runs; ``weight`` is what each sum's weights add up to.
+class WeightedSum:
+    """A weighted sum over the epochs of m runs; ``weight`` is what the weights add up to.
 
     Attributes:
         value: shape (m,), in the units of the loss; NaN for a run without losses.
@@ -68,27 +68,27 @@ def epoch_means(loss: Ragged, epoch: Ragged) -> Ragged:
     return Ragged(means, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def tse(means: Ragged) -> Tse:
+def tse(means: Ragged) -> WeightedSum:
     """TSE = Σ_{t≤T} ℓ̄_t.
 
     Example:
         >>> tse(Ragged.of([[3.0, 1.0]])).value.tolist()
         [4.0]
     """
-    return _weighted(means, np.ones(len(means.values)))
+    return weighted_sum(means, np.ones(len(means.values)))
 
 
-def tse_e(means: Ragged, last: int = LAST_EPOCHS) -> Tse:
+def tse_e(means: Ragged, last: int = LAST_EPOCHS) -> WeightedSum:
     """TSE-E = Σ ℓ̄_t over the last E epochs (here E = 1 by default).
 
     Example:
         >>> tse_e(Ragged.of([[3.0, 1.0]])).value.tolist()
         [1.0]
     """
-    return _weighted(means, (_from_end(means) < last).astype(np.float64))
+    return weighted_sum(means, (_from_end(means) < last).astype(np.float64))
 
 
-def tse_ema(means: Ragged, gamma: float = GAMMA) -> Tse:
+def tse_ema(means: Ragged, gamma: float = GAMMA) -> WeightedSum:
     """TSE-EMA = Σ_{t≤T} γ^(T−t) ℓ̄_t (γ = 0.9 by default).
 
     Three definitions of the moving average are in circulation; this is the project's.
@@ -97,18 +97,19 @@ def tse_ema(means: Ragged, gamma: float = GAMMA) -> Tse:
         >>> tse_ema(Ragged.of([[3.0, 1.0]]), gamma=0.5).value.tolist()
         [2.5]
     """
-    return _weighted(means, gamma ** _from_end(means).astype(np.float64))
+    return weighted_sum(means, gamma ** _from_end(means).astype(np.float64))
 
 
 def _from_end(means: Ragged) -> NDArray[np.int64]:
     return np.repeat(means.lengths, means.lengths) - 1 - means.position
 
 
-def _weighted(means: Ragged, weights: NDArray[np.float64]) -> Tse:
+def weighted_sum(means: Ragged, weights: NDArray[np.float64]) -> WeightedSum:
+    """Σ weight · value of each run; values of weight 0 do not count even if they are NaN."""
     chosen = weights > 0
     values = np.where(chosen, means.values, 0.0) * weights
     total = Ragged(values, means.offsets).reduce(np.add)
-    return Tse(total, Ragged(weights, means.offsets).reduce(np.add))
+    return WeightedSum(total, Ragged(weights, means.offsets).reduce(np.add))
 
 
 def _scored(prefixes: Prefixes, how: str) -> Scored:
