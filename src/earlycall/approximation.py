@@ -39,7 +39,7 @@ class Status(StrEnum):
     FLAT = "flat"  # a → 0: nothing falls, f is the mean
     LINEAR = "linear"  # c → ∞: no bend within the data
     POLE = "c=0"  # b1 = 0: as steep at the start as the model can be
-    SHIFTED = "shifted"  # a negative mean loss: fitted above the smallest
+    SHIFTED = "shifted"  # a negative mean loss: fitted on losses lifted above 0
     SHORT = "short"  # fewer than 3 observations: no fit
     DIVERGED = "diverged"  # not all finite: no fit
 
@@ -57,8 +57,9 @@ class Fits:
         status: shape (m,), strings, see `Status`.
         n: shape (m,), the number of observations.
         scale: shape (m,), the largest loss (less ``shift``), in the units of the loss.
-        shift: shape (m,), 0; the smallest loss where the mean loss is negative, since the published
-            normalisation has no meaning there (status ``shifted``).
+        shift: shape (m,), 0; where the mean loss is negative, since the published normalisation has
+            no meaning there (status ``shifted``): a whole range below the smallest loss, so that
+            b3 ≥ 0 leaves the curve room to fall.
     """
 
     b1: Floats
@@ -214,7 +215,7 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     status[loss.lengths < SHORTEST] = "short"
     able = np.flatnonzero(status == "ok")
     mean = loss.reduce(np.add) / np.maximum(loss.lengths, 1)
-    shift = np.where(mean < 0, bottom, 0.0)
+    shift = np.where(mean < 0, bottom - (top - bottom), 0.0)
     scale = np.where(top - shift > 0, top - shift, 1.0)
     b1, b2, b3, sse = (np.full(m, np.nan) for _ in range(4))
     for part, bins in compress(_take(loss, able), None if x is None else _take(x, able)):
@@ -248,7 +249,7 @@ def _polish(best: Optimum, loss: Ragged, x: Ragged | None, shift: Floats, scale:
         y = (block - shift[rows, None]) / scale[rows, None]
         axis = np.arange(1.0, n + 1)[None] if x is None else x[start][None]
         whole = Bins(np.ones_like(axis), axis, np.zeros_like(axis), y)
-        parts.append(project(whole, near=np.log(best.s[rows])))
+        parts.append(project(whole, near=best.c[rows]))
     return Optimum(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("c", "s", "A", "b")))
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 GRID = 40
 FARTHEST = 1e3
-STEPS = 12
+STEPS = 60
+PRECISION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def project(bins: Bins, near: Floats | None = None) -> Optimum:
 
     Args:
         bins: the curves.
-        near: shape (k,), log s of an optimum that is almost right, instead of a scan.
+        near: shape (k,), a c that is almost right, instead of a scan.
     """
     first = bins.x[:, :1]
     t = _range(bins)
@@ -57,12 +58,13 @@ def project(bins: Bins, near: Floats | None = None) -> Optimum:
         low, high, found = _scan(bins, first, t)
     else:
         lowest, highest = t[:, 0], t[:, -1]
-        low, high = np.maximum(near - 0.1, lowest), np.minimum(near + 0.1, highest)
-        found = np.clip(near, lowest, highest)
+        found = np.clip(np.log(near + _origin(first)[:, 0]), lowest, highest)
+        low, high = np.maximum(found - 0.1, lowest), np.minimum(found + 0.1, highest)
     t = _newton(bins, first, low, high, found)
     A, b = _linear(_sums(bins, _basis(bins, first, t)))
     s = np.exp(t)
-    return Optimum(np.maximum(s - _origin(first)[:, 0], 0), s, A, b)
+    c = s - _origin(first)[:, 0]
+    return Optimum(np.where(c > 1e-9 * s, c, 0.0), s, A, b)
 
 
 def _origin(first: Floats) -> Floats:
@@ -146,7 +148,7 @@ def _newton(bins: Bins, first: Floats, low: Floats, high: Floats, t: Floats) -> 
 
     h(t) = Σ w (y − f)·q' has the sign of the descent: positive while the sum of squares falls.
     """
-    low, high, t = low.copy(), high.copy(), t.copy()
+    found, at = t.copy(), np.arange(len(t))
     for _ in range(STEPS):
         h, slope = _descent(bins, first, t)
         falling = h > 0
@@ -155,11 +157,13 @@ def _newton(bins: Bins, first: Floats, low: Floats, high: Floats, t: Floats) -> 
             step = t - h / slope
         inside = (step > low) & (step < high) & (slope < 0)
         new = np.where(inside, step, (low + high) / 2)
-        moved = np.abs(new - t)
-        t = np.where(h == 0, t, new)
-        if moved.max(initial=0.0) < 1e-10:
+        found[at] = new
+        moving = np.flatnonzero((np.abs(new - t) > PRECISION) & (h != 0))
+        if not len(moving):
             break
-    return t
+        at, t, low, high = at[moving], new[moving], low[moving], high[moving]
+        bins, first = bins.take(moving), first if len(first) == 1 else first[moving]
+    return found
 
 
 def _descent(bins: Bins, first: Floats, t: Floats) -> tuple[Floats, Floats]:

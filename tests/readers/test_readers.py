@@ -1,0 +1,158 @@
+"""Logs as training scripts write them, read by content."""
+
+import csv
+import json
+import os
+
+import polars as pl
+import pytest
+
+from earlycall import CurveSet, InputError, read
+
+CSV = "step,epoch,train_loss,val_loss\n1,0,2.5,\n2,0,1.5,\n2,0,,1.75\n3,1,1.25,\n"
+
+
+def loss(curves: CurveSet, run: str) -> list[float]:
+    return curves.curve(run).loss.tolist()
+
+
+def test_the_same_curve_through_every_reader(tmp_path):
+    steps, losses = [1, 2, 3], [2.5, 1.5, 1.25]
+    table = pl.DataFrame({"step": steps, "train_loss": losses})
+    table.write_csv(tmp_path / "a.csv")
+    table.write_csv(tmp_path / "b.tsv", separator="\t")
+    table.write_ndjson(tmp_path / "c.jsonl")
+    table.write_parquet(tmp_path / "d.parquet")
+    curves = read(tmp_path)
+    assert curves.runs["run"].to_list() == ["a.csv", "b.tsv", "c.jsonl", "d.parquet"]
+    assert {tuple(c.loss) for c in curves.prefixes()[0]} == {tuple(losses)}
+
+
+def test_runs_are_named_by_their_path_and_facts_come_from_runs_csv(tmp_path):
+    for name in ("x/metrics.csv", "y/metrics.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(CSV)
+    (tmp_path / "runs.csv").write_text("run,final\nx/metrics.csv,0.5\ny/metrics.csv,0.75\n")
+    curves = read(tmp_path)
+    assert curves.runs.select("run", "final").rows() == [("x/metrics.csv", 0.5), ("y/metrics.csv", 0.75)]
+
+
+def test_sparse_rows_as_lightning_writes_them(tmp_path):
+    (tmp_path / "metrics.csv").write_text(CSV)
+    curves = read(tmp_path / "metrics.csv")
+    assert loss(curves, "metrics.csv") == [2.5, 1.5, 1.25]
+    assert curves.observations["val_loss"].to_list() == [None, 1.75, None]
+
+
+def test_a_long_table_holds_many_runs(tmp_path):
+    (tmp_path / "all.csv").write_text("run,step,loss\na,1,2\nb,1,3\na,2,1\nb,2,nan\n")
+    curves = read(tmp_path / "all.csv")
+    assert loss(curves, "a") == [2, 1]
+    assert curves.curve("b").diverged
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "Infinity"])
+def test_what_is_not_finite_is_kept(tmp_path, text):
+    (tmp_path / "a.csv").write_text(f"step,loss\n1,2.5\n2,{text}\n")
+    assert read(tmp_path / "a.csv").curve("a.csv").diverged
+
+
+def test_json_lines_with_nested_metrics_and_a_line_still_being_written(tmp_path):
+    lines = [{"step": i, "train": {"loss": 3.0 - i}, "note": "text"} for i in range(3)]
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 3, "train": {"lo'
+    (tmp_path / "a.jsonl").write_text(text)
+    curves = read(tmp_path / "a.jsonl")
+    assert curves.metrics == ["train/loss"]
+    assert loss(curves, "a.jsonl") == [3.0, 2.0, 1.0]
+
+
+def test_json_nan_tokens_are_recorded(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": NaN}\n')
+    assert read(tmp_path / "a.jsonl").curve("a.jsonl").diverged
+
+
+def test_formats_are_recognised_by_content_not_by_name(tmp_path):
+    pl.DataFrame({"step": [1], "train_loss": [1.0]}).write_parquet(tmp_path / "a.log")
+    (tmp_path / "b.txt").write_text('{"step": 1, "train_loss": 1.0}\n')
+    (tmp_path / "c.out").write_text("step;train_loss\n1;1.0\n2;0.5\n")
+    (tmp_path / "notes.md").write_text("# Notes\nnothing, to see\n")
+    assert read(tmp_path).runs["run"].to_list() == ["a.log", "b.txt", "c.out"]
+
+
+def test_the_log_of_a_run_with_excel_habits(tmp_path):
+    text = "\ufeffstep, train_loss \r\n1,2.5\r\n2,1.5\r\n"
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    assert loss(read(tmp_path / "a.csv"), "a.csv") == [2.5, 1.5]
+
+
+def test_several_paths_make_one_set(tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text(CSV)
+    assert read([tmp_path / "x", tmp_path / "y"]).runs["run"].to_list() == ["x/a.csv", "y/a.csv"]
+
+
+def test_nothing_outside_the_folder_is_read(tmp_path):
+    (tmp_path / "secret.csv").write_text(CSV)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv").write_text(CSV)
+    os.symlink(tmp_path / "secret.csv", tmp_path / "logs" / "link.csv")
+    os.symlink(tmp_path, tmp_path / "logs" / "up")
+    assert read(tmp_path / "logs").runs["run"].to_list() == ["a.csv"]
+
+
+@pytest.mark.parametrize("name", ["a\nb.csv", "ünïcödé.csv", "[bold]x.csv", "<script>.csv", "*.csv"])
+def test_awkward_names(tmp_path, name):
+    (tmp_path / name).write_text(CSV)
+    (tmp_path / "z.csv").write_text(CSV)
+    assert sorted(read(tmp_path).runs["run"]) == sorted([name, "z.csv"])
+
+
+BROKEN = {
+    "a directory": (None, "no logs in this folder"),
+    "empty.csv": (b"", "the file is empty"),
+    "blank.csv": (b" \n\n", "the file is empty"),
+    "binary.csv": (b"\x00\x01\x02" * 50, "a binary file"),
+    "latin.csv": ("step,loss\n1,2\n2,é\n".encode("latin-1"), "UTF-8"),
+    "text.csv": (b"step,train_loss\n1,2.5\n2,high\n3,1.5\n", "line 3, column 'train_loss': 'high'"),
+    "semi.csv": (b"step;train_loss\n1;2.5\n\n2;x\n", "line 4, column 'train_loss': 'x'"),
+    "ragged.csv": (b"step,loss\n1,2.5\n2,1,5\n", "line 3: 3 cells, but the header has 2"),
+    "bad.jsonl": (b'{"step": 1, "loss": 2}\noops\n{"step": 2}\n', "line 2: not JSON"),
+    "text.jsonl": (b'{"step": 1, "loss": 2}\n{"step": 2, "loss": "x"}\n', "line 2, column 'loss'"),
+    "list.jsonl": (b'{"step": 1, "loss": 2}\n[1]\n', "line 2: expected a JSON object"),
+    "prose.txt": (b"It was a dark and stormy night.\n", "not a log in a known format"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_input_is_one_clear_sentence(tmp_path, name):
+    content, sentence = BROKEN[name]
+    path = tmp_path / name
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert sentence in str(error.value)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("part", [5, 50, 0.5, 0.9, -1])
+def test_truncated_parquet(tmp_path, part):
+    pl.DataFrame({"step": range(100), "train_loss": [1.0] * 100}).write_parquet(tmp_path / "w")
+    whole = (tmp_path / "w").read_bytes()
+    cut = int(part * len(whole)) if isinstance(part, float) else part
+    (tmp_path / "curves.parquet").write_bytes(whole[:cut])
+    with pytest.raises(InputError, match="not a whole Parquet file"):
+        read(tmp_path)
+
+
+def test_a_missing_path():
+    with pytest.raises(InputError, match="/no/such/place: no such file or folder"):
+        read("/no/such/place")
+
+
+def test_a_huge_field_is_no_crash(tmp_path):
+    (tmp_path / "a.csv").write_text("step,loss\n1," + "9" * (csv.field_size_limit() + 10) + "\n")
+    try:
+        assert read(tmp_path / "a.csv").curve("a.csv").diverged
+    except InputError as error:
+        assert "a.csv" in str(error)
