@@ -148,7 +148,7 @@ def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str
             status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
         elif length < shortest:
             status = "short"
-            reason = f"{length} observation{'s' * (length > 1)}, the score needs {shortest}"
+            reason = f"{length} observation{'' if length == 1 else 's'}, the score needs {shortest}"
         else:
             status, reason = "ok", None
         out.append(status)
@@ -192,7 +192,7 @@ def _rank_group(prefixes: Prefixes, score: Score) -> pl.DataFrame:
     place[np.array([s == "diverged" for s in status])] = told.sum() + 1
     table = pl.DataFrame(
         {
-            "group": [prefixes.group] * m, "run": prefixes.runs, "rank": pl.Series(place),
+            "group": [prefixes.group] * m, "run": prefixes.runs, "rank": pl.Series(place).fill_nan(None),
             "score": value, "raw": raw, "se": se, "status": status, "reason": reasons,
         },
         nan_to_null=True,

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 
 import polars as pl
 import pytest
@@ -34,7 +33,10 @@ def test_runs_are_named_by_their_path_and_facts_come_from_runs_csv(tmp_path):
         (tmp_path / name).write_text(CSV)
     (tmp_path / "runs.csv").write_text("run,final\nx/metrics.csv,0.5\ny/metrics.csv,0.75\n")
     curves = read(tmp_path)
-    assert curves.runs.select("run", "final").rows() == [("x/metrics.csv", 0.5), ("y/metrics.csv", 0.75)]
+    assert curves.runs.select("run", "final").rows() == [
+        ("x/metrics.csv", 0.5),
+        ("y/metrics.csv", 0.75),
+    ]
 
 
 def test_sparse_rows_as_lightning_writes_them(tmp_path):
@@ -96,12 +98,14 @@ def test_nothing_outside_the_folder_is_read(tmp_path):
     (tmp_path / "secret.csv").write_text(CSV)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.csv").write_text(CSV)
-    os.symlink(tmp_path / "secret.csv", tmp_path / "logs" / "link.csv")
-    os.symlink(tmp_path, tmp_path / "logs" / "up")
+    (tmp_path / "logs" / "link.csv").symlink_to(tmp_path / "secret.csv")
+    (tmp_path / "logs" / "up").symlink_to(tmp_path)
     assert read(tmp_path / "logs").runs["run"].to_list() == ["a.csv"]
 
 
-@pytest.mark.parametrize("name", ["a\nb.csv", "ünïcödé.csv", "[bold]x.csv", "<script>.csv", "*.csv"])
+@pytest.mark.parametrize(
+    "name", ["a\nb.csv", "ünïcödé.csv", "[bold]x.csv", "<script>.csv", "*.csv"]
+)
 def test_awkward_names(tmp_path, name):
     (tmp_path / name).write_text(CSV)
     (tmp_path / "z.csv").write_text(CSV)

@@ -82,7 +82,8 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
-    bar = Progress(*columns, console=output.errors(), transient=True)
+    out = output.errors()
+    bar = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
     with bar:
         task = bar.add_task("groups × budgets", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,6 +9,8 @@ import typer
 from earlycall.cli import output
 from earlycall.cli.options import Axis, AxisName, Format, Group, Metric, Output, Paths
 
+WIDTH = 140
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -90,6 +92,9 @@ def _print_table(table: pl.DataFrame) -> None:
     from rich.text import Text
 
     out = output.console()
+    if out.width < WIDTH:
+        table = table.drop("sse", "lcga_d1_ema", "lcga_norm_ema", "tse_e", "tse_ema")
+        out.print("a wider terminal shows the moving averages, too", style="dim")
     for group in table["group"].unique(maintain_order=True).to_list():
         rows = table.filter(table["group"] == group).drop("group")
         if group != "all":

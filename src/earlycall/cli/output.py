@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from earlycall.cli.options import Paths
     from earlycall.curves import CurveSet
 
+WIDE = 180
 BARS = "▁▂▃▄▅▆▇█"
 
 
 def console() -> Console:
     """Where tables go; as wide as they need to be when they are not shown in a terminal."""
     out = Console(highlight=False)
-    if not out.is_terminal and "COLUMNS" not in out._environ:
-        out = Console(highlight=False, width=160)
-    return out
+    return out if out.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def errors() -> Console:
