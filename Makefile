@@ -18,9 +18,10 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 
 bench: .venv/dev.stamp
-	$(BIN)/python -m pytest benchmarks --doctest-ignore-import-errors -p no:xdist
+	$(BIN)/python -m pytest benchmarks
 
 docs: .venv/docs.stamp
+	$(BIN)/python docs/write_commands.py
 	$(BIN)/mkdocs build --strict
 
 examples: .venv/dev.stamp  ## train the example runs again (a few minutes)

@@ -192,8 +192,9 @@ def _rank_group(prefixes: Prefixes, score: Score) -> pl.DataFrame:
     place[np.array([s == "diverged" for s in status])] = told.sum() + 1
     table = pl.DataFrame(
         {
-            "group": [prefixes.group] * m, "run": prefixes.runs, "rank": pl.Series(place).fill_nan(None),
-            "score": value, "raw": raw, "se": se, "status": status, "reason": reasons,
+            "group": [prefixes.group] * m, "run": prefixes.runs,
+            "rank": pl.Series(place).fill_nan(None), "score": value, "raw": raw, "se": se,
+            "status": status, "reason": reasons,
         },
         nan_to_null=True,
     )  # fmt: skip

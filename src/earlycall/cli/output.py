@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from earlycall.errors import InputError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from earlycall.cli.options import Paths
@@ -20,10 +24,24 @@ WIDE = 180
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def console() -> Console:
+def console(*, record: bool = False) -> Console:
     """Where tables go; as wide as they need to be when they are not shown in a terminal."""
-    out = Console(highlight=False)
+    out = Console(highlight=False, record=record)
+    if record:
+        return Console(highlight=False, record=True, width=100)
     return out if out.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def save_svg(out: Console, path: Path, title: str) -> None:
+    """What a recording console printed, as a picture.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    try:
+        out.save_svg(str(path), title=title)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def errors() -> Console:

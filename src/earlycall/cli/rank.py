@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from earlycall.cli.options import (
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
     from rich.table import Table
 
     from earlycall.curves import Prefixes
@@ -42,6 +44,9 @@ def command(
     group: Group = None,
     axis: Axis = AxisName.observation,
     top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    svg: Annotated[
+        Path | None, typer.Option(help="Also write the table as a picture, for a page or a paper.")
+    ] = None,
     fmt: Output = Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves, the best first.
@@ -72,8 +77,11 @@ def command(
     elif fmt is Format.csv:
         output.print_csv(ranking.table)
     else:
+        out = output.console(record=svg is not None)
         for prefixes in ranking.prefixes:
-            _print_group(ranking, prefixes, top)
+            _print_group(out, ranking, prefixes, top)
+        if svg is not None:
+            output.save_svg(out, svg, title=f"earlycall rank {' '.join(map(str, paths))}")
 
 
 def _document(ranking: Ranking) -> dict[str, Any]:
@@ -89,11 +97,10 @@ def _document(ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def _print_group(ranking: Ranking, prefixes: Prefixes, top: int) -> None:
+def _print_group(out: Console, ranking: Ranking, prefixes: Prefixes, top: int) -> None:
     import polars as pl
 
     table = ranking.table.filter(pl.col("group") == prefixes.group)
-    out = output.console()
     out.print(_title(ranking, prefixes), style="bold", markup=False)
     out.print(_table(ranking, prefixes, table.head(top) if top > 0 else table))
     if 0 < top < table.height:

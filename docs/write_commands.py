@@ -1,0 +1,28 @@
+"""Write the command reference from the command itself: python docs/write_commands.py [FILE]."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+COMMANDS = ("rank", "fit", "evaluate")
+
+
+def reference() -> str:
+    """The help of every command, as a page."""
+    parts = ["# The commands\n\nWritten from `earlycall COMMAND --help` by `make docs`.\n"]
+    for command in COMMANDS:
+        shown = subprocess.run(
+            [sys.executable, "-m", "earlycall", command, "--help"],
+            env={"COLUMNS": "100", "TERM": "dumb", "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = [line.rstrip() for line in shown.stdout.replace("python -m ", "").splitlines()]
+        parts.append(f"## earlycall {command}\n\n```text\n" + "\n".join(lines).strip() + "\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "commands.md")
+    target.write_text(reference())
