@@ -13,13 +13,17 @@ rounding of what the uncompressed curve gives: the model is averaged over each b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earlycall.bins import Bins, compress
+from earlycall.bins import Bins, by_observation, by_row, compress, together
 from earlycall.curves import Prefixes, Ragged
 from earlycall.errors import InputError
 from earlycall.projection import Optimum, project
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SHORTEST = 3
+ROUNDING = 1e-13
+FEW = 8  # curves of one length that are worth fitting as a matrix
+CACHE = 131_072  # observations read at once, so that they stay in the cache
+AT_ONCE = 2048  # curves fitted at once
+LONG = 4096  # observations of a curve, from which reading is worth threads; the search is not
+WORTH = 500_000  # observations that are worth a thread
 
 
 class Status(StrEnum):
@@ -53,31 +63,58 @@ class Fits:
 
     Attributes:
         b1, b2, b3: shape (m,), ≥ 0; NaN where there is no fit.
-        sse: shape (m,), the sum of squared errors on the loss divided by its maximum.
         status: shape (m,), strings, see `Status`.
         n: shape (m,), the number of observations.
         scale: shape (m,), the largest loss (less ``shift``), in the units of the loss.
         shift: shape (m,), 0; where the mean loss is negative, since the published normalisation has
             no meaning there (status ``shifted``): a whole range below the smallest loss, so that
             b3 ≥ 0 leaves the curve room to fall.
+        loss, x: what was fitted; x is None for 1…n.
     """
 
     b1: Floats
     b2: Floats
     b3: Floats
-    sse: Floats
     status: NDArray[np.str_]
     n: NDArray[np.int64]
     scale: Floats
     shift: Floats
+    loss: Ragged = field(repr=False)
+    x: Ragged | None = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.b1)
 
     def __getitem__(self, i: int) -> Fit:
-        b1, b2, b3, sse = (float(a[i]) for a in (self.b1, self.b2, self.b3, self.sse))
+        b1, b2, b3 = (float(a[i]) for a in (self.b1, self.b2, self.b3))
         scale, shift = float(self.scale[i]), float(self.shift[i])
+        sse = self._squared_error(range(len(self))[i])
         return Fit(b1, b2, b3, sse, str(self.status[i]), int(self.n[i]), scale, shift)
+
+    @cached_property
+    def sse(self) -> Floats:
+        """Sums of squared errors on the loss divided by its maximum, shape (m,).
+
+        Computed from the losses when it is first asked for, which takes longer than the fits.
+        """
+        return np.array([self._squared_error(i) for i in range(len(self))])
+
+    def _squared_error(self, i: int) -> float:
+        if np.isnan(self.b3[i]):
+            return float("nan")
+        total, loss = 0.0, self.loss[i]
+        for start in range(0, len(loss), CACHE):
+            part = loss[start : start + CACHE]
+            x = (
+                np.arange(start + 1.0, start + len(part) + 1)
+                if self.x is None
+                else self.x[i][start : start + CACHE]
+            )
+            with np.errstate(divide="ignore"):
+                f = 1 / (self.b1[i] + self.b2[i] * x) + self.b3[i]
+            error = (part - self.shift[i]) / self.scale[i] - f
+            total += float(error @ error)
+        return total
 
     def at(self, x: ArrayLike) -> Floats:
         """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
@@ -209,62 +246,126 @@ def _rows(curves: Any) -> Ragged:
 
 def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     m = len(loss)
-    top, bottom = loss.reduce(np.maximum), loss.reduce(np.minimum)
-    finite = np.isfinite(top) & np.isfinite(bottom)
-    status = np.where(finite, "ok", "diverged").astype("U8")
-    status[loss.lengths < SHORTEST] = "short"
-    able = np.flatnonzero(status == "ok")
-    mean = loss.reduce(np.add) / np.maximum(loss.lengths, 1)
-    shift = np.where(mean < 0, bottom - (top - bottom), 0.0)
+    out = {name: np.full(m, np.nan) for name in ("b1", "b2", "b3", "scale", "shift")}
+    status = np.full(m, "short", dtype="U8")
+    for rows in _parts(loss, x):
+        part = _fit_part(loss, x, rows)
+        for name, values in out.items():
+            values[rows] = getattr(part, name)
+        status[rows] = part.status
+    return Fits(**out, status=status, n=loss.lengths, loss=loss, x=x)
+
+
+def _parts(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
+    """Rows to fit together: of one length where enough share it, as many as fit the cache."""
+    alone = []
+    for rows in together(loss.lengths):
+        n = int(loss.lengths[rows[0]])
+        if n < SHORTEST:
+            continue
+        if x is None and len(rows) >= FEW:
+            yield from np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+        else:
+            alone.append(rows)
+    if alone:
+        rest = np.concatenate(alone)
+        yield from np.split(rest, range(AT_ONCE, len(rest), AT_ONCE))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The parameters of k curves, as in `Fits`."""
+
+    b1: Floats
+    b2: Floats
+    b3: Floats
+    scale: Floats
+    shift: Floats
+    status: NDArray[np.str_]
+
+
+def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> _Part:
+    n = int(loss.lengths[rows[0]])
+    with np.errstate(invalid="ignore", over="ignore"):
+        if x is None and int(loss.lengths[rows[-1]]) == n and len(rows) >= FEW:
+            top, data = _read(loss, rows, n)
+            bins = Bins(by_observation(n), data)
+        else:
+            kept = _take(loss, rows)
+            top = kept.reduce(np.maximum)
+            bins = by_row(kept, None if x is None else _take(x, rows))
+        total = bins.total()
+    finite = np.isfinite(total) & np.isfinite(top)
+    shift = np.zeros(len(rows))
+    for i in np.flatnonzero(finite & (total < 0)):
+        shift[i] = 2 * float(loss[int(rows[i])].min()) - top[i]
     scale = np.where(top - shift > 0, top - shift, 1.0)
-    b1, b2, b3, sse = (np.full(m, np.nan) for _ in range(4))
-    for part, bins in compress(_take(loss, able), None if x is None else _take(x, able)):
-        rows = able[part]
-        weight = bins.weight
-        total = (bins.total - weight * shift[rows, None]) / scale[rows, None]
-        best = project(Bins(weight, bins.x, bins.spread, total))
-        if bins.weight.max() > 1:
-            best = _polish(best, _take(loss, rows), None if x is None else _take(x, rows),
-                           shift[rows], scale[rows])  # fmt: skip
-        b1[rows], b2[rows], b3[rows], status[rows] = _parameters(best, bins, total)
-    status[(shift < 0) & (status == "ok")] = "shifted"
-    scale = np.where(finite, scale, np.nan)
-    shift = np.where(finite, shift, np.nan)
-    for i in able.tolist():
-        grid = np.arange(1, loss.lengths[i] + 1) if x is None else x[i]
-        y = (loss[i] - shift[i]) / scale[i]
-        with np.errstate(divide="ignore"):
-            sse[i] = np.sum((y - 1 / (b1[i] + b2[i] * grid) - b3[i]) ** 2)
-    return Fits(b1, b2, b3, sse, status, loss.lengths, scale, shift)
+    if not finite.all():
+        bins = Bins(bins.layout, np.where(finite, bins.data, 0.0))
+        scale = np.where(finite, scale, 1.0)
+    bins.normalise(shift, scale)
+    part = _parameters(project(bins), bins, shift, scale)
+    if finite.all():
+        return part
+    gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
+            ("b1", "b2", "b3", "scale", "shift")}  # fmt: skip
+    return _Part(**gone, status=np.where(finite, part.status, "diverged"))
 
 
-def _polish(best: Optimum, loss: Ragged, x: Ragged | None, shift: Floats, scale: Floats) -> Optimum:
-    """The optimum on the uncompressed curves of equal length, from that on their bins."""
-    parts = []
-    n = int(loss.lengths[0])
-    at_once = max(1, 200_000 // n)
-    for start in range(0, len(loss), at_once):
-        rows = slice(start, min(start + at_once, len(loss)))
-        block = np.stack([loss[i] for i in range(rows.start, rows.stop)])
-        y = (block - shift[rows, None]) / scale[rows, None]
-        axis = np.arange(1.0, n + 1)[None] if x is None else x[start][None]
-        whole = Bins(np.ones_like(axis), axis, np.zeros_like(axis), y)
-        parts.append(project(whole, near=best.c[rows]))
-    return Optimum(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("c", "s", "A", "b")))
+def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
+    """The largest loss and the bins of curves of one length, in pieces that stay in the cache."""
+    threads = n >= LONG and n * len(rows) >= 4 * WORTH
+    at_once = (
+        max(1, WORTH // n, -(-len(rows) // 2))
+        if threads
+        else max(1, (CACHE if n < 1000 else 4 * CACHE) // n)
+    )
+    top = np.empty(len(rows))
+    data = np.empty((len(by_observation(n).weight), len(rows)))
+
+    def read(start: int) -> None:
+        part = slice(start, start + at_once)
+        block = _block(loss, rows[part], n)
+        top[part] = block.max(axis=1)
+        compress(block, data[:, part])
+
+    starts = range(0, len(rows), at_once)
+    if threads:
+        list(_threads().map(read, starts))
+    else:
+        for start in starts:
+            read(start)
+    return top, data
 
 
-def _parameters(best: Optimum, bins: Bins, total: Floats) -> tuple[Floats, ...]:
+def _block(loss: Ragged, rows: NDArray[np.int64], n: int) -> Floats:
+    """Curves of one length as an array (k, n), without a copy where they lie side by side."""
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first == len(rows) - 1:
+        block = loss.values[loss.offsets[first] : loss.offsets[last + 1]].reshape(-1, n)
+    else:
+        block = loss.values[loss.offsets[rows][:, None] + np.arange(n)]
+    return block.astype(np.float64, copy=False)
+
+
+def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> _Part:
     """b1, b2, b3 and the status, from A, c and b."""
     a = best.A * best.s
-    mean = total.sum(axis=1) / bins.weight.sum(axis=1)
-    flat = a <= 0
+    mean = bins.total() / bins.layout.count.sum(axis=0)
+    flat = best.A <= ROUNDING * best.b
+    flat |= a <= 0
     with np.errstate(divide="ignore"):
         b1 = np.where(flat, 1 / mean, best.c / np.where(flat, 1, a))
         b2 = np.where(flat, 0.0, 1 / np.where(flat, 1, a))
-    b3 = np.where(flat, 0.0, best.b)
-    linear = best.c > 100 * bins.x.max(axis=1)
-    status = np.select([flat, linear, best.c == 0], ["flat", "linear", "c=0"], "ok")
-    return b1, b2, b3, status
+    linear = best.c > 100 * bins.layout.x.max(axis=0)
+    named = [flat, linear, best.c == 0, shift != 0]
+    status = np.select(named, ["flat", "linear", "c=0", "shifted"], "ok")
+    return _Part(b1, b2, np.where(flat, 0.0, best.b), scale, shift, status)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="earlycall-read")
 
 
 def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
