@@ -352,7 +352,7 @@ def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> _Par
     """b1, b2, b3 and the status, from A, c and b."""
     a = best.A * best.s
     mean = bins.total() / bins.layout.count.sum(axis=0)
-    flat = best.A <= ROUNDING * best.b
+    flat = ROUNDING * best.b >= best.A
     flat |= a <= 0
     with np.errstate(divide="ignore"):
         b1 = np.where(flat, 1 / mean, best.c / np.where(flat, 1, a))

@@ -62,7 +62,7 @@ def project(bins: Bins) -> Optimum:
     t, A, b = (np.concatenate(column) for column in zip(*parts, strict=True))
     s = np.exp(t)
     c = s - _origin(bins.layout)
-    return Optimum(np.where(c > 1e-9 * s, c, 0.0), s, A, b)
+    return Optimum(np.where(c > 1e-7 * s, c, 0.0), s, A, b)
 
 
 def _project(bins: Bins, space: _Space) -> tuple[Floats, Floats, Floats]:

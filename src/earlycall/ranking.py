@@ -16,7 +16,7 @@ from earlycall.scores import Score, get
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEFAULT_SCORE = "last_loss"
+DEFAULT_SCORE = "outlook"
 _SCHEMA = pl.Schema({
     "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
     "raw": pl.Float64, "se": pl.Float64, "status": pl.String, "reason": pl.String,

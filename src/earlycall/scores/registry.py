@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from earlycall.curves import Curve, Prefixes
 
-_FAMILIES = ("simple", "tse", "lcga")
+_FAMILIES = ("outlook", "simple", "tse", "lcga")
 _registry: dict[str, Score] = {}
 
 
@@ -32,12 +32,15 @@ class Scored:
         raw: shape (m,), the value before it is oriented.
         se: shape (m,), the standard error of the score, NaN where unknown.
         reasons: why a score cannot tell, a sentence per run or None.
+        kept: the part of its standing that a run of this group keeps over a doubling of training,
+            where the score tells it.
     """
 
     score: NDArray[np.float64]
     raw: NDArray[np.float64]
     se: NDArray[np.float64]
     reasons: tuple[str | None, ...]
+    kept: float | None = None
 
     @classmethod
     def smaller_is_better(

@@ -1,0 +1,231 @@
+"""The default score, `outlook`: level, history and speed of all runs of a group, in ranks.
+
+No single number of a loss curve ranks runs best everywhere. Where curves are smooth, a run that has
+just fallen faster than others of its level will go on doing so, and its speed says more than its
+level; where they are noisy, speed is noise, and the whole history says more than the last loss.
+Which of the two a group is, its own past tells, without any outcome.
+
+Everything is in ranks within the group, so that diverging losses and odd scales do no harm: R(v) is
+the rank of v, centred and scaled to [−1, 1], 1 for the best. The order does not change when all
+losses are scaled or shifted. See ``docs/outlook.md`` for what was measured, and what was not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from earlycall.curves import Prefixes, Ragged, higher_is_better
+from earlycall.scores.registry import Scored, group_score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LOWEST = 0.5  # weight of the lowest loss so far beside the last one
+HISTORY = 0.3
+SPEED = 0.5
+PRIOR_RUNS = 10.0  # runs that a group needs before half of what its past tells is believed
+SPLITS = ((1 / 4, 1 / 2), (1 / 3, 2 / 3), (1 / 2, 3 / 4))
+MISMATCH = 0.9  # how far a final standing in training loss agrees with that of the outcome
+LEAST_KEPT = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
+USUAL_KEPT = 0.9
+REFERENCES = 64  # steps at which runs of different lengths are compared
+KINK_WIDENS = 1.5  # standard errors where the learning rate has just changed what curves do
+
+
+def centred_rank(values: Floats) -> Floats:
+    """Ranks in [−1, 1], larger for larger values; ties share their mean rank; 0 for a single run.
+
+    Example:
+        >>> centred_rank(np.array([3.0, 1.0, 3.0])).round(3).tolist()
+        [0.333, -0.667, 0.333]
+    """
+    n = len(values)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray((middle - (n + 1) / 2)[inverse.reshape(-1)] * (2 / max(n, 1)))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the m runs of a group stand, each of shape (m,), read off their prefixes.
+
+    An observation speaks for the steps since the one before, so that the clock of a run starts half
+    a gap before its first observation. Differences that rounding could make count as ties.
+
+    Attributes:
+        loss: the losses of each run.
+        step: their steps.
+    """
+
+    loss: Ragged
+    step: Ragged
+
+    @cached_property
+    def clock(self) -> Ragged:
+        """Steps since half a gap before the first observation."""
+        first, last = self.step.first(), self.step.last()
+        gap = (last - first) / np.maximum(self.step.lengths - 1, 1)
+        start = np.where(gap > 0, gap, 1.0) / 2 - first
+        return Ragged(self.step.values + start[self.step.row], self.step.offsets)
+
+    @cached_property
+    def _key(self) -> tuple[Floats, float]:
+        """The clock with the runs laid end to end, and how far apart they are laid."""
+        span = 2.0 * float(self.clock.values.max(initial=1.0))
+        return self.clock.values + span * self.clock.row, span
+
+    @cached_property
+    def last(self) -> Floats:
+        """The last loss."""
+        return self.loss.last()
+
+    @cached_property
+    def unit(self) -> float:
+        """Differences of losses below this are rounding."""
+        spread = float(np.median(np.abs(self.last - np.median(self.last))))
+        return 1e-9 * (spread if spread > 0 else float(np.ptp(self.last)))
+
+    def at(self, clock: Floats | float) -> Floats:
+        """The loss at a time of each run, linear between observations, the nearest beyond them."""
+        key, span = self._key
+        time = np.broadcast_to(np.asarray(clock, dtype=np.float64), len(self.loss))
+        first, end = self.loss.offsets[:-1], self.loss.offsets[1:] - 1
+        right = np.searchsorted(key, time + span * np.arange(len(self.loss)))
+        right = np.clip(right, first, end)
+        left = np.maximum(right - 1, first)
+        width = key[right] - key[left]
+        part = np.where(width > 0, time + span * np.arange(len(time)) - key[left], 0.0)
+        part = np.clip(part / np.where(width > 0, width, 1.0), 0, 1)
+        y = self.loss.values
+        return np.asarray(y[left] + part * (y[right] - y[left]))
+
+    def at_part(self, part: float) -> Floats:
+        """The loss at a part of each run's own prefix."""
+        return self.at(part * self.clock.last())
+
+    def rounded(self, values: Floats) -> Floats:
+        """Values in units of rounding, so that what differs by rounding ties."""
+        return np.round(values / self.unit) if self.unit > 0 else values
+
+    def fall(self, early: Floats, late: Floats) -> Floats:
+        """R of how far losses fell."""
+        return centred_rank(self.rounded(early - late))
+
+    def now(self) -> Floats:
+        """R of the last loss among the runs at the same step.
+
+        Where the prefixes end together, R(−last). Where they do not, each run is compared with what
+        the others had at the step where it stands, so that a run of 3 % and one of 12 % of training
+        can stand in one ranking.
+        """
+        end = self.step.last()
+        steps = np.unique(end)
+        if len(steps) == 1:
+            return centred_rank(-self.last)
+        if len(steps) > REFERENCES:
+            at = np.linspace(0, len(steps) - 1, REFERENCES).astype(np.int64)
+            steps = steps[at]
+        offset = self.clock.first() - self.step.first()
+        standing = np.empty(len(end))
+        until = np.append(steps[1:], np.inf)
+        for step, following in zip(steps, until, strict=True):
+            here = np.flatnonzero(end >= step)
+            rank = centred_rank(-self.at(step + offset)[here])
+            stop = end[here] < following
+            standing[here[stop]] = rank[stop]
+        return centred_rank(standing)
+
+    def after_first(self) -> tuple[Floats, Floats]:
+        """The lowest and the mean loss, without the first observation where there is another."""
+        offsets, y = self.loss.offsets, np.append(self.loss.values, 0.0)
+        first = offsets[:-1] + (self.loss.lengths > 1)
+        bounds = np.stack([first, offsets[1:]], axis=1).ravel()
+        count = offsets[1:] - first
+        return np.minimum.reduceat(y, bounds)[::2], np.add.reduceat(y, bounds)[::2] / count
+
+    def persistence(self) -> float:
+        """How far falling faster than others of the same level lasts in this group, in [0, 1].
+
+        The partial rank correlation of an earlier fall with the next one, given the level between,
+        over three splits of the prefix; shrunk to 0 in small groups.
+        """
+        n = len(self.loss)
+        if n < 3:
+            return 0.0
+        found = []
+        for early, middle in SPLITS:
+            f0, f1 = self.at_part(early), self.at_part(middle)
+            given = centred_rank(-f1)
+            found.append(_partial(self.fall(f0, f1), self.fall(f1, self.last), given))
+        return max(0.0, float(np.mean(found))) * n / (n + PRIOR_RUNS)
+
+    def kept(self) -> float:
+        """The part of its standing that a run keeps over a doubling of training, in [0.5, 1)."""
+        n = len(self.loss)
+        r = _correlation(centred_rank(self.at_part(0.5)), centred_rank(self.last))
+        return float(
+            np.clip((n * r + PRIOR_RUNS * USUAL_KEPT) / (n + PRIOR_RUNS), LEAST_KEPT, 0.995)
+        )
+
+
+def _correlation(a: Floats, b: Floats) -> float:
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm > 0 else 0.0
+
+
+def _partial(a: Floats, b: Floats, given: Floats) -> float:
+    """The correlation of a and b given a third, all of mean 0; 0 where it is undefined."""
+    ab, ac, bc = _correlation(a, b), _correlation(a, given), _correlation(b, given)
+    rest = (1 - ac * ac) * (1 - bc * bc)
+    return float(np.clip((ab - ac * bc) / np.sqrt(rest), -1, 1)) if rest > 1e-9 else 0.0
+
+
+@group_score("outlook")
+def outlook(prefixes: Prefixes) -> Scored:
+    """Level, history and speed in ranks, weighted by what the group's own past tells: the default.
+
+    Raw: L + 0.3·(1 − a)·H + 0.5·a·D, with L = ½ R(−last loss) + ½ R(−lowest loss), H = R(−mean
+    loss), D = R(f(x/2) − f(x)) what the last doubling of training removed, and a in [0, 1] the
+    group's persistence. Score: ρ·R(raw), the expected standing at the horizon, in [−1, 1]; its
+    standard error is √((1 − ρ²)/3), with ρ = 0.9·r^(doublings of training left) and r the rank
+    correlation of the losses at x/2 and x. Source: this project, ``docs/outlook.md``.
+    """
+    here = Standing(prefixes.loss, prefixes.step)
+    low, mean = here.after_first()
+    a = here.persistence()
+    level = (1 - LOWEST) * here.now() + LOWEST * centred_rank(-low)
+    level = _with_validation(prefixes, level)
+    history = centred_rank(here.rounded(-mean))
+    speed = here.fall(here.at_part(0.5), here.last)
+    raw = level + HISTORY * (1 - a) * history + SPEED * a * speed
+    kept = here.kept()
+    end = np.maximum(here.clock.last(), 1e-300)
+    left = np.log2(np.maximum(prefixes.horizon / end, 1.0))
+    rho = MISMATCH * kept**left
+    standing = centred_rank(np.round(raw, 12))
+    return Scored(
+        score=float(np.median(rho)) * standing,
+        raw=raw,
+        se=np.sqrt((1 - rho**2) / 3),
+        reasons=(None,) * len(raw),
+        kept=kept,
+    )
+
+
+def _with_validation(prefixes: Prefixes, level: Floats) -> Floats:
+    """The level, halfway to that of the validation metric where every run has logged one."""
+    if prefixes.metric.lower().startswith(("val", "eval")):
+        return level
+    for metric in ("val_loss", "val_accuracy"):
+        if prefixes.has(metric):
+            recorded = prefixes.ragged(metric)
+            if recorded.lengths.min() > 0 and recorded.all_finite().all():
+                sign = 1 if higher_is_better(metric) else -1
+                return (level + centred_rank(sign * recorded.last())) / 2
+    return level
