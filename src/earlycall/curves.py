@@ -120,8 +120,10 @@ class Ragged:
 
     def all_finite(self) -> NDArray[np.bool_]:
         """Whether each row holds only finite values; true for an empty row."""
-        bad = np.bincount(self.row, weights=~np.isfinite(self.values), minlength=len(self))
-        return np.asarray(bad == 0)
+        bad = np.flatnonzero(~np.isfinite(self.values))
+        finite = np.ones(len(self), dtype=bool)
+        finite[np.searchsorted(self.offsets, bad, side="right") - 1] = False
+        return finite
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from earlycall.certainty import Verdict, chance_of_best, verdict
+from earlycall.comparability import not_comparable, other_loss
 from earlycall.curves import Axis, CurveSet, Prefixes
 from earlycall.errors import InputError
-from earlycall.scores import Score, get
+from earlycall.schedule import phases
+from earlycall.scores import Score, Scored, get
+from earlycall.scores.outlook import MISMATCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_SCORE = "outlook"
+TOP = 3
+WIDENED = 1.5  # standard errors of runs in a phase that early losses say little about
 _SCHEMA = pl.Schema({
     "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
     "raw": pl.Float64, "se": pl.Float64, "status": pl.String, "reason": pl.String,
+    "p_first": pl.Float64, "p_top": pl.Float64,
 })  # fmt: skip
 
 
@@ -30,12 +37,16 @@ class Ranking:
     Attributes:
         table: a row per run: ``group``, ``run``, ``rank`` (from 1; null where a run cannot be
             ranked), ``score`` (larger is better), ``raw``, ``se``, ``status`` (``ok``,
-            ``diverged``, ``short``, ``missing``, ``unscored``) and ``reason``.
+            ``diverged``, ``short``, ``missing``, ``unscored``; ``warm-up``, ``kink`` and
+            ``incomparable`` runs are ranked, with a wider ``se``) and ``reason``; ``p_first`` and
+            ``p_top``, the probabilities that the outcome is the best, and among the best ``top``.
         score: the name of the score.
         metric: the loss that was scored.
         budget: the part of the horizon that was asked for, None for all that was logged.
         horizons: the step at which training of each group would end.
         warnings: what makes the runs of a group hard to compare, a sentence each.
+        verdicts: how sure each group's ranking is, where the score says how sure it is.
+        top: how many are the best that ``p_top`` speaks of.
         prefixes: what was scored.
 
     Example:
@@ -50,6 +61,8 @@ class Ranking:
     budget: float | None
     horizons: dict[str, float]
     warnings: tuple[str, ...]
+    verdicts: dict[str, Verdict]
+    top: int
     prefixes: tuple[Prefixes, ...] = field(repr=False)
 
     def best(self, group: str | None = None) -> str | None:
@@ -70,6 +83,7 @@ def rank(
     horizon: float | None = None,
     group: str | None = None,
     axis: Axis = "observation",
+    top: int = TOP,
 ) -> Ranking:
     """Rank runs from the first part of their loss curves.
 
@@ -84,6 +98,7 @@ def rank(
             ``step_hint``, else their largest step.
         group: rank only the runs of this group.
         axis: the axis along which curves are fitted.
+        top: how many are the best, for ``p_top``.
 
     Returns:
         The ranking. Ties share a rank; diverged runs share the last one.
@@ -99,15 +114,17 @@ def rank(
     metric = curves.metric(metric)
     seen = curves.prefix(budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric)
     prefixes = seen.prefixes(metric=metric, axis=axis)
-    tables = [_rank_group(p, chosen) for p in prefixes]
+    ranked = {p.group: _rank_group(p, chosen, top) for p in prefixes}
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
     return Ranking(
-        table=pl.concat(tables),
+        table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
         metric=metric,
         budget=budget,
         horizons={p.group: p.horizon for p in prefixes},
         warnings=tuple(warnings),
+        verdicts={group: said for group, (_, said) in ranked.items() if said is not None},
+        top=top,
         prefixes=tuple(prefixes),
     )
 
@@ -174,18 +191,25 @@ def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(rankdata(-rounded, method="min"), dtype=np.int64)
 
 
-def _rank_group(prefixes: Prefixes, score: Score) -> pl.DataFrame:
+def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFrame, Verdict | None]:
     status, reasons = statuses(prefixes, score.shortest)
     able = np.flatnonzero(np.array([s == "ok" for s in status]))
     m = len(prefixes)
-    value, raw, se = (np.full(m, np.nan) for _ in range(3))
+    value, raw, se, p_first, p_top = (np.full(m, np.nan) for _ in range(5))
+    said = None
     if len(able):
-        scored = score(prefixes.take(able))
-        value[able], raw[able], se[able] = scored.score, scored.raw, scored.se
+        taken = prefixes.take(able)
+        scored = score(taken)
+        value[able], raw[able] = scored.score, scored.raw
         for i, reason in zip(able, scored.reasons, strict=True):
             reasons[i] = reason
             if np.isnan(value[i]):
                 status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
+        se[able] = scored.se * _explain(taken, able, status, reasons)
+        if scored.kept is not None:
+            p_first[able] = chance_of_best(scored.score, se[able], 1)
+            p_top[able] = chance_of_best(scored.score, se[able], top)
+            said = _verdict(taken, scored, se[able])
     place = np.full(m, np.nan)
     told = ~np.isnan(value)
     place[told] = ranks(value[told])
@@ -194,36 +218,39 @@ def _rank_group(prefixes: Prefixes, score: Score) -> pl.DataFrame:
         {
             "group": [prefixes.group] * m, "run": prefixes.runs,
             "rank": pl.Series(place).fill_nan(None), "score": value, "raw": raw, "se": se,
-            "status": status, "reason": reasons,
+            "status": status, "reason": reasons, "p_first": p_first, "p_top": p_top,
         },
         nan_to_null=True,
     )  # fmt: skip
-    return table.cast(_SCHEMA).sort("rank", "run", nulls_last=True)
+    return table.cast(_SCHEMA).sort("rank", "run", nulls_last=True), said
 
 
-def not_comparable(prefixes: Prefixes) -> list[str]:
-    """What makes the runs of a group hard to compare, a sentence each.
+def _explain(
+    taken: Prefixes, able: NDArray[np.int64], status: list[str], reasons: list[str | None]
+) -> NDArray[np.float64]:
+    """Note what makes single runs hard to judge; by how much their standard errors widen."""
+    widened = np.ones(len(able))
+    noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
+    for row, (i, phase, unlike) in enumerate(noted):
+        if status[i] != "ok":
+            continue
+        if unlike is not None:
+            status[i], reasons[i] = "incomparable", unlike
+        elif phase is not None:
+            status[i], reasons[i] = phase.status, phase.reason
+        if status[i] != "ok":
+            widened[row] = WIDENED
+    return widened
 
-    Different loss scales (the first losses differ more than threefold between the 10th and the
-    90th percentile), different logging rates (more than twofold) and prefixes of different
-    budgets (more than by a fifth).
-    """
-    finite = np.flatnonzero(prefixes.loss.all_finite() & (prefixes.loss.lengths > 0))
-    if len(finite) < 2:
-        return []
-    seen = prefixes.take(finite)
-    found = []
-    low, high = np.quantile(seen.loss.first(), [0.1, 0.9])
-    if low > 0 and high > 3 * low:
-        found.append(f"the first losses range from {low:.3g} to {high:.3g}: another loss or scale?")
-    span = np.maximum(seen.step.last() - seen.step.first(), 1)
-    low, high = np.quantile(np.maximum(seen.loss.lengths - 1, 1) / span, [0.1, 0.9])
-    if high > 2 * low:
-        found.append(f"logging rates differ {high / low:.2g}-fold; rank with --axis step")
-    low, high = np.quantile(seen.step.last(), [0.1, 0.9])
-    if low > 0 and high > 1.2 * low:
-        found.append(f"prefixes end between step {low:g} and {high:g}; use --steps or --budget")
-    return [f"group {prefixes.group!r}: {sentence}" for sentence in found]
+
+def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdict | None:
+    """How sure the ranking is, where two or more runs were scored."""
+    if len(taken) < 2 or scored.kept is None:
+        return None
+    order = np.argsort(-scored.score, kind="stable")
+    end = float(np.median(taken.step.last()))
+    budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
+    return verdict(scored.score[order], se[order], scored.kept, budget, MISMATCH)
 
 
 def _need_two_runs(curves: CurveSet) -> None:

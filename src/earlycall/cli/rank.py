@@ -44,6 +44,9 @@ def command(
     group: Group = None,
     axis: Axis = AxisName.observation,
     top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    best: Annotated[
+        int, typer.Option(help="K: show each run's chance to end among the best K.", min=1)
+    ] = 3,
     svg: Annotated[
         Path | None, typer.Option(help="Also write the table as a picture, for a page or a paper.")
     ] = None,
@@ -69,9 +72,10 @@ def command(
         horizon=horizon,
         group=group,
         axis=axis.value,
+        top=best,
     )
     for warning in ranking.warnings:
-        output.errors().print(f"note: {warning}", style="yellow", markup=False)
+        output.errors().print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
     if fmt is Format.json:
         output.print_json(_document(ranking))
     elif fmt is Format.csv:
@@ -93,6 +97,7 @@ def _document(ranking: Ranking) -> dict[str, Any]:
         "horizon": one,
         "metric": ranking.metric,
         "warnings": list(ranking.warnings),
+        "verdicts": {group: str(said) for group, said in ranking.verdicts.items()},
         "runs": ranking.table.to_dicts(),
     }
 
@@ -103,6 +108,9 @@ def _print_group(out: Console, ranking: Ranking, prefixes: Prefixes, top: int) -
     table = ranking.table.filter(pl.col("group") == prefixes.group)
     out.print(_title(ranking, prefixes), style="bold", markup=False)
     out.print(_table(ranking, prefixes, table.head(top) if top > 0 else table))
+    if prefixes.group in ranking.verdicts:
+        said = str(ranking.verdicts[prefixes.group])
+        out.print(f"{said[0].upper()}{said[1:]}.", style="italic")
     if 0 < top < table.height:
         out.print(f"… and {table.height - top} more; --top 0 shows all", style="dim")
     out.print()
@@ -119,6 +127,10 @@ def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
     table.add_column("seen", no_wrap=True)
     table.add_column("to step", justify="right")
     table.add_column(ranking.score, justify="right")
+    sure = rows["p_top"].count() > 0
+    if sure:
+        table.add_column("±", justify="right")
+        table.add_column(f"P(best {ranking.top})", justify="right")
     if reasons:
         table.add_column("why", style="yellow")
     suffix = _common_suffix(prefixes.runs)
@@ -132,11 +144,16 @@ def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
             Text(row["run"].removesuffix(suffix)),
             output.sparkline(prefixes.loss[i].tolist(), low, high),
             f"{step[-1]:g}" if len(step) else "–",
-            output.number(row["raw"]),
+            output.number(row["score"] if sure else row["raw"], 3),
+            *([output.number(row["se"], 2), _percent(row["p_top"])] if sure else []),
             *([row["reason"] or ""] if reasons else []),
         ]
         table.add_row(*cells, style="bold green" if row["rank"] == 1 else None)
     return table
+
+
+def _percent(part: float | None) -> str:
+    return "–" if part is None else f"{part:.0%}"
 
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:

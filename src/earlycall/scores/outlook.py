@@ -35,7 +35,6 @@ MISMATCH = 0.9  # how far a final standing in training loss agrees with that of 
 LEAST_KEPT = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
 USUAL_KEPT = 0.9
 REFERENCES = 64  # steps at which runs of different lengths are compared
-KINK_WIDENS = 1.5  # standard errors where the learning rate has just changed what curves do
 
 
 def centred_rank(values: Floats) -> Floats:
@@ -111,7 +110,8 @@ class Standing:
 
     def rounded(self, values: Floats) -> Floats:
         """Values in units of rounding, so that what differs by rounding ties."""
-        return np.round(values / self.unit) if self.unit > 0 else values
+        with np.errstate(over="ignore"):
+            return np.round(values / self.unit) if self.unit > 0 else values
 
     def fall(self, early: Floats, late: Floats) -> Floats:
         """R of how far losses fell."""

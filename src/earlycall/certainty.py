@@ -1,0 +1,130 @@
+"""How sure a ranking is: who may be best, who cannot be told apart, and when one could."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEVEL = 0.9  # how sure "can be told apart" is
+_Z = 1.2816  # the standard normal's 0.9 quantile
+
+
+def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
+    """For each run the probability that it is among the best k.
+
+    With outcomes spread normally around the scores, P_i = Φ((s_i − τ)/se_i) with the threshold τ at
+    which the probabilities add up to k: the chance to pass the mark that k runs are expected to
+    pass.
+
+    Args:
+        score: shape (n,), larger is better.
+        se: shape (n,), their standard errors, > 0.
+        k: how many.
+
+    Returns:
+        Shape (n,), adding up to k; 1 for all where k is n or more.
+
+    Example:
+        >>> chance_of_best(np.array([0.0, 0.0, -9.0]), np.ones(3)).round(2).tolist()
+        [0.5, 0.5, 0.0]
+    """
+    from scipy.special import ndtr
+
+    n = len(score)
+    if k >= n:
+        return np.ones(n)
+    low, high = float((score - 9 * se).min()), float((score + 9 * se).max())
+    for _ in range(60):
+        middle = (low + high) / 2
+        if ndtr((score - middle) / se).sum() > k:
+            low = middle
+        else:
+            high = middle
+    return np.asarray(ndtr((score - low) / se))
+
+
+def tied_with_first(score: Floats, se: Floats) -> int:
+    """How many of the runs, the best first, cannot be told apart from the first at 90 %.
+
+    A run can be told apart when P(its outcome is worse than the first's) > 0.9, its difference
+    being normal with variance se₁² + se_i².
+
+    Args:
+        score: shape (n,), falling.
+        se: shape (n,).
+
+    Example:
+        >>> tied_with_first(np.array([1.0, 0.9, -1.0]), np.full(3, 0.2))
+        2
+    """
+    apart = (score[0] - score) > _Z * np.hypot(se[0], se)
+    return int(np.argmax(apart)) if apart.any() else len(score)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of a group's ranking.
+
+    Attributes:
+        tied: how many of the first cannot be told apart.
+        runs: how many were ranked.
+        budget: the part of the horizon seen so far (median over runs).
+        enough: the part of the horizon at which the first could be told from the second, None
+            where no amount of training losses would tell.
+    """
+
+    tied: int
+    runs: int
+    budget: float
+    enough: float | None
+
+    def __str__(self) -> str:
+        if self.tied <= 1:
+            return f"the first is ahead of the others (90 % sure, at {self.budget:.2g} of training)"
+        who = "no run" if self.tied == self.runs else f"the first {self.tied}"
+        if who == "no run":
+            said = f"none of the {self.runs} runs can be told from the first at this budget"
+        else:
+            said = f"the first {self.tied} cannot be told apart at this budget"
+        if self.enough is None:
+            return f"{said}; their losses are too close for more training to tell them apart"
+        more = 100 * (self.enough - self.budget)
+        return f"{said}; about {more:.2g} % more of training would tell their first from their last"
+
+
+def verdict(score: Floats, se: Floats, kept: float, budget: float, mismatch: float) -> Verdict:
+    """What can be said of runs ranked by a standing in [−1, 1] that fades with training left.
+
+    At a part p of training the standing R (in [−1, 1]) correlates with the outcome by ρ(p) =
+    mismatch · kept^(−log2 p), and tells two runs ΔR apart when ρ·ΔR > z·√(2(1 − ρ²)/3), so that
+    ρ² > 1/(1 + 3·ΔR²/(2z²)). The training needed follows from solving ρ(p) for p.
+
+    Args:
+        score: shape (n,), falling; ρ·R.
+        se: shape (n,).
+        kept: the part of its standing that a run keeps over a doubling, in (0, 1).
+        budget: the part of the horizon seen so far.
+        mismatch: ρ at the horizon.
+
+    Example:
+        >>> score, se = np.array([0.6, 0.5, -0.5]), np.full(3, 0.3)
+        >>> str(verdict(score, se, kept=0.9, budget=0.1, mismatch=0.9))[:40]
+        'the first 2 cannot be told apart at this'
+    """
+    tied = tied_with_first(score, se)
+    if tied <= 1:
+        return Verdict(tied, len(score), budget, budget)
+    rho = float(np.sqrt(max(1 - 3 * np.median(se) ** 2, 1e-9)))
+    gap = float(score[0] - score[tied - 1]) / rho
+    needed = np.sqrt(1 / (1 + 3 * gap**2 / (2 * _Z**2)))
+    if needed >= mismatch or kept >= 1:
+        return Verdict(tied, len(score), budget, None)
+    enough = 2.0 ** (-np.log(needed / mismatch) / np.log(kept))
+    return Verdict(tied, len(score), budget, float(enough) if enough > budget else None)
