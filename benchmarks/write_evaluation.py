@@ -32,7 +32,11 @@ def cell(row: dict[str, float]) -> str:
 def verdict(table: pl.DataFrame) -> str:
     mean = table.group_by("score").agg(pl.col("spearman").mean()).sort("spearman", descending=True)
     listed = ", ".join(f"`{score}` {rho:+.3f}" for score, rho in mean.rows())
-    return f"Mean over sets and budgets, of the sets where the score can be computed: {listed}."
+    return (
+        f"Mean over sets and budgets, of the sets where the score can be computed: {listed}. "
+        "(`outlook` uses validation losses where there are any, as here; from training losses alone "
+        "see [the default score](outlook.md).)"
+    )
 
 
 def main() -> None:

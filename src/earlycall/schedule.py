@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.curves import Prefixes
+from earlycall.curves import Prefixes, Ragged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,8 +50,7 @@ def phases(prefixes: Prefixes) -> list[Phase | None]:
     """
     name = next((c for c in prefixes.columns if _is_rate(c)), None)
     if name is None:
-        return [_from_loss(loss, step) for loss, step in zip(prefixes.loss, prefixes.step,
-                                                             strict=True)]  # fmt: skip
+        return _from_losses(prefixes)
     rates, steps = prefixes.ragged(name), prefixes.ragged("step", where=name)
     return [_from_rate(rate, step) for rate, step in zip(rates, steps, strict=True)]
 
@@ -77,28 +76,56 @@ def _from_rate(rate: Floats, step: Floats) -> Phase | None:
     return None
 
 
-def _from_loss(loss: Floats, step: Floats) -> Phase | None:
+def _from_losses(prefixes: Prefixes) -> list[Phase | None]:
     """A fall much larger than those before it, well above the noise."""
-    n = len(loss)
-    if n < 2 * PARTS:
-        return None
-    cuts = np.linspace(0, n, PARTS + 1).astype(np.int64)
-    counts = np.diff(cuts)
-    means = np.add.reduceat(loss, cuts[:-1]) / counts
-    # The noise from neighbouring differences, which a trend hardly enters.
-    noise = float(np.median(np.abs(np.diff(loss)))) / 0.954 / np.sqrt(counts.min()) + 1e-300
-    falls = means[:-1] - means[1:]
-    if _steepens(means, falls, noise):
-        return Phase("warm-up", "the curve still steepens: warm-up, or a plateau before a drop")
-    for j in range(len(falls) - 1, PARTS // 2 - 1, -1):
-        before = np.median(np.abs(falls[j - 4 : j]))
-        if falls[j] > UNUSUAL * before and falls[j] > SURE * noise:
-            where = step[cuts[j + 1]]
-            return Phase("kink", f"the loss bends down at step {where:g}: a lower learning rate?")
-    return None
+    out: list[Phase | None] = [None] * len(prefixes)
+    long = np.flatnonzero(prefixes.loss.lengths >= 2 * PARTS)
+    if not len(long):
+        return out
+    loss = prefixes.loss
+    means, noise, cuts = _parts(loss, long)
+    falls = means[:, :-1] - means[:, 1:]
+    steepens = _steepens(means, falls, noise)
+    kinks = _last_kink(falls, noise)
+    for row, run in enumerate(long.tolist()):
+        if steepens[row]:
+            out[run] = Phase("warm-up", "the curve still steepens: warm-up, or a plateau")
+        elif kinks[row]:
+            where = prefixes.step[run][cuts[row, kinks[row] + 1]]
+            reason = f"the loss bends down at step {where:g}: a lower learning rate?"
+            out[run] = Phase("kink", reason)
+    return out
 
 
-def _steepens(means: Floats, falls: Floats, noise: float) -> bool:
+def _parts(loss: Ragged, runs: NDArray[np.int64]) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """The means of equal parts of some curves, their standard error, and where the parts start."""
+    lengths = loss.lengths[runs]
+    cuts = lengths[:, None] * np.arange(PARTS + 1) // PARTS
+    starts = (loss.offsets[runs][:, None] + cuts).ravel()
+    padded = np.append(loss.values, 0.0)
+    counts = np.diff(cuts, axis=1)
+    means = np.add.reduceat(padded, starts).reshape(len(runs), -1)[:, :-1] / counts
+    # The noise from neighbouring differences, which a trend hardly enters: E|N − N'| = 1.128 σ.
+    jumps = np.append(np.abs(np.diff(loss.values)), 0.0)
+    bounds = np.stack([loss.offsets[runs], loss.offsets[runs] + lengths - 1], axis=1).ravel()
+    sigma = np.add.reduceat(jumps, bounds)[::2] / (lengths - 1) / 1.128
+    return means, np.sqrt(2 / counts.min(axis=1)) * sigma + 1e-300, cuts
+
+
+def _last_kink(falls: Floats, noise: Floats) -> NDArray[np.int64]:
+    """The last fall in the second half that is unlike the four before it, 0 where there is none."""
+    found = np.zeros(len(falls), dtype=np.int64)
+    for j in range(PARTS // 2, falls.shape[1]):
+        before = np.median(np.abs(falls[:, j - 4 : j]), axis=1)
+        found[(falls[:, j] > UNUSUAL * before) & (falls[:, j] > SURE * noise)] = j
+    return found
+
+
+def _steepens(means: Floats, falls: Floats, noise: Floats) -> NDArray[np.bool_]:
     """Whether the last quarter falls faster than each part before it, by more than noise."""
-    late = falls[-3:].mean()
-    return bool(late > SURE * noise and late > 1.5 * np.max(falls[:-3]) and means[-1] < means[0])
+    late = falls[:, -3:].mean(axis=1)
+    return np.asarray(
+        (late > SURE * noise)
+        & (late > 1.5 * falls[:, :-3].max(axis=1))
+        & (means[:, -1] < means[:, 0])
+    )

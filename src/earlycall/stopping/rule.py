@@ -1,0 +1,106 @@
+"""What every stop rule is: losses and costs in, "stop now" out, with the reason."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from earlycall.errors import InputError
+
+
+class Rule(ABC):
+    """A rule that says after each observation of a run whether to stop now.
+
+    A rule remembers a bounded number of plain numbers, listed in ``FIELDS``, so that its state is
+    JSON and a restored rule goes on exactly. It does not latch: a `Monitor` stops at the first
+    time that it says so.
+
+    Attributes:
+        FORM: how the rule is written, for error messages.
+        averaged: whether the noise of single steps misleads the rule, so that a `Monitor` averages
+            losses before the rule sees them (unless told ``every=1``).
+    """
+
+    FORM: ClassVar[str]
+    FIELDS: ClassVar[tuple[str, ...]]
+    averaged: ClassVar[bool] | bool = False
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """The rule as it is written, which `parse_rule` understands."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all observations."""
+
+    @abstractmethod
+    def update(self, loss: float, cost: float) -> bool:
+        """Take one observation: a finite loss and the cost so far, in any unit; stop now?"""
+
+    @property
+    @abstractmethod
+    def reason(self) -> str:
+        """Why the rule last said stop, or why not: a clause with its numbers."""
+
+    def spent(self, cost: float) -> bool:  # noqa: ARG002
+        """Whether the cost alone, without a new loss, says stop now."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rule remembers, as JSON."""
+        return {"rule": str(self)} | {
+            name: copy.deepcopy(getattr(self, name)) for name in self.FIELDS
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            InputError: if the state is another rule's, or not whole.
+        """
+        if state.get("rule") != str(self):
+            raise InputError(
+                f"the saved state is of the rule {state.get('rule')!r}, not of {str(self)!r}; "
+                "make the monitor with the rule that was saved"
+            )
+        missing = [name for name in self.FIELDS if name not in state]
+        if missing:
+            raise InputError(f"the saved state of {str(self)!r} lacks {missing[0]!r}")
+        for name in self.FIELDS:
+            setattr(self, name, copy.deepcopy(state[name]))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+def nearest(given: str, known: list[str]) -> str:
+    """A hint at the known name that resembles what was given, or nothing.
+
+    Example:
+        >>> nearest("gian", ["gain", "loss"])
+        "; did you mean 'gain'?"
+    """
+    close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def number(text: str, what: str, good: Callable[[float], bool], wanted: str) -> float:
+    """A number from a rule's text.
+
+    Raises:
+        InputError: if it is no number, or not a good one; the sentence says which is wanted.
+
+    Example:
+        >>> number("0.1", "threshold", lambda v: v > 0, "above 0")
+        0.1
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"{what} {text!r} is not a number; write one {wanted}") from None
+    if not good(value):
+        raise InputError(f"{what} {text!r} must be {wanted}")
+    return value
