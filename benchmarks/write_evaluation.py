@@ -34,8 +34,8 @@ def verdict(table: pl.DataFrame) -> str:
     listed = ", ".join(f"`{score}` {rho:+.3f}" for score, rho in mean.rows())
     return (
         f"Mean over sets and budgets, of the sets where the score can be computed: {listed}. "
-        "(`outlook` uses validation losses where there are any, as here; from training losses alone "
-        "see [the default score](outlook.md).)"
+        "(`outlook` uses validation losses where there are any, as here; from training losses "
+        "alone see [the default score](outlook.md).)"
     )
 
 

@@ -116,6 +116,21 @@ class Fits:
             total += float(error @ error)
         return total
 
+    def part(self, start: int, stop: int) -> Fits:
+        """The fits of curves start to stop."""
+        rows = slice(start, stop)
+        return Fits(
+            b1=self.b1[rows],
+            b2=self.b2[rows],
+            b3=self.b3[rows],
+            status=self.status[rows],
+            n=self.n[rows],
+            scale=self.scale[rows],
+            shift=self.shift[rows],
+            loss=self.loss.part(start, stop),
+            x=None if self.x is None else self.x.part(start, stop),
+        )
+
     def at(self, x: ArrayLike) -> Floats:
         """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
         b1, b2, x = self._aligned(x)

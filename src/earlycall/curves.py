@@ -81,7 +81,12 @@ class Ragged:
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
         return (self[i] for i in range(len(self)))
 
-    @property
+    def part(self, start: int, stop: int) -> Ragged:
+        """Rows start to stop (or the last), without a copy."""
+        offsets = self.offsets[start : stop + 1]
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Number of values in each row, shape (rows,)."""
         return np.diff(self.offsets)
@@ -225,7 +230,10 @@ class Prefixes:
             column: any column of ``frame``.
             where: take the rows in which this column was recorded (by default the column's own).
         """
-        kept = self.frame.filter(pl.col(where or column).is_not_null())
+        recorded = self.frame[where or column]
+        kept = self.frame.select("row", column)
+        if recorded.null_count():
+            kept = kept.filter(recorded.is_not_null())
         counts = np.bincount(kept["row"].to_numpy(), minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return Ragged(kept[column].cast(pl.Float64).to_numpy(), offsets)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EPOCHS = 10
 BURN_IN = 2
 GAMMA = 0.999
+AT_ONCE = 4096  # runs, so that memory stays small beside the losses
 
 
 @dataclass(frozen=True)
@@ -61,29 +62,33 @@ def lcga(
         >>> round(float(values.d1[0]), 5)
         -0.01878
     """
-    slope = -(fits.scale * fits.b2)[x.row] / _denominator(fits, x) ** 2
+    d1, d1_ema = _averages(_slope(fits, x), epoch, burn_in, gamma)
+    norm, norm_ema = _averages(_normed_slope(fits, x), epoch, burn_in, gamma)
+    return Lcga(d1, norm, d1_ema, norm_ema)
+
+
+def _slope(fits: Fits, x: Ragged) -> NDArray[np.float64]:
+    """f' at each observation, shape (total,)."""
+    denominator = fits.b1[x.row] + fits.b2[x.row] * x.values
+    return np.asarray(-(fits.scale * fits.b2)[x.row] / denominator**2)
+
+
+def _normed_slope(fits: Fits, x: Ragged) -> NDArray[np.float64]:
+    """f'/√f'' = −√(scale/(2·(b1 + b2·x))) at each observation; 0 where a curve does not fall."""
+    denominator = fits.b1[x.row] + fits.b2[x.row] * x.values
     with np.errstate(divide="ignore", invalid="ignore"):
-        # f'/√f'' = −1/√(2·(b1 + b2·x)) on the normalised loss; a flat curve does not fall at all.
-        norm = -np.sqrt(fits.scale[x.row] / (2 * _denominator(fits, x)))
-    norm = np.where(fits.b2[x.row] == 0, 0.0, norm)
-    kept = epoch.values >= burn_in
-    d1, d1_ema = _averages(slope, epoch, kept, burn_in, gamma)
-    norm_mean, norm_ema = _averages(norm, epoch, kept, burn_in, gamma)
-    return Lcga(d1, norm_mean, d1_ema, norm_ema)
-
-
-def _denominator(fits: Fits, x: Ragged) -> NDArray[np.float64]:
-    return np.asarray(fits.b1[x.row] + fits.b2[x.row] * x.values)
+        normed = -np.sqrt(fits.scale[x.row] / (2 * denominator))
+    return np.where(fits.b2[x.row] == 0, 0.0, normed)
 
 
 def _averages(
     values: NDArray[np.float64],
     epoch: Ragged,
-    kept: NDArray[np.bool_],
     burn_in: int,
     gamma: float,
 ) -> tuple[NDArray[np.float64], WeightedSum]:
     """The mean over observations after the burn-in, and the weighted sum of epochs' means."""
+    kept = epoch.values >= burn_in
     counts = np.bincount(epoch.row[kept], minlength=len(epoch))
     offsets = np.concatenate([[0], np.cumsum(counts)])
     later = Ragged(values[kept], offsets)
@@ -95,9 +100,18 @@ def _averages(
 
 
 def _scored(prefixes: Prefixes, which: str) -> Scored:
-    fits = fit_many(prefixes)
-    found = getattr(lcga(fits, prefixes.x, prefixes.epoch), which)
-    value, score = (found.value, found.score) if which.endswith("ema") else (found, -found)
+    fits, x, epoch = fit_many(prefixes), prefixes.x, prefixes.epoch
+    values = _slope if which.startswith("d1") else _normed_slope
+    found = []
+    for i in range(0, len(prefixes), AT_ONCE):
+        j = i + AT_ONCE
+        part = values(fits.part(i, j), x.part(i, j))
+        found.append(_averages(part, epoch.part(i, j), BURN_IN, GAMMA))
+    value = np.concatenate([mean for mean, _ in found])
+    score = -value
+    if which.endswith("ema"):
+        value = np.concatenate([ema.value for _, ema in found])
+        score = WeightedSum(value, np.concatenate([ema.weight for _, ema in found])).score
     reasons = tuple(
         f"no epoch after the burn-in of {BURN_IN}" if np.isnan(v) else None for v in value
     )
