@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from earlycall import InputError, fit, fit_many
+from earlycall import InputError, fit, fit_many, read
 
 
 def model(x, b1, b2, b3):
@@ -151,6 +151,17 @@ def test_many_are_fitted_as_each_alone():
     np.testing.assert_allclose(fit_many(matrix).b2, fits.b2[[1, 2, 5]], rtol=1e-9)
     assert fits.at(10.0).shape == (7,)
     assert fits.slope(np.ones((7, 4))).shape == (7, 4)
+
+
+def test_a_curve_set_is_fitted_along_any_axis(digits):
+    curves = read(digits)
+    fits = fit_many(curves)
+    assert len(fits) == len(curves)
+    first = curves.curve(curves.runs["run"][0])
+    assert fits[0].b2 == pytest.approx(fit(first.loss).b2)
+    by_time = fit_many(curves, "seconds")
+    timed = curves.curve(curves.runs["run"][3], axis="seconds")
+    assert by_time[3].b2 == pytest.approx(fit(timed.loss, timed.x).b2)
 
 
 def test_ten_million_steps():

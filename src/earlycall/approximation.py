@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earlycall.bins import Bins, by_observation, by_row, compress, together
-from earlycall.curves import Prefixes, Ragged
+from earlycall.curves import CurveSet, Prefixes, Ragged
 from earlycall.errors import InputError
 from earlycall.projection import Optimum, project
 
@@ -212,9 +212,10 @@ def fit_many(curves: Any, x: Any = None) -> Fits:
     """Fit many curves at once, each at the global least-squares optimum.
 
     Args:
-        curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, or `Prefixes`
-            (which bring their own axis).
-        x: None for 1…n; an array (n,) for all curves of that length; or a list of m arrays.
+        curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, `Prefixes` (which
+            bring their own axis), or a `CurveSet` (its training losses, in the order of its runs).
+        x: None for 1…n; an array (n,) for all curves of that length; a list of m arrays; or, for a
+            curve set, the name of an axis.
 
     Raises:
         InputError: if x does not fit the losses.
@@ -231,6 +232,11 @@ def fit_many(curves: Any, x: Any = None) -> Fits:
 
 def _as_ragged(curves: Any, x: Any) -> tuple[Ragged, Ragged | None]:
     """The losses and the axis, None for 1…n, as ragged arrays."""
+    if isinstance(curves, CurveSet):
+        groups = curves.prefixes(axis="observation" if x is None else x)
+        loss = Ragged.join([group.loss for group in groups])
+        along = groups[0].axis != "observation"
+        return loss, Ragged.join([group.x for group in groups]) if along else None
     if isinstance(curves, Prefixes):
         return curves.loss, None if curves.axis == "observation" else curves.x
     loss = curves if isinstance(curves, Ragged) else _rows(curves)

@@ -72,6 +72,13 @@ class Ragged:
         flat = np.concatenate(arrays) if arrays else np.empty(0)
         return cls(flat, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
 
+    @classmethod
+    def join(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The rows of several, one after the other."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, np.concatenate([[0], np.cumsum(lengths)]))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
