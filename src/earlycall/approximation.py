@@ -159,7 +159,7 @@ class Fits:
 class Fit:
     """The approximation of one curve; the attributes are those of `Fits`.
 
-    Example:
+    Examples:
         >>> f = fit(2 / (1 + 0.1 * np.arange(1, 101)) + 0.5)
         >>> round(float(f(1000)), 4), f.status
         (0.5198, 'ok')
@@ -220,7 +220,7 @@ def fit_many(curves: Any, x: Any = None) -> Fits:
     Raises:
         InputError: if x does not fit the losses.
 
-    Example:
+    Examples:
         >>> x = np.arange(1, 51)
         >>> fits = fit_many(np.stack([3 / (1 + x) + 1, 2 / (1 + 0.1 * x)]))
         >>> (fits.b3 * fits.scale).round(6).tolist()

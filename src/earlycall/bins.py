@@ -107,7 +107,7 @@ class Bins:
 def starts(n: int) -> NDArray[np.int64]:
     """The first observation of each bin of n observations in a row, shape (B,).
 
-    Example:
+    Examples:
         >>> starts(5).tolist(), len(starts(1_000_000))
         ([0, 1, 2, 3, 4], 92)
     """
@@ -146,7 +146,7 @@ def compress(block: Floats, out: Floats) -> None:
         block: shape (k, n).
         out: shape (B + V, k), to be filled as `Bins.data`.
 
-    Example:
+    Examples:
         >>> data = np.empty((34, 1))
         >>> compress(np.ones((1, 36)), data)
         >>> data[30:, 0].tolist()

@@ -31,7 +31,7 @@ def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
     Returns:
         Shape (n,), adding up to k; 1 for all where k is n or more.
 
-    Example:
+    Examples:
         >>> chance_of_best(np.array([0.0, 0.0, -9.0]), np.ones(3)).round(2).tolist()
         [0.5, 0.5, 0.0]
     """
@@ -60,7 +60,7 @@ def tied_with_first(score: Floats, se: Floats) -> int:
         score: shape (n,), falling.
         se: shape (n,).
 
-    Example:
+    Examples:
         >>> tied_with_first(np.array([1.0, 0.9, -1.0]), np.full(3, 0.2))
         2
     """
@@ -113,7 +113,7 @@ def verdict(score: Floats, se: Floats, kept: float, budget: float, mismatch: flo
         budget: the part of the horizon seen so far.
         mismatch: ρ at the horizon.
 
-    Example:
+    Examples:
         >>> score, se = np.array([0.6, 0.5, -0.5]), np.full(3, 0.3)
         >>> str(verdict(score, se, kept=0.9, budget=0.1, mismatch=0.9))[:40]
         'the first 2 cannot be told apart at this'

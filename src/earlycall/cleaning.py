@@ -23,7 +23,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
         The numbers; or the row of the first cell that is text in an otherwise numeric column; or
         None where the column is not numeric at all (dates, names, lists).
 
-    Example:
+    Examples:
         >>> numbers(pl.Series(["1", "nan", None])).to_list(), numbers(pl.Series(["1", "2", "x"]))
         ([1.0, nan, None], 2)
     """

@@ -39,7 +39,7 @@ _HIGHER_IS_BETTER = ("acc", "auc", "f1", "bleu", "iou", "psnr", "ssim", "precisi
 def higher_is_better(metric: str) -> bool:
     """Whether a metric's name says that larger values are better (an accuracy, not a loss).
 
-    Example:
+    Examples:
         >>> higher_is_better("val_accuracy"), higher_is_better("val_loss")
         (True, False)
     """
@@ -55,7 +55,7 @@ class Ragged:
         values: shape (total,).
         offsets: shape (rows + 1,), integers, from 0 to total.
 
-    Example:
+    Examples:
         >>> r = Ragged.of([[3.0, 2.0], [5.0]])
         >>> r[0].tolist(), r.lengths.tolist(), r.last().tolist()
         ([3.0, 2.0], [2, 1], [2.0, 5.0])
@@ -151,7 +151,7 @@ class Curve:
         group: the group that the run may be compared within.
         metric: the name of the loss.
 
-    Example:
+    Examples:
         >>> curve = CurveSet.from_losses({"a": [2.0, 1.0, 0.5]}).curve("a")
         >>> curve.loss.tolist(), curve.x.tolist()
         ([2.0, 1.0, 0.5], [1.0, 2.0, 3.0])
@@ -323,7 +323,7 @@ class CurveSet:
         name: what to call the set in tables.
         horizons: the step at which training of each group would end, where `prefix` has fixed it.
 
-    Example:
+    Examples:
         >>> curves = CurveSet.from_losses({"a": [2.0, 1.0, 0.9], "b": [2.0, 1.5, 1.2]})
         >>> len(curves), curves.groups, curves.metrics
         (2, ['all'], ['train_loss'])
@@ -348,7 +348,7 @@ class CurveSet:
         Raises:
             InputError: naming the run, column and row that cannot be used.
 
-        Example:
+        Examples:
             >>> table = pl.DataFrame({"run": ["a", "a"], "step": [1, 2], "loss": [2.0, 1.0]})
             >>> CurveSet.from_frame(table).metrics
             ['loss']
@@ -367,7 +367,7 @@ class CurveSet:
         Raises:
             InputError: if a run's losses are not a flat sequence of numbers.
 
-        Example:
+        Examples:
             >>> CurveSet.from_losses(np.ones((3, 5))).runs["run"].to_list()
             ['0', '1', '2']
         """
@@ -547,7 +547,7 @@ class CurveSet:
         Raises:
             InputError: if the budget is outside (0, 1] or more than one limit is given.
 
-        Example:
+        Examples:
             >>> curves = CurveSet.from_losses({"a": np.linspace(2, 1, 100)})
             >>> curves.prefix(budget=0.1).observations.height
             10

@@ -7,7 +7,7 @@ class InputError(ValueError):
     The command line prints the sentence and exits with 2; in Python it is an ordinary
     ``ValueError``.
 
-    Example:
+    Examples:
         >>> raise InputError("runs/a.csv: no loss column; found: step, lr")
         Traceback (most recent call last):
             ...

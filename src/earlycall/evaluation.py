@@ -94,7 +94,7 @@ def evaluate(
     Raises:
         InputError: if a set has no outcomes, a score is unknown or a budget outside (0, 1].
 
-    Example:
+    Examples:
         >>> finals = pl.DataFrame({"run": ["a", "b", "c"], "final": [1.0, 2.0, 3.0]})
         >>> rows = [{"run": r, "step": s, "train_loss": 4.0 + i - s / 9}
         ...         for i, r in enumerate("abc") for s in range(20)]
@@ -130,7 +130,7 @@ def agreement(
         outcome: shape (n,), finite.
         resamples: how many bootstrap samples of the runs the interval rests on; 0 for none.
 
-    Example:
+    Examples:
         >>> a = agreement(np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]))
         >>> round(a.spearman, 3), round(a.top1_regret, 3)
         (0.8, 0.667)

@@ -49,7 +49,7 @@ class Ranking:
         top: how many are the best that ``p_top`` speaks of.
         prefixes: what was scored.
 
-    Example:
+    Examples:
         >>> ranking = rank({"a": [3.0, 2.0, 1.0], "b": [3.0, 2.5, 2.4]}, score="last_loss")
         >>> ranking.table.select("run", "rank").rows()
         [('a', 1), ('b', 2)]
@@ -179,7 +179,7 @@ def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
     Scores count as equal when they agree to 12 digits of the largest, so that rounding does not
     decide.
 
-    Example:
+    Examples:
         >>> ranks(np.array([0.5, 2.0, 0.5])).tolist()
         [2, 1, 2]
     """

@@ -34,7 +34,7 @@ def command(
 
     Where a log has no epochs, each observation counts as one.
 
-    Example:
+    Examples:
       earlycall fit runs/
 
       earlycall fit metrics.csv --epochs 10 --burn-in 2 --format json

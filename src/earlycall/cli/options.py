@@ -34,7 +34,7 @@ def part(text: str) -> float:
     Raises:
         InputError: if it is no number, or outside (0, 1].
 
-    Example:
+    Examples:
         >>> part("5%"), part("0.2")
         (0.05, 0.2)
     """

@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 def number(value: float | None, digits: int = 4) -> str:
     """A number in the fewest characters that show so many significant digits.
 
-    Example:
+    Examples:
         >>> number(0.123456), number(1234567.0), number(None)
         ('0.1235', '1.235e+06', '–')
     """
@@ -80,7 +80,7 @@ def number(value: float | None, digits: int = 4) -> str:
 def sparkline(losses: Sequence[float], low: float, high: float, width: int = 16) -> str:
     """A curve in a few characters, the highest bar for ``high`` and above.
 
-    Example:
+    Examples:
         >>> sparkline([4.0, 3.0, 2.0, 1.0], 1.0, 4.0)
         '█▆▃▁'
     """

@@ -59,7 +59,7 @@ def read(paths: str | Path | Sequence[str | Path], *, name: str | None = None) -
     Raises:
         InputError: naming the file, line or column that cannot be read, and what to do.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     _ = Path(folder, "a.csv").write_text("step,train_loss\n1,2.5\n2,1.5\n")

@@ -56,7 +56,7 @@ def lcga(
         burn_in: B, the epochs that are ignored.
         gamma: γ, the weight of the moving average.
 
-    Example:
+    Examples:
         >>> x = Ragged.of([np.arange(1.0, 13.0)])
         >>> values = lcga(fit_many([2 / x[0] + 1]), x, Ragged.of([np.arange(12) // 4]))
         >>> round(float(values.d1[0]), 5)

@@ -40,7 +40,7 @@ REFERENCES = 64  # steps at which runs of different lengths are compared
 def centred_rank(values: Floats) -> Floats:
     """Ranks in [−1, 1], larger for larger values; ties share their mean rank; 0 for a single run.
 
-    Example:
+    Examples:
         >>> centred_rank(np.array([3.0, 1.0, 3.0])).round(3).tolist()
         [0.333, -0.667, 0.333]
     """

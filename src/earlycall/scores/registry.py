@@ -52,7 +52,7 @@ class Scored:
     ) -> Scored:
         """A score from raw values of which the smaller is better, by default their negatives.
 
-        Example:
+        Examples:
             >>> Scored.smaller_is_better(np.array([0.5, 2.0])).score.tolist()
             [-0.5, -2.0]
         """
@@ -98,7 +98,7 @@ def group_score(
         needs: a metric without which the score cannot tell.
         shortest: how many observations the score needs.
 
-    Example:
+    Examples:
         >>> @group_score("first_loss")
         ... def first_loss(prefixes):
         ...     return Scored.smaller_is_better(prefixes.loss.first())
@@ -116,7 +116,7 @@ def group_score(
 def score(name: str) -> Callable[[Callable[[Curve], float]], Callable[[Curve], float]]:
     """Register a function from one `Curve` to a number, larger is better.
 
-    Example:
+    Examples:
         >>> @score("total_drop")
         ... def total_drop(curve):
         ...     return curve.loss[0] - curve.loss[-1]

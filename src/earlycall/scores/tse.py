@@ -53,7 +53,7 @@ def epoch_means(loss: Ragged, epoch: Ragged) -> Ragged:
         loss: the losses of m runs.
         epoch: the epoch of each loss, not decreasing within a run.
 
-    Example:
+    Examples:
         >>> epoch_means(Ragged.of([[4.0, 2.0, 1.0]]), Ragged.of([[0, 0, 1]]))[0].tolist()
         [3.0, 1.0]
     """
@@ -71,7 +71,7 @@ def epoch_means(loss: Ragged, epoch: Ragged) -> Ragged:
 def tse(means: Ragged) -> WeightedSum:
     """TSE = Σ_{t≤T} ℓ̄_t.
 
-    Example:
+    Examples:
         >>> tse(Ragged.of([[3.0, 1.0]])).value.tolist()
         [4.0]
     """
@@ -81,7 +81,7 @@ def tse(means: Ragged) -> WeightedSum:
 def tse_e(means: Ragged, last: int = LAST_EPOCHS) -> WeightedSum:
     """TSE-E = Σ ℓ̄_t over the last E epochs (here E = 1 by default).
 
-    Example:
+    Examples:
         >>> tse_e(Ragged.of([[3.0, 1.0]])).value.tolist()
         [1.0]
     """
@@ -93,7 +93,7 @@ def tse_ema(means: Ragged, gamma: float = GAMMA) -> WeightedSum:
 
     Three definitions of the moving average are in circulation; this is the project's.
 
-    Example:
+    Examples:
         >>> tse_ema(Ragged.of([[3.0, 1.0]]), gamma=0.5).value.tolist()
         [2.5]
     """

@@ -20,7 +20,7 @@ class BudgetRule(Rule):
     Raises:
         InputError: if it is not above 0.
 
-    Example:
+    Examples:
         >>> rule = BudgetRule(3600)
         >>> rule.update(1.0, 3599.0), rule.update(1.0, 3600.0), rule.reason
         (False, True, 'the cost 3600 has reached the budget of 3600')
@@ -43,7 +43,7 @@ class BudgetRule(Rule):
         """Forget all observations."""
         self.cost = 0.0
 
-    def update(self, loss: float, cost: float) -> bool:  # noqa: ARG002
+    def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
         return self.spent(cost)
 

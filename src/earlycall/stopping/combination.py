@@ -19,7 +19,7 @@ class Combination(Rule):
     Raises:
         InputError: if there are fewer than two.
 
-    Example:
+    Examples:
         >>> from earlycall.stopping.parse import parse_rule
         >>> rule = parse_rule("patience:2 or budget:100")
         >>> rule.update(1.0, 99.0), rule.update(0.5, 100.0), rule.reason

@@ -48,12 +48,12 @@ class GainRule(Rule):
     Raises:
         InputError: if the threshold is not above 0.
 
-    Example:
+    Examples:
         >>> rule = GainRule(0.1)
         >>> next(x for x in range(1000) if rule.update(2.0**-x, x))
-        12
+        9
         >>> rule.reason
-        'gain elasticity at most 0.0917, below 0.1 (gain 0.9998 so far)'
+        'gain elasticity at most 0.0922, below 0.1 (gain 0.998 so far)'
     """
 
     FORM = "gain:THRESHOLD"
@@ -64,9 +64,7 @@ class GainRule(Rule):
     __slots__ = ("threshold", *FIELDS)
     averaged = True
 
-    def __init__(
-        self, threshold: float = 0.1, *, warm_up: int = WARM_UP, confirm: int = 1
-    ) -> None:
+    def __init__(self, threshold: float = 0.1, *, warm_up: int = WARM_UP, confirm: int = 1) -> None:
         if not 0 < threshold < math.inf:
             raise InputError(f"gain threshold {threshold!r} must be above 0, such as 0.1")
         self.threshold, self.warm_up, self.confirm = threshold, warm_up, confirm

@@ -15,7 +15,7 @@ class History:
         losses: up to 200 mean losses.
         costs: the cost at the last observation of each point.
 
-    Example:
+    Examples:
         >>> history = History()
         >>> for step in range(1000):
         ...     _ = history.add(float(step), float(step))

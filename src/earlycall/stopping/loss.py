@@ -16,8 +16,8 @@ WARM_UP = 2  # observations after the first before the rule may stop
 class LossRule(Rule):
     """``loss:THRESHOLD``: stop when the upper bound of the loss elasticity is below the threshold.
 
-    The loss elasticity ε = −(dL/dc)·c/L is percent of loss removed per percent more cost (design
-    of Zhao et al. 2022, with c the cost as recorded). Unlike the gain elasticity it depends on
+    The loss elasticity ε = −(dL/dc)·c/L is percent of loss removed per percent more cost (training
+    elasticity after Zhao et al. 2022, c being the cost as recorded). Unlike the gain elasticity it depends on
     where the loss has its zero: a threshold holds for one task only. It is averaged exponentially
     over cost; the bound adds one standard error of the average.
 
@@ -27,10 +27,10 @@ class LossRule(Rule):
     Raises:
         InputError: if the threshold is not above 0.
 
-    Example:
+    Examples:
         >>> rule = LossRule(0.1)
         >>> next(x for x in range(1, 1000) if rule.update(1 + 1 / x, x))
-        17
+        21
     """
 
     FORM = "loss:THRESHOLD"

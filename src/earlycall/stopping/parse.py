@@ -34,7 +34,7 @@ def parse_rule(text: str) -> Rule:
     Raises:
         InputError: saying what was given, what is expected and the nearest known name.
 
-    Example:
+    Examples:
         >>> str(parse_rule("gain:0.1 or patience:3 and budget:60"))
         'gain:0.1 or patience:3 and budget:60.0'
         >>> parse_rule("gian:0.1")

@@ -22,7 +22,7 @@ class PatienceRule(Rule):
     Raises:
         InputError: if either is outside its range.
 
-    Example:
+    Examples:
         >>> rule = PatienceRule(2)
         >>> [rule.update(loss, step) for step, loss in enumerate([3.0, 2.0, 2.5, 2.2])]
         [False, False, False, True]
@@ -48,7 +48,7 @@ class PatienceRule(Rule):
         self.best: float | None = None
         self.wait = 0
 
-    def update(self, loss: float, cost: float) -> bool:  # noqa: ARG002
+    def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
         best = self.best
         if best is None or loss < best - self.rel_delta * abs(best):

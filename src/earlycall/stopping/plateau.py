@@ -26,10 +26,10 @@ class PlateauRule(Rule):
     Raises:
         InputError: if either is outside its range.
 
-    Example:
+    Examples:
         >>> rule = PlateauRule(5)
         >>> next(x for x in range(100) if rule.update(2.0**-x, x))
-        10
+        11
     """
 
     FORM = "plateau[:WINDOW[:SHARE]]"
@@ -52,7 +52,7 @@ class PlateauRule(Rule):
         self.first = self.best = self.fall = 0.0
         self.recent: list[float] = []
 
-    def update(self, loss: float, cost: float) -> bool:  # noqa: ARG002
+    def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
         if not self.recent:
             self.first = self.best = loss

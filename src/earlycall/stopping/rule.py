@@ -26,7 +26,8 @@ class Rule(ABC):
 
     FORM: ClassVar[str]
     FIELDS: ClassVar[tuple[str, ...]]
-    averaged: ClassVar[bool] | bool = False
+    averaged: bool = False
+    __slots__ = ()
 
     @abstractmethod
     def __str__(self) -> str:
@@ -45,7 +46,7 @@ class Rule(ABC):
     def reason(self) -> str:
         """Why the rule last said stop, or why not: a clause with its numbers."""
 
-    def spent(self, cost: float) -> bool:  # noqa: ARG002
+    def spent(self, cost: float) -> bool:
         """Whether the cost alone, without a new loss, says stop now."""
         return False
 
@@ -79,7 +80,7 @@ class Rule(ABC):
 def nearest(given: str, known: list[str]) -> str:
     """A hint at the known name that resembles what was given, or nothing.
 
-    Example:
+    Examples:
         >>> nearest("gian", ["gain", "loss"])
         "; did you mean 'gain'?"
     """
@@ -93,7 +94,7 @@ def number(text: str, what: str, good: Callable[[float], bool], wanted: str) -> 
     Raises:
         InputError: if it is no number, or not a good one; the sentence says which is wanted.
 
-    Example:
+    Examples:
         >>> number("0.1", "threshold", lambda v: v > 0, "above 0")
         0.1
     """

@@ -28,7 +28,7 @@ class TargetRule(Rule):
     Raises:
         InputError: if the horizon is not above 0.
 
-    Example:
+    Examples:
         >>> rule = TargetRule(0.5, 1000)
         >>> next(x for x in range(1, 1000) if rule.update(1 + 1 / x, x))
         10
