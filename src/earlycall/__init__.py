@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from earlycall.approximation import Fit, Fits, fit, fit_many
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
+    from earlycall.elasticity import elasticities
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
     from earlycall.ranking import Ranking, rank
     from earlycall.readers import read
     from earlycall.scores import Score, Scored, group_score, score
+    from earlycall.stopping import Monitor, Rule, parse_rule
+    from earlycall.stopping.replay import Replay, replay
+    from earlycall.streaming import StreamingFit
 
 __version__ = "0.1.0"
 
@@ -31,22 +35,30 @@ _HOMES = {
     "CurveWarning": "errors",
     "Evaluation": "evaluation",
     "InputError": "errors",
+    "Monitor": "stopping",
     "Prefixes": "curves",
     "Ragged": "curves",
     "Ranking": "ranking",
+    "Replay": "stopping.replay",
+    "Rule": "stopping",
     "Score": "scores",
     "Scored": "scores",
+    "StreamingFit": "streaming",
     "agreement": "evaluation",
+    "elasticities": "elasticity",
     "evaluate": "evaluation",
     "group_score": "scores",
+    "parse_rule": "stopping",
     "rank": "ranking",
     "read": "readers",
+    "replay": "stopping.replay",
     "score": "scores",
 }
 __all__ = [
     "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits", "InputError",
-    "Prefixes", "Ragged", "Ranking", "Score", "Scored", "agreement", "evaluate", "fit",
-    "fit_many", "group_score", "rank", "read", "score",
+    "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule", "Score", "Scored",
+    "StreamingFit", "agreement", "elasticities", "evaluate", "fit", "fit_many", "group_score",
+    "parse_rule", "rank", "read", "replay", "score",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ rounding of what the uncompressed curve gives: the model is averaged over each b
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -294,7 +294,7 @@ def _parts(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Parameters:
     """The parameters of k curves, as in `Fits`."""
 
     b1: Floats
@@ -305,7 +305,7 @@ class _Part:
     status: NDArray[np.str_]
 
 
-def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> _Part:
+def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> Parameters:
     n = int(loss.lengths[rows[0]])
     with np.errstate(invalid="ignore", over="ignore"):
         if x is None and int(loss.lengths[rows[-1]]) == n and len(rows) >= FEW:
@@ -315,11 +315,23 @@ def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> _Part:
             kept = _take(loss, rows)
             top = kept.reduce(np.maximum)
             bins = by_row(kept, None if x is None else _take(x, rows))
+    return fit_bins(bins, top, lambda i: float(loss[int(rows[i])].min()))
+
+
+def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Parameters:
+    """Fit k curves that were compressed into bins (which are normalised in place).
+
+    Args:
+        bins: the curves.
+        top: shape (k,), the largest loss of each.
+        lowest: from the number of a curve to its smallest loss, asked for where it is needed.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
         total = bins.total()
     finite = np.isfinite(total) & np.isfinite(top)
-    shift = np.zeros(len(rows))
+    shift = np.zeros(len(top))
     for i in np.flatnonzero(finite & (total < 0)):
-        shift[i] = 2 * float(loss[int(rows[i])].min()) - top[i]
+        shift[i] = 2 * lowest(int(i)) - top[i]
     scale = np.where(top - shift > 0, top - shift, 1.0)
     if not finite.all():
         bins = Bins(bins.layout, np.where(finite, bins.data, 0.0))
@@ -330,7 +342,7 @@ def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> _Part:
         return part
     gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
             ("b1", "b2", "b3", "scale", "shift")}  # fmt: skip
-    return _Part(**gone, status=np.where(finite, part.status, "diverged"))
+    return Parameters(**gone, status=np.where(finite, part.status, "diverged"))
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
@@ -369,7 +381,7 @@ def _block(loss: Ragged, rows: NDArray[np.int64], n: int) -> Floats:
     return block.astype(np.float64, copy=False)
 
 
-def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> _Part:
+def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> Parameters:
     """b1, b2, b3 and the status, from A, c and b."""
     a = best.A * best.s
     mean = bins.total() / bins.layout.count.sum(axis=0)
@@ -381,7 +393,7 @@ def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> _Par
     linear = best.c > 100 * bins.layout.x.max(axis=0)
     named = [flat, linear, best.c == 0, shift != 0]
     status = np.select(named, ["flat", "linear", "c=0", "shifted"], "ok")
-    return _Part(b1, b2, np.where(flat, 0.0, best.b), scale, shift, status)
+    return Parameters(b1, b2, np.where(flat, 0.0, best.b), scale, shift, status)
 
 
 @cache

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DENSE = 32
 PER_DOUBLING = 4
+ALONG_AXIS = 8  # bins to a doubling of the distance from the start, in units of the first gap
+FEW = 256  # observations along an axis of its own that need no bins
 NARROW = 32
 PIECE = 1024
 
@@ -229,10 +231,10 @@ def _by_observation_one(loss: Floats) -> tuple[Floats, ...]:
 def _along(loss: Floats, x: Floats) -> tuple[Floats, ...]:
     """The same along an axis of its own."""
     n = len(x)
-    distance = x - x[0] + (x[-1] - x[0]) / max(n - 1, 1)
     new = np.ones(n, dtype=bool)
-    if n > DENSE and distance[0] > 0:
-        place = np.floor(PER_DOUBLING * np.log2(distance / distance[0]))
+    later = x[x > x[0]]
+    if n > FEW and len(later):
+        place = np.floor(ALONG_AXIS * np.log2((x - x[0]) / (later[0] - x[0]) + 1))
         new[1:] = np.diff(place) > 0
     first = np.flatnonzero(new)
     count = np.diff(np.append(first, n)).astype(np.float64)
