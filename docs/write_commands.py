@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMANDS = ("rank", "fit", "evaluate")
+COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay")
 
 
 def reference() -> str:

@@ -269,7 +269,7 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     m = len(loss)
     out = {name: np.full(m, np.nan) for name in ("b1", "b2", "b3", "scale", "shift")}
     status = np.full(m, "short", dtype="U8")
-    for rows in _parts(loss, x):
+    for rows in fitted_together(loss, x):
         part = _fit_part(loss, x, rows)
         for name, values in out.items():
             values[rows] = getattr(part, name)
@@ -277,7 +277,7 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     return Fits(**out, status=status, n=loss.lengths, loss=loss, x=x)
 
 
-def _parts(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
+def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
     """Rows to fit together: of one length where enough share it, as many as fit the cache."""
     alone = []
     for rows in together(loss.lengths):
@@ -306,16 +306,20 @@ class Parameters:
 
 
 def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> Parameters:
+    bins, top = compressed(loss, x, rows)
+    return fit_bins(bins, top, lambda i: float(loss[int(rows[i])].min()))
+
+
+def compressed(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> tuple[Bins, Floats]:
+    """The bins of some curves and the largest loss of each, shape (k,)."""
     n = int(loss.lengths[rows[0]])
     with np.errstate(invalid="ignore", over="ignore"):
         if x is None and int(loss.lengths[rows[-1]]) == n and len(rows) >= FEW:
             top, data = _read(loss, rows, n)
-            bins = Bins(by_observation(n), data)
-        else:
-            kept = _take(loss, rows)
-            top = kept.reduce(np.maximum)
-            bins = by_row(kept, None if x is None else _take(x, rows))
-    return fit_bins(bins, top, lambda i: float(loss[int(rows[i])].min()))
+            return Bins(by_observation(n), data), top
+        kept = _take(loss, rows)
+        bins = by_row(kept, None if x is None else _take(x, rows))
+        return bins, kept.reduce(np.maximum)
 
 
 def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Parameters:
