@@ -17,7 +17,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/dev.stamp
+bench: .venv/bench.stamp
 	$(BIN)/python -m pytest benchmarks
 
 docs: .venv/docs.stamp
@@ -37,6 +37,10 @@ examples: .venv/dev.stamp  ## train the example runs again (a few minutes)
 
 .venv/dev.stamp: .venv/core.stamp
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/bench.stamp: .venv/core.stamp
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 .venv/docs.stamp: .venv/core.stamp

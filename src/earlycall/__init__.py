@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from earlycall.elasticity import elasticities
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
+    from earlycall.intervals import Uncertainty, uncertainty
     from earlycall.ranking import Ranking, rank
     from earlycall.readers import read
     from earlycall.scores import Score, Scored, group_score, score
@@ -27,13 +28,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Agreement": "evaluation",
     "Curve": "curves",
-    "Fit": "approximation",
-    "Fits": "approximation",
-    "fit": "approximation",
-    "fit_many": "approximation",
     "CurveSet": "curves",
     "CurveWarning": "errors",
     "Evaluation": "evaluation",
+    "Fit": "approximation",
+    "Fits": "approximation",
     "InputError": "errors",
     "Monitor": "stopping",
     "Prefixes": "curves",
@@ -44,21 +43,25 @@ _HOMES = {
     "Score": "scores",
     "Scored": "scores",
     "StreamingFit": "streaming",
+    "Uncertainty": "intervals",
     "agreement": "evaluation",
     "elasticities": "elasticity",
     "evaluate": "evaluation",
+    "fit": "approximation",
+    "fit_many": "approximation",
     "group_score": "scores",
     "parse_rule": "stopping",
     "rank": "ranking",
     "read": "readers",
     "replay": "stopping.replay",
     "score": "scores",
+    "uncertainty": "intervals",
 }
 __all__ = [
-    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits", "InputError",
-    "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule", "Score", "Scored",
-    "StreamingFit", "agreement", "elasticities", "evaluate", "fit", "fit_many", "group_score",
-    "parse_rule", "rank", "read", "replay", "score",
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits",
+    "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule", "Score",
+    "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities", "evaluate", "fit",
+    "fit_many", "group_score", "parse_rule", "rank", "read", "replay", "score", "uncertainty",
 ]  # fmt: skip
 
 

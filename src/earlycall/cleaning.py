@@ -106,7 +106,9 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
         if column.null_count():
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
-        changed[1:] |= (column[1:] != column[:-1]).to_numpy()
+        category = column.cast(pl.String).cast(pl.Categorical) if _is_plain(column) else column
+        code = category.to_physical().to_numpy()
+        changed[1:] |= code[1:] != code[:-1]
     starts = np.flatnonzero(changed)
     if not len(starts):
         raise InputError("the table of curves has no rows")
@@ -121,6 +123,11 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     ids = blocks.join(numbered, on=["group", "run"], how="left", maintain_order="left")["run_id"]
     lengths = np.diff(np.append(starts, table.height))
     return pl.Series("run_id", np.repeat(ids.to_numpy(), lengths)), keys
+
+
+def _is_plain(names: pl.Series) -> bool:
+    """Whether names are not categories yet."""
+    return names.dtype not in (pl.Categorical, pl.Enum)
 
 
 def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +155,10 @@ def _with_steps(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     empty = _nothing(metrics) if metrics else pl.lit(value=True)
     if "step" in rows.columns and rows["step"].count():
         rows = rows.filter(~(pl.col("step").is_null() & empty))
-        bad = rows["step"].is_null() | ~rows["step"].cast(pl.Float64).is_finite()
+        step = rows["step"]
+        bad = step.is_null()
+        if step.dtype.is_float():
+            bad |= ~step.is_finite()
         if bad.any():
             row = int(bad.arg_max() or 0)
             run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -220,6 +221,21 @@ class Prefixes:
             frame=kept.with_columns(row=pl.col("new")).drop("new"),
             settings=self.settings[rows] if self.settings.width else self.settings,
         )
+
+    def parts(self, most: int = 4096) -> Iterator[Prefixes]:
+        """The runs in parts of so many, so that what is computed of each stays small in memory."""
+        if len(self) <= most:
+            yield self
+            return
+        ends = np.searchsorted(self.frame["row"].to_numpy(), np.arange(0, len(self) + most, most))
+        for i, (start, stop) in enumerate(pairwise(ends.tolist())):
+            first = i * most
+            yield replace(
+                self,
+                runs=self.runs[first : first + most],
+                frame=self.frame[start:stop].with_columns(row=pl.col("row") - first),
+                settings=self.settings[first : first + most],
+            )
 
     @property
     def columns(self) -> list[str]:

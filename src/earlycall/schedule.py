@@ -50,7 +50,7 @@ def phases(prefixes: Prefixes) -> list[Phase | None]:
     """
     name = next((c for c in prefixes.columns if _is_rate(c)), None)
     if name is None:
-        return _from_losses(prefixes)
+        return [phase for part in prefixes.parts() for phase in _from_losses(part)]
     rates, steps = prefixes.ragged(name), prefixes.ragged("step", where=name)
     return [_from_rate(rate, step) for rate, step in zip(rates, steps, strict=True)]
 

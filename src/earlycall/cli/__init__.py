@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import evaluate, fit, rank
+from earlycall.cli import elasticity, evaluate, fit, rank, replay
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command("rank")(rank.command)
 app.command("fit")(fit.command)
 app.command("evaluate")(evaluate.command)
+app.command("elasticity")(elasticity.command)
+app.command("replay")(replay.command)
 
 
 def _version(wanted: bool) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 EPOCHS = 10
 BURN_IN = 2
 GAMMA = 0.999
-AT_ONCE = 4096  # runs, so that memory stays small beside the losses
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def lcga(
 
 
 def _slope(fits: Fits, x: Ragged) -> NDArray[np.float64]:
-    """f' at each observation, shape (total,)."""
+    """The slope f' at each observation, shape (total,)."""
     denominator = fits.b1[x.row] + fits.b2[x.row] * x.values
     return np.asarray(-(fits.scale * fits.b2)[x.row] / denominator**2)
 
@@ -100,13 +99,11 @@ def _averages(
 
 
 def _scored(prefixes: Prefixes, which: str) -> Scored:
-    fits, x, epoch = fit_many(prefixes), prefixes.x, prefixes.epoch
     values = _slope if which.startswith("d1") else _normed_slope
-    found = []
-    for i in range(0, len(prefixes), AT_ONCE):
-        j = i + AT_ONCE
-        part = values(fits.part(i, j), x.part(i, j))
-        found.append(_averages(part, epoch.part(i, j), BURN_IN, GAMMA))
+    found = [
+        _averages(values(fit_many(part), part.x), part.epoch, BURN_IN, GAMMA)
+        for part in prefixes.parts()
+    ]
     value = np.concatenate([mean for mean, _ in found])
     score = -value
     if which.endswith("ema"):

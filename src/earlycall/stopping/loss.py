@@ -16,10 +16,10 @@ WARM_UP = 2  # observations after the first before the rule may stop
 class LossRule(Rule):
     """``loss:THRESHOLD``: stop when the upper bound of the loss elasticity is below the threshold.
 
-    The loss elasticity ε = −(dL/dc)·c/L is percent of loss removed per percent more cost (training
-    elasticity after Zhao et al. 2022, c being the cost as recorded). Unlike the gain elasticity it depends on
-    where the loss has its zero: a threshold holds for one task only. It is averaged exponentially
-    over cost; the bound adds one standard error of the average.
+    The loss elasticity ε = −(dL/dc)·c/L is percent of loss removed per percent more cost c, as
+    recorded (the training elasticity of Zhao et al. 2022). Unlike the gain elasticity it depends
+    on where the loss has its zero: a threshold holds for one task only. It is averaged
+    exponentially over cost; the bound adds one standard error of the average.
 
     Args:
         threshold: an elasticity above 0.

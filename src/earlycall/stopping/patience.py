@@ -33,7 +33,7 @@ class PatienceRule(Rule):
     __slots__ = ("patience", "rel_delta", *FIELDS)
 
     def __init__(self, patience: int, rel_delta: float = 0.0) -> None:
-        if patience != int(patience) or patience < 1:
+        if not 1 <= patience < math.inf or patience != int(patience):
             raise InputError(f"patience {patience!r} must be a whole number, at least 1")
         if not 0 <= rel_delta < 1:
             raise InputError(f"relative delta {rel_delta!r} must be at least 0 and below 1")

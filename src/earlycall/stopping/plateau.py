@@ -37,7 +37,7 @@ class PlateauRule(Rule):
     __slots__ = ("share", "window", *FIELDS)
 
     def __init__(self, window: int = WINDOW, share: float = SHARE) -> None:
-        if window != int(window) or window < 4:
+        if not 4 <= window < math.inf or window != int(window):
             raise InputError(f"plateau window {window!r} must be a whole number, at least 4")
         if not 0 < share < 1:
             raise InputError(f"plateau share {share!r} must be between 0 and 1")
@@ -83,5 +83,6 @@ def _fall(losses: list[float]) -> float:
     middle = (n - 1) / 2
     spread = n * (n * n - 1) / 12
     slope = sum((i - middle) * y for i, y in enumerate(losses)) / spread
-    left = sum((y - mean - slope * (i - middle)) ** 2 for i, y in enumerate(losses))
+    errors = [y - mean - slope * (i - middle) for i, y in enumerate(losses)]
+    left = sum(error * error for error in errors)
     return (n - 1) * (math.sqrt(left / (n - 2) / spread) - slope)

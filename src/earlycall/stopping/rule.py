@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from earlycall.errors import InputError
@@ -86,22 +85,3 @@ def nearest(given: str, known: list[str]) -> str:
     """
     close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def number(text: str, what: str, good: Callable[[float], bool], wanted: str) -> float:
-    """A number from a rule's text.
-
-    Raises:
-        InputError: if it is no number, or not a good one; the sentence says which is wanted.
-
-    Examples:
-        >>> number("0.1", "threshold", lambda v: v > 0, "above 0")
-        0.1
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{what} {text!r} is not a number; write one {wanted}") from None
-    if not good(value):
-        raise InputError(f"{what} {text!r} must be {wanted}")
-    return value

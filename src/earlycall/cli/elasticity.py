@@ -1,0 +1,102 @@
+"""``earlycall elasticity``: how many percent more cost still buy how many percent more gain."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import Format, Group, Output, Paths
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+
+class CostName(StrEnum):
+    """What a run costs."""
+
+    step = "step"
+    epoch = "epoch"
+    seconds = "seconds"
+    joules = "joules"
+    usd = "usd"
+
+
+Cost = Annotated[CostName, typer.Option("--cost", help="The column that says what a run cost.")]
+WatchedMetric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="The loss that is watched; by default val_loss where there is one, else the training "
+        "loss.",
+    ),
+]
+
+
+def command(
+    paths: Paths,
+    cost: Cost = CostName.step,
+    metric: WatchedMetric = None,
+    threshold: Annotated[
+        float, typer.Option(help="Gain elasticity below which the advice is to stop.")
+    ] = 0.1,
+    group: Group = None,
+    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    fmt: Output = Format.table,
+) -> None:
+    """Measure how many percent more gain one percent more cost still brings, run by run.
+
+    Examples:
+      earlycall elasticity runs/
+
+      earlycall elasticity runs/ --cost seconds --threshold 0.05 --format json
+    """
+    from earlycall.elasticity import elasticities
+
+    curves = output.read(paths)
+    if group is not None:
+        curves = curves.select(group=group)
+    table = elasticities(curves, cost=cost.value, metric=metric, threshold=threshold)
+    if fmt is Format.json:
+        output.print_json({"runs": table.to_dicts()})
+    elif fmt is Format.csv:
+        output.print_csv(table)
+    else:
+        out = output.console()
+        for name in table["group"].unique(maintain_order=True).to_list():
+            rows = table.filter(table["group"] == name)
+            where = "" if name == "all" else f"{name}: "
+            title = f"{where}elasticity of {rows['metric'][0]} over {cost.value}, at the last one"
+            out.print(title, style="bold", markup=False)
+            out.print(_table(rows.head(top) if top > 0 else rows))
+            if 0 < top < rows.height:
+                out.print(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
+            out.print()
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column("run", overflow="fold")
+    for name in ("loss", "gain", "ε loss", "ε gain", "95 %", "fit's ε gain"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for name in ("regime", "shape", "advice"):
+        shown.add_column(name, overflow="fold")
+    for row in rows.iter_rows(named=True):
+        low, high = output.number(row["low"], 2), output.number(row["high"], 2)
+        shown.add_row(
+            Text(row["run"]),
+            *(output.number(row[k], 3) for k in ("loss", "gain", "loss_elasticity")),
+            output.number(row["gain_elasticity"], 2),
+            "–" if row["low"] is None else f"{low} to {high}",
+            output.number(row["fit_gain_elasticity"], 2),
+            row["regime"] or "–",
+            row["shape"],
+            row["advice"],
+        )
+    return shown

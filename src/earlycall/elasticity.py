@@ -1,0 +1,381 @@
+"""Training elasticity: how many percent more cost still buy how many percent less loss.
+
+After Zhao, Frey, Gadepally, Samsi, *Loss Curve Approximations for Fast Neural Architecture Ranking
+& Training Elasticity Estimation*, IPDPSW 2022. With L(c) the loss at cost c, G(c) = L(start) − L(c)
+the gain, and c0 the cost of the first observation:
+
+- loss elasticity ε_L = −(dL/dc)·c/L: percent of loss removed per percent more cost;
+- gain elasticity ε_G = (dG/dc)·(c − c0)/G: percent more gain per percent more cost since the first
+  observation. It does not change when the loss is shifted or scaled, or the unit of cost changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.lib.stride_tricks import sliding_window_view
+
+from earlycall.approximation import Fit, fit_many
+from earlycall.curves import COSTS, Prefixes, Ragged
+from earlycall.errors import InputError
+from earlycall.ranking import as_curve_set
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Measures = dict[str, Any]
+
+COST_AXES = ("step", "epoch", *COSTS)
+THRESHOLD = 0.1  # gain elasticity below which more training is hardly worth its cost
+POINTS = 200  # long curves are averaged into so many points, against the noise of single steps
+SHORTEST = 5  # observations for a slope with an interval
+LATE = 5  # the local estimate looks at the last fifth of the points,
+FEWEST = 8  # and at no fewer than so many, but half of a shorter curve
+SURE = 1.96  # normal deviate of a 95 % interval
+SLACK = 0.1  # of elasticity, by which fit and local estimate may differ without a word
+DROP = 0.05  # part of the gain that a sudden fall after a plateau must make
+_KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
+         "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
+         "agree", "arc_loss_elasticity", "arc_gain_elasticity", "marginal_gain",
+         "next_percent", "threshold_cost", "metric")  # fmt: skip
+
+
+def elasticities(
+    curves: Any,
+    *,
+    cost: str = "step",
+    metric: str | None = None,
+    threshold: float = THRESHOLD,
+) -> pl.DataFrame:
+    """The training elasticity of each run at the end of its curve.
+
+    The local estimate is the median of the slopes between all pairs of points (Theil–Sen) in the
+    last fifth of the curve, taken at the middle of it, with Sen's 95 % interval; a learning-rate
+    drop bounds that part. Beside it stands the estimate of the fitted approximation at the last
+    cost, and whether the two agree.
+
+    Args:
+        curves: whatever `earlycall.rank` takes.
+        cost: step, epoch, seconds, joules or usd.
+        metric: the loss that is watched; by default the validation loss where the set has one,
+            else the training loss.
+        threshold: the gain elasticity below which the advice is to stop.
+
+    Returns:
+        A row per run: ``group``, ``run``, ``cost``, ``loss_elasticity``, ``gain_elasticity`` with
+        its interval ``low``, ``high``; ``regime`` (elastic: above 1; unit: not to be told from 1;
+        inelastic: below 1; rising: the loss rises; None: no gain to measure); ``advice``, a
+        sentence; ``shape`` (falling, drop, plateau, flat, overfitting, rising, non-monotone, short,
+        diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the fit's elasticities there,
+        and whether they ``agree``; ``arc_…``, the midpoint forms between the middle and the end of
+        the curve; ``marginal_gain`` per unit of cost; ``next_percent``, the cost of the next 1 % of
+        gain; ``threshold_cost``, at which the fit's gain elasticity falls below the threshold.
+
+    Raises:
+        InputError: if the metric or the cost is not there.
+
+    Example:
+        >>> table = elasticities({"a": 1 + 4 / np.arange(1, 101)})
+        >>> table["regime"][0], round(table["gain_elasticity"][0], 2), table["agree"][0]
+        ('inelastic', 0.01, True)
+    """
+    if not 0 < threshold < np.inf:
+        raise InputError(f"threshold {threshold:g} must be an elasticity above 0, such as 0.1")
+    whole = as_curve_set(curves)
+    watched = watched_metric(whole.metrics, whole.metric) if metric is None else metric
+    rows = []
+    for prefixes in whole.prefixes(metric=watched):
+        pairs = list(zip(prefixes.loss, costs_of(prefixes, cost), strict=True))
+        options: dict[str, Any] = {
+            "threshold": threshold,
+            "validation": _is_validation(watched),
+            "unit": cost,
+        }
+        for run, found in zip(prefixes.runs, _measured(pairs, **options), strict=True):
+            facts = {"group": prefixes.group, "run": run, "cost": cost, "metric": watched}
+            rows.append(facts | found)
+    named = ("group", "run", "cost", "regime", "advice", "shape", "metric")
+    schema: dict[str, Any] = {k: pl.String if k in named else pl.Float64 for k in _KEYS}
+    return pl.DataFrame(rows, schema=schema | {"agree": pl.Boolean})
+
+
+def watched_metric(metrics: list[str], otherwise: Any) -> str:
+    """The validation loss where it was logged, else what ``otherwise()`` gives.
+
+    Example:
+        >>> watched_metric(["train_loss", "val_loss"], None)
+        'val_loss'
+    """
+    names = [m for m in metrics if _is_validation(m) and "loss" in m.lower()]
+    exact = [m for m in names if m.lower().replace("/", "_") == "val_loss"]
+    chosen = exact or names
+    return chosen[0] if chosen else str(otherwise())
+
+
+def _is_validation(metric: str) -> bool:
+    return metric.lower().startswith(("val", "eval"))
+
+
+def costs_of(prefixes: Prefixes, cost: str) -> Ragged:
+    """The cost so far at each loss of a group's runs.
+
+    Args:
+        prefixes: m runs.
+        cost: step, epoch (finished ones), seconds, joules or usd.
+
+    Raises:
+        InputError: if the cost is unknown, was not logged with every loss, or falls.
+    """
+    if cost not in COST_AXES:
+        raise InputError(f"cost {cost!r} is unknown; use one of: {', '.join(COST_AXES)}")
+    if cost == "epoch":
+        return replace(prefixes, axis="epoch").x
+    found = [name for name in COST_AXES if name in ("step", "epoch") or prefixes.has(name)]
+    if cost != "step" and not prefixes.has(cost):
+        raise InputError(
+            f"group {prefixes.group!r} has no column {cost!r}; use one of: {', '.join(found)}"
+        )
+    costs = prefixes.ragged(cost, where=prefixes.metric)
+    for run, spent in zip(prefixes.runs, costs, strict=True):
+        if not np.isfinite(spent).all():
+            raise InputError(
+                f"run {run!r}: {cost!r} is missing beside a value of {prefixes.metric!r}; "
+                "log both together or use --cost step"
+            )
+        if np.any(np.diff(spent) < 0):
+            raise InputError(
+                f"run {run!r}: {cost!r} falls; a cost is the sum since the start of the run"
+            )
+    return costs
+
+
+@dataclass(frozen=True)
+class _Late:
+    """The robust line through the late part of a curve, taken at the middle of that part."""
+
+    cost: float
+    loss: float
+    fall: float  # of the loss, per unit of cost
+    low: float  # the interval of the fall
+    high: float
+
+
+def measure(
+    loss: Floats,
+    cost: Floats,
+    *,
+    threshold: float = THRESHOLD,
+    validation: bool = False,
+    unit: str = "cost",
+) -> Measures:
+    """The measures of one curve, as in `elasticities`.
+
+    Args:
+        loss: shape (n,), as recorded.
+        cost: shape (n,), not falling.
+        threshold: a gain elasticity.
+        validation: whether a rising loss is to be called overfitting.
+        unit: what the advice calls the cost.
+
+    Example:
+        >>> measure(np.array([3.0, 2.0, 1.5, 1.6, 1.8, 2.1, 2.4]), np.arange(7.0))["regime"]
+        'rising'
+    """
+    return _measured([(loss, cost)], threshold=threshold, validation=validation, unit=unit)[0]
+
+
+def _measured(pairs: list[tuple[Floats, Floats]], *, unit: str, **options: Any) -> list[Measures]:
+    """The measures of the losses and costs of some runs, all fitted at once."""
+    out: list[Measures] = [_unmeasured(loss, cost, unit) for loss, cost in pairs]
+    able = [i for i, found in enumerate(out) if not found]
+    points = [_points(*pairs[i]) for i in able]
+    bent = [k for k, (_, x) in enumerate(points) if x[0] >= 0]  # the fit takes no cost below 0
+    fits = fit_many([points[k][0] for k in bent], [points[k][1] for k in bent])
+    fitted: dict[int, Fit] = {k: fits[j] for j, k in enumerate(bent)}
+    for k, i in enumerate(able):
+        out[i] = _at_the_end(*points[k], fitted.get(k), unit=unit, **options)
+        out[i]["at"] = float(pairs[i][1][-1])
+    return out
+
+
+def _unmeasured(loss: Floats, cost: Floats, unit: str) -> Measures:
+    """What can be said of a curve that cannot be measured; nothing of one that can."""
+    bad = np.flatnonzero(~np.isfinite(loss))
+    if len(bad):
+        said = f"stop: the loss is not finite at {unit} {cost[bad[0]]:.6g}"
+        return {"shape": "diverged", "advice": said}
+    apart = len(np.unique(cost))
+    if apart < SHORTEST:
+        return {"shape": "short", "advice": f"go on: {apart} observations are too few to tell"}
+    return {}
+
+
+def _at_the_end(
+    y: Floats, x: Floats, fitted: Fit | None, *, threshold: float, validation: bool, unit: str
+) -> Measures:
+    """The measures of the points of a curve."""
+    drop = _drop(y)
+    late = _late(y[drop:], x[drop:])
+    start, origin = float(y[0]), float(x[0])
+    gain = start - late.loss
+    out: dict[str, Any] = {
+        "loss": float(y[-1]), "gain": start - float(y[-1]),
+        "loss_elasticity": late.fall * late.cost / late.loss if late.loss > 0 else None,
+        "marginal_gain": late.fall,
+    }  # fmt: skip
+    if gain > 0:
+        by = (late.cost - origin) / gain
+        out |= {"gain_elasticity": late.fall * by, "low": late.low * by, "high": late.high * by}
+    out |= _arc(y, x) | _from_fit(fitted, late, y, x, threshold)
+    out["shape"] = _shape(y, late, drop, validation)
+    out["regime"] = _regime(out, late)
+    out["advice"] = _advice(out, threshold, f"{unit} {x[int(np.argmin(y))]:.6g}")
+    return out
+
+
+def _points(loss: Floats, cost: Floats) -> tuple[Floats, Floats]:
+    """A curve as at most 200 means, without observations at the same cost."""
+    last = np.append(np.diff(cost) > 0, True)
+    loss, cost = loss[last], cost[last]
+    cuts = np.linspace(0, len(loss), min(len(loss), POINTS) + 1).astype(np.int64)
+    counts = np.diff(cuts)
+    return np.add.reduceat(loss, cuts[:-1]) / counts, np.add.reduceat(cost, cuts[:-1]) / counts
+
+
+def _late(y: Floats, x: Floats) -> _Late:
+    """Theil–Sen through the last fifth of the points, with Sen's interval."""
+    size = min(max(FEWEST, len(y) // LATE), max(SHORTEST, len(y) // 2))
+    y, x = y[-size:], x[-size:]
+    first, second = np.triu_indices(size, 1)
+    falls = np.sort((y[first] - y[second]) / (x[second] - x[first]) + 0.0)
+    width = SURE * np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
+    below = max(int((len(falls) - width) / 2), 0)
+    fall, middle = float(np.median(falls)), float((x[0] + x[-1]) / 2)
+    level = float(np.median(y + fall * (x - middle)))
+    return _Late(middle, level, fall, float(falls[below]), float(falls[-1 - below]))
+
+
+def _drop(y: Floats) -> int:
+    """Where the late part may start: after the last sudden fall from a plateau, else at 0.
+
+    A plateau is w points, about as low as any before, whose median is not far below that of the
+    2·w points before them; the fall is from there to the median of the next w.
+    """
+    w, m = max(3, len(y) // 20), len(y)
+    i = np.arange(3 * w, m - max(SHORTEST, w) + 1)
+    if not len(i):
+        return 0
+    short = np.median(sliding_window_view(y, w), axis=1)
+    before, plateau = np.median(sliding_window_view(y, 2 * w), axis=1)[i - 3 * w], short[i - w]
+    fall = plateau - short[i]
+    gain = y[0] - np.minimum.accumulate(y[::-1])[::-1][i]
+    least = np.maximum(4 * np.median(np.abs(np.diff(y))), DROP * gain)
+    level = plateau - np.minimum.accumulate(y)[i - 1] <= least
+    found = np.flatnonzero(level & (least > 0) & (fall > np.maximum(least, 4 * (before - plateau))))
+    return int(i[found[-1]]) if len(found) else 0
+
+
+def _arc(y: Floats, x: Floats) -> dict[str, float | None]:
+    """Midpoint elasticities between the middle and the end of the curve, each a median of 3."""
+    half = len(y) // 2
+    early, end = float(np.median(y[half - 1 : half + 2])), float(np.median(y[-3:]))
+    from_cost, to_cost, origin = float(x[half]), float(x[-1]), float(x[0])
+    gains = 2 * float(y[0]) - early - end
+    since = (from_cost + to_cost - 2 * origin) / (to_cost - from_cost)
+    spent = (from_cost + to_cost) / (to_cost - from_cost)
+    return {
+        "arc_loss_elasticity": (early - end) / (early + end) * spent if early + end > 0 else None,
+        "arc_gain_elasticity": (early - end) / gains * since if gains > 0 else None,
+    }
+
+
+def _from_fit(
+    fitted: Fit | None, late: _Late, y: Floats, x: Floats, threshold: float
+) -> dict[str, Any]:
+    """What the approximation says at the last cost, and whether the local estimate agrees.
+
+    For f = a/(x + c) + b3 the gain elasticity is (c0 + c)/(x + c): 1 at the start, and below a
+    threshold θ from x = (c0 + c)/θ − c on.
+    """
+    if fitted is None or fitted.b2 <= 0 or not np.isfinite(fitted.b3):
+        falls = late.fall * (late.cost - x[0]) > SLACK * max(float(y[0]) - late.loss, 0)
+        return {"agree": not falls, "next_percent": _next(None, late, y, x)}
+    shift = fitted.b1 / fitted.b2
+
+    def elasticity(at: float) -> float:
+        return float((x[0] + shift) / (at + shift))
+
+    gain = float(y[0]) - late.loss
+    by = (late.cost - float(x[0])) / gain if gain > 0 else np.nan
+    there = elasticity(late.cost)
+    agree = bool(late.low * by - SLACK <= there <= late.high * by + SLACK)
+    level = float(fitted(x[-1]))
+    return {
+        "fit_loss_elasticity": float(fitted.elasticity(x[-1])) if level > 0 else None,
+        "fit_gain_elasticity": elasticity(float(x[-1])),
+        "agree": agree,
+        "next_percent": _next(fitted if agree else None, late, y, x),
+        "threshold_cost": max(float((x[0] + shift) / threshold - shift), float(x[0])),
+    }
+
+
+def _next(fitted: Fit | None, late: _Late, y: Floats, x: Floats) -> float | None:
+    """The cost of the next 1 % of gain: by the fit, else along the local slope; None for never."""
+    wanted = 0.01 * (float(y[0]) - late.loss)
+    if wanted <= 0 or late.fall <= 0:
+        return None
+    if fitted is None:
+        return wanted / late.fall
+    left = (float(fitted(x[-1])) - wanted - fitted.shift) / fitted.scale - fitted.b3
+    return float((1 / left - fitted.b1) / fitted.b2 - x[-1]) if left > 0 else None
+
+
+def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
+    """What kind of curve it is, by name."""
+    spread = float(y.max() - y.min())
+    if late.high < 0 and y[-1] > y.min() + 0.02 * spread:
+        return "overfitting" if validation and y.min() < y[0] else "rising"
+    if y[0] - y.min() < 0.02 * abs(y[0]):
+        return "flat"
+    if drop:
+        return "drop"
+    noise = float(np.median(np.abs(np.diff(y))))
+    calm = np.median(sliding_window_view(y, SHORTEST), axis=1)
+    rises = float((calm - np.minimum.accumulate(calm)).max())
+    if rises > max(0.1 * spread, 6 * noise):
+        return "non-monotone"
+    return "falling" if late.low > 0 else "plateau"
+
+
+def _regime(out: dict[str, Any], late: _Late) -> str | None:
+    """elastic, unit, inelastic or rising."""
+    if out["shape"] in ("overfitting", "rising"):
+        return "rising"
+    if out.get("gain_elasticity") is None or out["shape"] == "flat":
+        return "rising" if late.high < 0 else None
+    if out["low"] > 1:
+        return "elastic"
+    return "inelastic" if out["high"] < 1 else "unit"
+
+
+def _advice(out: dict[str, Any], threshold: float, best: str) -> str:
+    """What to do, in a sentence with its numbers."""
+    more = out.get("gain_elasticity")
+    if out["regime"] == "rising":
+        why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
+        return f"stop: {why}, the loss rises since its best at {best}"
+    if out["shape"] == "flat" or more is None:
+        return "no gain to speak of since the start: change the run rather than prolong it"
+    doubt = "" if out["agree"] else "; the fitted curve says otherwise, so look at the plot"
+    if out["shape"] == "drop":
+        doubt = "; the loss fell suddenly after a plateau, so only what followed was looked at"
+    brings = f"1 % more cost brings {more:.2g} % more gain ({out['low']:.2g} to {out['high']:.2g})"
+    if out["high"] < threshold:
+        return f"stop: {brings}{doubt}"
+    if out["low"] < threshold and out["regime"] == "unit":
+        return f"too noisy to tell: {brings}{doubt}"
+    return f"{'diminishing' if out['regime'] == 'inelastic' else 'go on'}: {brings}{doubt}"

@@ -1,0 +1,277 @@
+"""A stop rule applied to a live run: told the losses, says when to stop and why."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from earlycall.errors import InputError
+from earlycall.stopping.averaging import Averaging
+from earlycall.stopping.history import History
+from earlycall.stopping.parse import parse_rule
+from earlycall.stopping.rule import Rule
+
+VERSION = 1
+COUNTED = ("step", "epoch")  # costs that are counted where none is given
+
+
+class Monitor:
+    """Watches a run and says when more training is no longer worth its cost.
+
+    It remembers at most 200 averaged losses and a few dozen numbers, however long the run, and a
+    restored monitor goes on exactly.
+
+    Args:
+        rule: a rule as text (``"gain:0.1"``, ``"patience:3 or budget:3600"``) or as an object.
+        cost: what the cost is called. ``"step"`` and ``"epoch"`` count the updates where no cost is
+            given, ``"seconds"`` takes the clock; any other cost (joules, usd) must be given.
+        threshold: short for ``rule="gain:THRESHOLD"``.
+        every: how many losses are averaged before the rule sees them. 1 for a loss per epoch or
+            validation, N for N steps to a mean; ``"auto"`` averages, for the rules gain, loss and
+            target, until the gain stands out from the noise, and never stops before (at least 32
+            observations). Give 1 where you can: the rules were measured so.
+        warm_up: observations before which the rule may not stop.
+
+    Raises:
+        InputError: if an argument cannot be used, with what is expected.
+
+    Examples:
+        >>> monitor = Monitor("gain:0.1", every=1)
+        >>> for epoch in range(100):
+        ...     if monitor.update(0.5 ** epoch):
+        ...         break
+        >>> print(monitor.explain())
+        Stopped after 10 observations at step 10: gain elasticity at most 0.0922, below 0.1 (gain
+        0.998 so far).
+    """
+
+    def __init__(
+        self,
+        rule: str | Rule | None = None,
+        *,
+        cost: str = "step",
+        threshold: float | None = None,
+        every: int | Literal["auto"] = "auto",
+        warm_up: int = 0,
+    ) -> None:
+        if threshold is not None and rule is not None:
+            raise InputError("give a rule or a threshold, which is short for gain:THRESHOLD")
+        if rule is None:
+            rule = "gain:0.1" if threshold is None else f"gain:{threshold}"
+        self.rule = parse_rule(rule) if isinstance(rule, str) else rule
+        self.cost, self.every, self.warm_up = cost, _checked(every), warm_up
+        self.updates = 0
+        self.stopped: str | None = None  # the reason
+        self._last = 0.0  # the cost of the last update
+        self._start = time.monotonic()
+        self._mean = History()  # of `every` losses
+        self._auto = Averaging() if every == "auto" and self.rule.averaged else None
+        if self.every != "auto":
+            self._mean.size = self.every
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run should stop."""
+        return self.stopped is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run should stop; None while it should not."""
+        return self.stopped
+
+    def update(self, loss: float | None, cost: float | None = None) -> bool:
+        """Take the next loss; whether the run should stop, from the first time on for good.
+
+        Args:
+            loss: any number (a tensor of one element too); None where none was logged. A loss that
+                is not finite stops the run: it has diverged.
+            cost: the cost so far, which must not fall; by default counted or from the clock.
+
+        Raises:
+            InputError: if the cost is needed, is not finite or falls; or the loss is no number.
+        """
+        if self.stopped is not None:
+            return True
+        if loss is None and cost is None and self.cost in COUNTED:
+            return False
+        now = self._now(cost)
+        value = None if loss is None else _number(loss)
+        self._last = now
+        if value is None:
+            stop = self.rule.spent(now)
+        else:
+            self.updates += 1
+            if not math.isfinite(value):
+                self.stopped = f"the loss is {value}: the run has diverged"
+                return True
+            stop = self.ask(value, now)
+        if stop and self.updates >= self.warm_up:
+            self.stopped = self.rule.reason
+        return self.stopped is not None
+
+    def explain(self) -> str:
+        """The decision in one sentence, with its numbers."""
+        seen = f"after {self.updates} observations at {self.cost} {self._last:.6g}"
+        if self.stopped is not None:
+            return f"Stopped {seen}: {self.stopped}."
+        if self.updates == 0:
+            return "Goes on: no loss has been seen yet."
+        if self.updates < self.warm_up:
+            return f"Goes on {seen}: the warm-up takes {self.warm_up} observations."
+        if self._auto is not None and not self._auto.clear:
+            return f"Goes on {seen}: the gain does not stand out from the noise of the losses yet."
+        return f"Goes on {seen}: {self.rule.reason}."
+
+    def ask(self, loss: float, cost: float) -> bool:
+        """What the rule says of the next finite loss, once losses are averaged; nothing is kept."""
+        if self._auto is not None:
+            return self._ask_averaged(self._auto, loss, cost)
+        if self.every in ("auto", 1):
+            return self.rule.update(loss, cost)
+        return self._ask_mean(loss, cost)
+
+    def _ask_mean(self, loss: float, cost: float) -> bool:
+        mean = self._mean
+        if not mean.add(loss, cost):
+            return self.rule.spent(cost)
+        return self.rule.update(mean.losses.pop(), mean.costs.pop())
+
+    def _ask_averaged(self, averaging: Averaging, loss: float, cost: float) -> bool:
+        completed, anew = averaging.add(loss, cost)
+        if not completed:
+            return self.rule.spent(cost)
+        points = averaging.history
+        if not anew:
+            stop = self.rule.update(points.losses[-1], points.costs[-1])
+        else:
+            self.rule.reset()
+            stop = False
+            for mean, at in zip(points.losses, points.costs, strict=True):
+                stop = self.rule.update(mean, at)
+        return (stop and averaging.clear) or self.rule.spent(cost)
+
+    def _now(self, cost: float | None) -> float:
+        """The cost so far, checked."""
+        if cost is None:
+            if self.cost in COUNTED:
+                return self._last + 1.0
+            if self.cost != "seconds":
+                raise InputError(
+                    f"a monitor of {self.cost!r} needs the {self.cost} so far: "
+                    "monitor.update(loss, cost)"
+                )
+            return max(time.monotonic() - self._start, self._last)
+        now = _number(cost)
+        if not math.isfinite(now):
+            raise InputError(f"the cost is {now}; it must be the finite {self.cost} so far")
+        if now < self._last and self.updates:
+            raise InputError(
+                f"the cost fell from {self._last:.6g} to {now:.6g}; give the {self.cost} "
+                "since the start of the run, not of the epoch or session"
+            )
+        return now
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the monitor remembers, as JSON."""
+        return {
+            "version": VERSION,
+            "cost": self.cost,
+            "every": self.every,
+            "warm_up": self.warm_up,
+            "updates": self.updates,
+            "stopped": self.stopped,
+            "last_cost": self._last,
+            "seconds": time.monotonic() - self._start if self.cost == "seconds" else None,
+            "mean": self._mean.state_dict(),
+            "auto": None if self._auto is None else self._auto.state_dict(),
+            "rule": self.rule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave; a clock goes on from the seconds saved.
+
+        Raises:
+            InputError: if the state is of another rule, cost or averaging, or not whole.
+        """
+        for name in ("cost", "every"):
+            if state.get(name) != getattr(self, name):
+                raise InputError(
+                    f"the saved monitor has {name}={state.get(name)!r}, this one "
+                    f"{name}={getattr(self, name)!r}; make it as it was saved"
+                )
+        try:
+            self.rule.load_state_dict(state["rule"])
+            self._mean.load_state_dict(state["mean"])
+            if self._auto is not None:
+                self._auto.load_state_dict(state["auto"])
+            self.warm_up, self.updates = state["warm_up"], state["updates"]
+            self.stopped, self._last = state["stopped"], state["last_cost"]
+            self._start = time.monotonic() - (state["seconds"] or 0.0)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"the saved state of a monitor is not whole: {error}") from None
+
+    def save(self, path: str | Path) -> Path:
+        """Write the state as JSON, whole or not at all: a kill leaves the file as it was before.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        path = Path(path)
+        text = json.dumps(self.state_dict())
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, *, rule: Rule | None = None) -> Monitor:
+        """The monitor that `save` wrote.
+
+        Args:
+            path: the file.
+            rule: the rule, where it is not one of earlycall's own.
+
+        Raises:
+            InputError: if the file is missing, or no saved monitor.
+        """
+        try:
+            state = json.loads(Path(path).read_text())
+            text = state["rule"]["rule"]
+            made = cls(rule or text, cost=state["cost"], every=state["every"])
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{path}: not a saved monitor; write one with Monitor.save") from None
+        made.load_state_dict(state)
+        return made
+
+    def __repr__(self) -> str:
+        return f"Monitor({str(self.rule)!r}, cost={self.cost!r}, every={self.every!r})"
+
+
+def _checked(every: int | Literal["auto"]) -> int | Literal["auto"]:
+    if every == "auto" or (isinstance(every, int) and every >= 1):
+        return every
+    raise InputError(f"every={every!r} must be 'auto' or a whole number of losses, at least 1")
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"a loss and a cost are numbers, got {value!r}") from None

@@ -1,0 +1,265 @@
+"""Stop rules replayed on finished runs: what each would have saved and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+
+import numpy as np
+import polars as pl
+
+from earlycall.curves import CurveSet, Prefixes
+from earlycall.elasticity import costs_of, watched_metric
+from earlycall.errors import InputError
+from earlycall.ranking import as_curve_set
+from earlycall.stopping.gain import WARM_UP, GainRule
+from earlycall.stopping.monitor import Monitor
+from earlycall.stopping.parse import parse_rule
+from earlycall.stopping.rule import Rule
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Every = int | Literal["auto"]
+
+LEAST_GAIN = 0.02  # runs that gain less than 2 % of their first loss have no gain to judge by
+KEPT = 1.0  # percent of its gain that the winner may be stopped short
+EPOCHS = 600  # a longer log is one of steps rather than of epochs
+THRESHOLDS = tuple(float(f"{t:.3g}") for t in np.geomspace(0.001, 1.25, 40))
+_SCHEMA: dict[str, Any] = {
+    "set": pl.String, "group": pl.String, "rule": pl.String, "n": pl.Int64,
+    "cost_pct": pl.Float64, "regret_pct": pl.Float64, "winner_kept": pl.Boolean,
+    "apart": pl.Int64, "unread": pl.Int64, "metric": pl.String, "cost": pl.String,
+    "every": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What stop rules would have done to finished runs.
+
+    Attributes:
+        table: a row per set, group and rule: ``n`` runs judged; ``cost_pct`` = cost at the stop /
+            full cost; ``regret_pct`` = (best loss until the stop − best loss of the full run) /
+            (first − best loss of the full run), both means over runs, in percent; ``winner_kept``:
+            the group's best run was not stopped more than 1 % of its gain short; ``apart`` runs
+            whose best loss is less than 2 % below their first, left out; ``unread`` runs with
+            fewer than two losses, left out; the ``metric``, the ``cost`` and how many losses were
+            averaged (``every``).
+        choice: the row of the summary that ``choose`` picked, if it was asked and there is one.
+    """
+
+    table: pl.DataFrame
+    choice: dict[str, Any] | None = field(default=None)
+
+    def summary(self) -> pl.DataFrame:
+        """The mean over the groups of each set: a row per set and rule."""
+        return self.table.group_by("set", "rule", maintain_order=True).agg(
+            pl.len().alias("groups"),
+            pl.col("n").sum(),
+            pl.col("cost_pct", "regret_pct").mean(),
+            pl.col("winner_kept").cast(pl.Float64).mean(),
+            pl.col("apart").sum(),
+        )
+
+
+def replay(
+    sets: Any,
+    rules: Sequence[str | Rule] = (),
+    *,
+    metric: str | None = None,
+    cost: str = "step",
+    every: Every | None = None,
+    choose: float | None = None,
+) -> Replay:
+    """Apply stop rules to finished runs, as a `Monitor` would have.
+
+    Args:
+        sets: a curve set, or several.
+        rules: rules as text or as objects.
+        metric: the loss that is watched and judged; by default the validation loss where the set
+            has one, else the training loss.
+        cost: step, epoch, seconds, joules or usd.
+        every: as in `Monitor`; by default 1, and ``"auto"`` for groups whose log has several
+            losses an epoch or more than 600 losses a run.
+        choose: find the cheapest gain threshold whose mean regret is below so many percent.
+
+    Raises:
+        InputError: if a rule, metric or cost is unknown, or no run can be judged.
+
+    Example:
+        >>> curves = CurveSet.from_losses({"a": [4.0, 2.0, 2.0, 1.0], "b": [4.0, 3.0, 2.0, 2.0]})
+        >>> replay(curves, ["patience:1"]).table.select("cost_pct", "regret_pct").rows()
+        [(87.5, 16.666666666666664)]
+    """
+    texts = [rule if isinstance(rule, str) else str(rule) for rule in rules]
+    made = [parse_rule(rule) if isinstance(rule, str) else rule for rule in rules]
+    if not made and choose is None:
+        raise InputError("no rule was given; name one, for example gain:0.1")
+    if choose is not None and not 0 < choose < 100:
+        raise InputError(f"a regret of {choose:g} % cannot be chosen by; write for example 2")
+    several = list(sets) if isinstance(sets, list | tuple) else [sets]
+    tried = [GainRule(t) for t in THRESHOLDS] if choose is not None else []
+    rows, trials = [], []
+    for curves in map(as_curve_set, several):
+        for group in _groups(curves, metric, cost, every):
+            outcomes = _outcomes(group, [*made, *tried])
+            found = [group.row(outcome) for outcome in outcomes]
+            rows += [group.facts(text) | row for text, row in zip(texts, found, strict=False)]
+            trials += [
+                group.facts(str(rule)) | row
+                for rule, row in zip(tried, found[len(made) :], strict=True)
+            ]
+    if not rows and not trials:
+        raise InputError(
+            "no run can be judged: each has fewer than two losses, or a best loss less than 2 % "
+            "below its first"
+        )
+    table = pl.DataFrame(rows, schema=_SCHEMA)
+    return Replay(table, None if choose is None else _choice(trials, choose))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The runs of a group that can be judged: each until it ends or diverges."""
+
+    set: str
+    prefixes: Prefixes
+    losses: list[Floats]
+    costs: list[Floats]
+    apart: int
+    unread: int
+    cost: str
+    every: Every
+
+    def facts(self, rule: str) -> dict[str, Any]:
+        return {
+            "set": self.set, "group": self.prefixes.group, "rule": rule, "n": len(self.losses),
+            "apart": self.apart, "unread": self.unread, "metric": self.prefixes.metric,
+            "cost": self.cost, "every": str(self.every),
+        }  # fmt: skip
+
+    def row(self, outcome: Floats) -> dict[str, Any]:
+        """Means over runs of (cost, regret), and whether the winner was kept."""
+        winner = int(np.argmin([loss.min() for loss in self.losses]))
+        cost, regret = (100 * outcome.mean(axis=0)).tolist()
+        return {
+            "cost_pct": cost,
+            "regret_pct": regret,
+            "winner_kept": bool(100 * outcome[winner, 1] <= KEPT),
+        }
+
+
+def _groups(
+    curves: CurveSet, metric: str | None, cost: str, every: Every | None
+) -> Iterator[_Group]:
+    """The groups of a set with at least one run that can be judged."""
+    watched = watched_metric(curves.metrics, curves.metric) if metric is None else metric
+    for prefixes in curves.prefixes(metric=watched):
+        losses, costs, apart, unread = [], [], 0, 0
+        for loss, spent in zip(prefixes.loss, costs_of(prefixes, cost), strict=True):
+            bad = np.flatnonzero(~np.isfinite(loss))
+            end = int(bad[0]) if len(bad) else len(loss)
+            gain = loss[0] - loss[:end].min() if end else 0.0
+            if end < 2:
+                unread += 1
+            elif gain <= 0 or gain < LEAST_GAIN * abs(loss[0]):
+                apart += 1
+            else:
+                losses.append(loss[:end])
+                costs.append(spent[:end])
+        if losses:
+            level = _level(prefixes) if every is None else every
+            yield _Group(curves.name, prefixes, losses, costs, apart, unread, cost, level)
+
+
+def _level(prefixes: Prefixes) -> Every:
+    """Whether a group's log has a loss an epoch (1) or many ("auto")."""
+    lengths = prefixes.loss.lengths
+    if np.median(lengths) > EPOCHS:
+        return "auto"
+    if not prefixes.has("epoch"):
+        return 1
+    epochs = [len(np.unique(epoch)) for epoch in prefixes.epoch]
+    return "auto" if lengths.sum() > 1.5 * max(sum(epochs), 1) else 1
+
+
+def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
+    """For each rule, an array (runs, 2) of cost and regret as parts of the whole."""
+    thresholds = [rule.threshold for rule in rules if _shares(rule)]
+    points = np.empty((len(rules), len(group.losses), 2))
+    for i, (loss, cost) in enumerate(zip(group.losses, group.costs, strict=True)):
+        best = np.minimum.accumulate(loss)
+        losses, costs = loss.tolist(), cost.tolist()
+        gains = iter(gain_stops(losses, costs, thresholds, group.every))
+        stops = [
+            next(gains) if _shares(rule) else _stop(losses, costs, rule, group.every)
+            for rule in rules
+        ]
+        points[:, i, 0] = cost[stops] / cost[-1]
+        points[:, i, 1] = (best[stops] - best[-1]) / (loss[0] - best[-1])
+    return list(points)
+
+
+def _shares(rule: Rule) -> TypeGuard[GainRule]:
+    """Whether the rule differs from the default gain rule by its threshold only."""
+    return type(rule) is GainRule and rule.confirm == 1 and rule.warm_up == WARM_UP
+
+
+def _stop(losses: list[float], costs: list[float], rule: Rule, every: Every) -> int:
+    """The observation at which a rule stops; the last one if it does not."""
+    rule.reset()
+    ask = rule.update if every == 1 else Monitor(rule, every=every).ask
+    for i, loss in enumerate(losses):
+        if ask(loss, costs[i]):
+            return i
+    return len(losses) - 1
+
+
+class _Bounds(GainRule):
+    """A gain rule that would stop as soon as it may, whose bound serves every threshold."""
+
+    def update(self, loss: float, cost: float) -> bool:
+        super().update(loss, cost)
+        return self.n >= self.warm_up
+
+
+def gain_stops(
+    losses: list[float], costs: list[float], thresholds: Sequence[float], every: Every = 1
+) -> list[int]:
+    """The observation at which each gain threshold stops, in one pass.
+
+    Args:
+        losses: n finite losses.
+        costs: n costs so far.
+        thresholds: gain elasticities.
+        every: as in `Monitor`.
+
+    Example:
+        >>> gain_stops([2.0**-i for i in range(50)], list(range(50)), [0.1, 0.5])
+        [9, 5]
+    """
+    rule = _Bounds()
+    ask = rule.update if every == 1 else Monitor(rule, every=every).ask
+    stops = [len(losses) - 1] * len(thresholds)
+    left = sorted(range(len(thresholds)), key=thresholds.__getitem__)
+    for i, loss in enumerate(losses):
+        if ask(loss, costs[i]):
+            while left and rule.bound < thresholds[left[-1]]:
+                stops[left.pop()] = i
+            if not left:
+                break
+    return stops
+
+
+def _choice(trials: list[dict[str, Any]], most: float) -> dict[str, Any] | None:
+    """The cheapest threshold whose regret, the mean over groups, then sets, is below ``most``."""
+    means = Replay(pl.DataFrame(trials, schema=_SCHEMA)).summary()
+    means = means.group_by("rule", maintain_order=True).agg(
+        pl.col("cost_pct", "regret_pct", "winner_kept").mean()
+    )
+    good = means.filter(pl.col("regret_pct") < most).sort("cost_pct")
+    return good.row(0, named=True) if good.height else None
