@@ -188,6 +188,7 @@ def measure(
     return _measured([(loss, cost)], threshold=threshold, validation=validation, unit=unit)[0]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses near the largest number
 def _measured(pairs: list[tuple[Floats, Floats]], *, unit: str, **options: Any) -> list[Measures]:
     """The measures of the losses and costs of some runs, all fitted at once."""
     out: list[Measures] = [_unmeasured(loss, cost, unit) for loss, cost in pairs]

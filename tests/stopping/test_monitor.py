@@ -273,3 +273,13 @@ def test_what_cannot_be_used_is_said(make, sentence):
         return
     with pytest.raises(InputError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("every", ["auto", 1])
+@pytest.mark.parametrize(
+    "rule", ["gain:0.1", "loss:0.1", "plateau:4", "target:0:1e9", "patience:9"]
+)
+@pytest.mark.parametrize("losses", [[1e300, -1e300], [5e-324, 0.0], [1e155, 1.0], [0.0], [-1.0]])
+def test_numbers_at_the_edge_do_no_harm(rule, every, losses):
+    for costs in (None, [i * 1e-300 for i in range(200)], [1e300 + i for i in range(200)]):
+        run(Monitor(rule, every=every), losses * (200 // len(losses)), costs)

@@ -99,7 +99,8 @@ def _hope(losses: list[float], costs: list[float], horizon: float) -> float:
 
     y, x = np.array(losses), np.maximum(np.array(costs), 0.0)
     half = len(y) // 2
-    whole, late = fit(y, x), fit(y[half:], x[half:])
-    forecasts = float(whole(horizon)), float(late(horizon))
-    noise = float(np.median(np.abs(y[half:] - late(x[half:])))) / 0.6745
+    with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number
+        whole, late = fit(y, x), fit(y[half:], x[half:])
+        forecasts = float(whole(horizon)), float(late(horizon))
+        noise = float(np.median(np.abs(y[half:] - late(x[half:])))) / 0.6745
     return min(forecasts) - ERRORS * (abs(forecasts[0] - forecasts[1]) + noise)
