@@ -83,11 +83,7 @@ def share(part: float, whole: float) -> str:
 
 def main() -> None:
     table = pl.DataFrame(list(rows()))
-    print(PAGE)
-    print(
-        "| set | seen | held 50 / 80 / 90 % | told apart | chance 30–70 % | above 70 % | best kept |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print(PAGE + HEADER)
     sums = ("n", "right", "apart", "some", "n_some", "likely", "n_likely")
     grouped = table.group_by("set", "budget", maintain_order=True).agg(
         pl.col(*(f"held {level:.0%}" for level in LEVELS), "kept").mean(), pl.col(*sums).sum()
@@ -96,9 +92,8 @@ def main() -> None:
         held = " / ".join(f"{r[f'held {level:.0%}']:.0%}" for level in LEVELS)
         apart = f"{share(r['right'], r['apart'])} ({r['apart'] / r['n']:.0%} of runs)"
         chances = f"{share(r['some'], r['n_some'])} | {share(r['likely'], r['n_likely'])}"
-        print(
-            f"| {r['set']} | {r['budget']:.0%} | {held} | {apart} | {chances} | {r['kept']:.0%} |"
-        )
+        cells = [r["set"], f"{r['budget']:.0%}", held, apart, chances, f"{r['kept']:.0%}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
