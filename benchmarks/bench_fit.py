@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from earlycall import StreamingFit, fit_many
+from earlycall import CurveSet, StreamingFit, fit_many, rank
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIZES = ((4000, 50), (4000, 200), (1000, 2000), (400, 20_000), (60, 200_000))
@@ -131,6 +131,18 @@ def test_growth_with_the_number_of_curves():
     lines.append("\n## Growth with the number of curves (200 observations each)\n")
     lines.append("| curves | µs each |\n|---|---|")
     lines.extend(f"| {m:,} | {spent * 1e6:,.1f} |" for m, spent in times.items())
+
+
+def test_ranking_takes_a_few_times_as_long_as_fitting():
+    y = curves(10_000, 200)
+    whole = CurveSet.from_losses(y)
+    rank(whole, score="outlook")
+    fitted, ranked = seconds(lambda: fit_many(y)), seconds(lambda: rank(whole, score="outlook"))
+    lines.append("\n## Ranking 10,000 curves of 200 observations\n")
+    lines.append(
+        f"`rank` with the default score takes {ranked:.3f} s, {ranked / fitted:.1f} times as long "
+        f"as fitting them ({fitted:.3f} s)."
+    )
 
 
 def test_streaming():

@@ -62,4 +62,9 @@ def test_sentences():
     ranking = rank(losses, score="outlook", budget=0.3)
     assert "cannot be told apart" in str(ranking.verdicts["all"])
     assert ranking.table["p_top"].sum() == pytest.approx(3, abs=1e-4)
+    tied = ranking.verdicts["all"].tied
+    reasons = ranking.table["reason"].to_list()
+    assert reasons[0] is None
+    assert reasons[1:tied] == ["cannot be told from the first at this budget"] * (tied - 1)
+    assert reasons[tied:] == [None] * (12 - tied)
     assert rank(losses, score="tse").verdicts == {}

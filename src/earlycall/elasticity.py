@@ -80,7 +80,8 @@ def elasticities(
 
     Example:
         >>> table = elasticities({"a": 1 + 4 / np.arange(1, 101)})
-        >>> table["regime"][0], round(table["gain_elasticity"][0], 2), table["agree"][0]
+        >>> row = table.row(0, named=True)
+        >>> row["regime"], round(row["gain_elasticity"], 2), row["agree"]
         ('inelastic', 0.01, True)
     """
     if not 0 < threshold < np.inf:

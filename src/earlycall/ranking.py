@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SCORE = "outlook"
 TOP = 3
+TIED = "cannot be told from the first at this budget"
 WIDENED = 1.5  # standard errors of runs in a phase that early losses say little about
 _SCHEMA = pl.Schema({
     "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
@@ -210,6 +211,7 @@ def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFram
             p_first[able] = chance_of_best(scored.score, se[able], 1)
             p_top[able] = chance_of_best(scored.score, se[able], top)
             said = _verdict(taken, scored, se[able])
+            _name_ties(able, value, status, reasons, said)
     place = np.full(m, np.nan)
     told = ~np.isnan(value)
     place[told] = ranks(value[told])
@@ -241,6 +243,22 @@ def _explain(
         if status[i] != "ok":
             widened[row] = WIDENED
     return widened
+
+
+def _name_ties(
+    able: NDArray[np.int64],
+    value: NDArray[np.float64],
+    status: list[str],
+    reasons: list[str | None],
+    said: Verdict | None,
+) -> None:
+    """Give the runs that cannot be told from the first that reason, where they have no other."""
+    if said is None:
+        return
+    order = able[np.argsort(-value[able], kind="stable")]
+    for i in order[1 : said.tied].tolist():
+        if status[i] == "ok" and reasons[i] is None:
+            reasons[i] = TIED
 
 
 def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdict | None:

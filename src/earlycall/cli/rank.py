@@ -117,9 +117,15 @@ def _print_group(out: Console, ranking: Ranking, prefixes: Prefixes, top: int) -
 
 
 def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+    import polars as pl
     from rich.table import Table
     from rich.text import Text
 
+    from earlycall.ranking import TIED
+
+    # That the first runs are tied stands below the table; a column need not repeat it.
+    shown = pl.col("reason").is_not_null() & (pl.col("reason") != TIED)
+    rows = rows.with_columns(reason=pl.when(shown).then(pl.col("reason")))
     reasons = rows["reason"].count() > 0
     table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("rank", justify="right")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Every = int | Literal["auto"]
 
-LEAST_GAIN = 0.001  # runs that gain less than 2 % of their first loss have no gain to judge by
+LEAST_GAIN = 0.02  # runs that gain less than 2 % of their first loss have no gain to judge by
 KEPT = 1.0  # percent of its gain that the winner may be stopped short
 EPOCHS = 600  # a longer log is one of steps rather than of epochs
 THRESHOLDS = tuple(float(f"{t:.3g}") for t in np.geomspace(0.001, 1.25, 40))
