@@ -53,6 +53,10 @@ def command(
     by_group: Annotated[
         bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Also draw cost against regret (needs plotly)."),
+    ] = None,
     fmt: Output = Format.table,
 ) -> None:
     """Replay stop rules on finished runs: the cost of each, and the regret.
@@ -74,6 +78,10 @@ def command(
             every=_every(every),
             choose=choose,
         )
+    if plot is not None:
+        from earlycall import plots
+
+        plots.write(plots.cost_against_regret(result), plot)
     if fmt is Format.json:
         chosen = {} if choose is None else {"choice": result.choice}
         output.print_json({"rows": result.table.to_dicts()} | chosen)
