@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GRID = 32
 FARTHEST = 1e3  # times the end of the curve: the largest c that is tried
 STEPS = 60
-TOLERANCE = 1e-9  # of the squared error, that one more step would gain
+TOLERANCE = 1e-8  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
 SMALL = 0.03  # steps, after which the linear parameters follow from their derivatives
 AT_ONCE = 1024  # curves, so that the workspace stays small
