@@ -268,7 +268,7 @@ def _rows(curves: Any) -> Ragged:
 def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     m = len(loss)
     out = {name: np.full(m, np.nan) for name in ("b1", "b2", "b3", "scale", "shift")}
-    status = np.full(m, "short", dtype="U8")
+    status = np.full(m, Status.SHORT, dtype="U8")
     for rows in fitted_together(loss, x):
         part = _fit_part(loss, x, rows)
         for name, values in out.items():
@@ -346,7 +346,7 @@ def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Paramet
         return part
     gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
             ("b1", "b2", "b3", "scale", "shift")}  # fmt: skip
-    return Parameters(**gone, status=np.where(finite, part.status, "diverged"))
+    return Parameters(**gone, status=np.where(finite, part.status, Status.DIVERGED))
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
@@ -396,7 +396,7 @@ def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> Para
         b2 = np.where(flat, 0.0, 1 / np.where(flat, 1, a))
     linear = best.c > 100 * bins.layout.x.max(axis=0)
     named = [flat, linear, best.c == 0, shift != 0]
-    status = np.select(named, ["flat", "linear", "c=0", "shifted"], "ok")
+    status = np.select(named, [Status.FLAT, Status.LINEAR, Status.POLE, Status.SHIFTED], Status.OK)
     return Parameters(b1, b2, np.where(flat, 0.0, best.b), scale, shift, status)
 
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEVEL = 0.9  # how sure "can be told apart" is
-_Z = 1.2816  # the standard normal's 0.9 quantile
+_Z = 1.2816  # the standard normal's 0.9 quantile: how sure "can be told apart" is
 
 
 def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:

@@ -32,7 +32,6 @@ TOLERANCE = 1e-8  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
 SMALL = 0.03  # steps, after which the linear parameters follow from their derivatives
 AT_ONCE = 1024  # curves, so that the workspace stays small
-BLAS_ALONE = 2**18  # multiplications of a product that BLAS does not share between threads
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earlycall.approximation import SHORTEST, Fit, fit_bins
+from earlycall.approximation import SHORTEST, Fit, Status, fit_bins
 from earlycall.bins import ALONG_AXIS, DENSE, PER_DOUBLING, Bins, Layout, by_observation, starts
 from earlycall.errors import InputError
 
@@ -131,10 +131,9 @@ class StreamingFit:
         Its ``sse`` comes from the sum of squares less what is explained: to about a millionth of
         the sum of squares, where the batch fit computes it from the losses themselves.
         """
-        status = "ok" if self._finite else "diverged"
-        if self._n < SHORTEST or status == "diverged":
+        if self._n < SHORTEST or not self._finite:
             nan = float("nan")
-            status = "short" if self._n < SHORTEST else status
+            status = Status.SHORT if self._n < SHORTEST else Status.DIVERGED
             return Fit(nan, nan, nan, nan, status, self._n, nan, nan)
         bins = self._bins() if self._along is None else self._along.bins()
         copied = Bins(bins.layout, bins.data.copy())
