@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 SHORTEST = 3
 ROUNDING = 1e-13
-FEW = 8  # curves of one length that are worth fitting as a matrix
+FEW = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE = 131_072  # observations read at once, so that they stay in the cache
 AT_ONCE = 2048  # curves fitted at once
-LONG = 4096  # observations of a curve, from which reading is worth threads; the search is not
+LONG = 65_536  # observations of a curve, from which reading is worth threads; the search is not
 WORTH = 500_000  # observations that are worth a thread
 
 
@@ -279,12 +279,12 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
 
 def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
     """Rows to fit together: of one length where enough share it, as many as fit the cache."""
-    alone = []
-    for rows in together(loss.lengths):
+    alone, lengths = [], list(together(loss.lengths))
+    for rows in lengths:
         n = int(loss.lengths[rows[0]])
         if n < SHORTEST:
             continue
-        if x is None and len(rows) >= FEW:
+        if x is None and (len(rows) >= FEW or len(lengths) <= FEW):
             yield from np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
         else:
             alone.append(rows)
@@ -314,7 +314,7 @@ def compressed(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> tuple
     """The bins of some curves and the largest loss of each, shape (k,)."""
     n = int(loss.lengths[rows[0]])
     with np.errstate(invalid="ignore", over="ignore"):
-        if x is None and int(loss.lengths[rows[-1]]) == n and len(rows) >= FEW:
+        if x is None and (loss.lengths[rows] == n).all():
             top, data = _read(loss, rows, n)
             return Bins(by_observation(n), data), top
         kept = _take(loss, rows)
