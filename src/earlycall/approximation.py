@@ -38,7 +38,7 @@ ROUNDING = 1e-13
 FEW = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE = 131_072  # observations read at once, so that they stay in the cache
 AT_ONCE = 2048  # curves fitted at once
-LONG = 65_536  # observations of a curve, from which reading is worth threads; the search is not
+LONG = 1500  # observations of a curve, from which reading is worth threads; the search is not
 WORTH = 500_000  # observations that are worth a thread
 
 
