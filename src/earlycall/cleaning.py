@@ -195,15 +195,36 @@ def _recorded_nans(rows: pl.DataFrame) -> pl.DataFrame:
     metrics = _metrics(rows)
     if not metrics or not rows.select(_nothing(metrics).any()).item():
         return rows
-    logged = {m: pl.col(m).count().over("run_id") > 0 for m in metrics}
-    none_logged = ~pl.any_horizontal(logged.values())
-    return rows.with_columns(
-        pl.when(_nothing(metrics) & (logged[m] | none_logged))
-        .then(float("nan"))
-        .otherwise(pl.col(m))
-        .alias(m)
-        for m in metrics
-    )
+    ids = rows["run_id"].to_numpy()
+    at = np.flatnonzero(rows.select(_nothing(metrics)).to_series().to_numpy())
+    concerned = rows.filter(pl.col("run_id").is_in(pl.Series(np.unique(ids[at])).implode()))
+    counts = concerned.group_by("run_id").agg(pl.col(metrics).count())
+    logged = np.zeros((int(ids.max()) + 1, len(metrics)), dtype=bool)
+    logged[counts["run_id"].to_numpy()] = counts.drop("run_id").to_numpy() > 0
+    logged[~logged.any(axis=1)] = True
+    columns = []
+    for metric, known in zip(metrics, logged.T, strict=True):
+        column, where = rows[metric], at[known[ids[at]]]
+        if len(where):
+            column = column if column.dtype.is_float() else column.cast(pl.Float64)
+            column = column.scatter(where, float("nan"))
+        columns.append(column)
+    return rows.with_columns(columns)
+
+
+def without_empty_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows in which some metric was recorded.
+
+    For logs as text, which can write NaN: an empty cell is missing, and a last row that is not
+    whole yet is left for later.
+
+    Examples:
+        >>> table = pl.DataFrame({"step": [1, 2], "loss": [0.5, None]})
+        >>> without_empty_rows(table).height
+        1
+    """
+    metrics = [c for c in table.columns if c not in (*NOT_METRICS, *_STEP_NAMES)]
+    return table.filter(~_nothing(metrics)) if metrics else table
 
 
 def _metrics(rows: pl.DataFrame) -> list[str]:

@@ -68,6 +68,25 @@ def test_json_lines_with_nested_metrics_and_a_line_still_being_written(tmp_path)
     assert loss(curves, "a.jsonl") == [3.0, 2.0, 1.0]
 
 
+def test_a_last_row_that_is_not_whole_yet_is_left_for_later(tmp_path):
+    (tmp_path / "a.csv").write_text("step,epoch,train_loss\n1,0,2.5\n2,0,1.5\n3,0")
+    assert loss(read(tmp_path / "a.csv"), "a.csv") == [2.5, 1.5]
+    (tmp_path / "b.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": null}\n')
+    assert loss(read(tmp_path / "b.jsonl"), "b.jsonl") == [2.0]
+
+
+def test_twenty_thousand_columns_beside_a_run_that_lost_its_loss(tmp_path):
+    wide = {f"m{i}": [1.0] * 3 for i in range(20_000)}
+    pl.DataFrame(
+        {"run": "w", "step": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], **wide}
+    ).write_parquet(tmp_path / "a.parquet")
+    lost = {"run": "x", "step": [1, 2], "train_loss": [3.0, None]}
+    pl.DataFrame(lost).write_parquet(tmp_path / "b.parquet")
+    curves = read(tmp_path)
+    assert curves.curve("b.parquet/x").diverged
+    assert not curves.curve("a.parquet/w").diverged
+
+
 def test_json_nan_tokens_are_recorded(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": NaN}\n')
     assert read(tmp_path / "a.jsonl").curve("a.jsonl").diverged

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from earlycall.cleaning import numbers
+from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError
 
 NAME = "CSV or TSV"
@@ -60,7 +60,7 @@ def load(path: Path) -> pl.DataFrame:
             )
         if parsed is not None:
             columns.append(parsed)
-    return pl.DataFrame(columns)
+    return without_empty_rows(pl.DataFrame(columns))
 
 
 def table(path: Path) -> pl.DataFrame:

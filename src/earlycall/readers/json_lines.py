@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.cleaning import numbers
+from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError
 
 NAME = "JSON lines"
@@ -93,4 +93,4 @@ def _table(path: Path, columns: dict[str, list[Any]], lines: list[int]) -> pl.Da
             )
         if parsed is not None:
             out.append(parsed)
-    return pl.DataFrame(out)
+    return without_empty_rows(pl.DataFrame(out))
