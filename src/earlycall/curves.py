@@ -240,7 +240,8 @@ class Prefixes:
     @property
     def columns(self) -> list[str]:
         """The metrics that were logged at least once in the group."""
-        return [c for c in self.frame.columns if c not in (*KEYS, "row") and self.has(c)]
+        logged = [column.name for column in self.frame.iter_columns() if column.count()]
+        return [name for name in logged if name not in (*KEYS, "row")]
 
     def has(self, metric: str) -> bool:
         """Whether a column was logged at least once in the group."""
