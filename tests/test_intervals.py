@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earlycall import Ragged, Uncertainty, fit_many, uncertainty
+from earlycall import Ragged, fit_many, uncertainty
 
 N = 400
 X = np.arange(1.0, N + 1)
@@ -32,8 +32,7 @@ def test_the_interval_of_f_holds_and_the_textbook_one_does_not():
     at = np.broadcast_to(X[[40, 150, 300, 399]], (400, 4))
     inside = held(truth[:, [40, 150, 300, 399]], sure.at(at))
     assert 0.8 < inside < 0.97
-    textbook = Uncertainty(sure.fits, sure.naive, sure.naive)
-    assert held(truth[:, [40, 150, 300, 399]], textbook.at(at)) < inside - 0.15
+    assert held(truth[:, [40, 150, 300, 399]], sure.textbook.at(at)) < inside - 0.15
 
 
 def test_the_interval_of_the_slope_holds():
@@ -111,3 +110,63 @@ def test_any_length(n):
     losses = 2 / (1 + 0.1 * np.arange(n)) + np.random.default_rng(n).normal(0, 0.01, n)
     low, high = uncertainty(fit_many([losses] * 3)).at(float(n))
     assert np.all(low <= high)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 8])
+def test_few_points_are_wide_rather_than_of_no_width(n):
+    rng = np.random.default_rng(n)
+    truth = 2 / (1 + 0.1 * np.arange(1, n + 1))
+    sure = uncertainty(fit_many(truth + rng.normal(0, 0.05, (300, n))))
+    low, high = sure.at(float(n))
+    assert (high > low).all()
+    assert held(truth[-1], (low, high)) > 0.8
+
+
+def test_a_curve_does_not_depend_on_those_beside_it():
+    rng = np.random.default_rng(0)
+    curves = [
+        2 / (1 + 0.1 * np.arange(n)) + rng.normal(0, 0.02, n) for n in (12, *range(50, 2000, 97))
+    ]
+    alone, together = uncertainty(fit_many(curves[:1])), uncertainty(fit_many(curves))
+    np.testing.assert_allclose(alone.se[0], together.se[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        [v[0] for v in alone.forecast(30.0)], [v[0] for v in together.forecast(30.0)], rtol=1e-6
+    )
+
+
+def test_the_textbook_errors_are_those_of_curve_fit():
+    from scipy.optimize import curve_fit
+
+    _, losses = world(5)
+    fits = fit_many(losses)
+    for i, y in enumerate(losses):
+        start = [fits.b1[i], fits.b2[i], fits.b3[i]]
+        if min(start) == 0:
+            continue
+        _, covariance = curve_fit(lambda x, a, b, c: 1 / (a + b * x) + c, X, y / y.max(), p0=start)
+        np.testing.assert_allclose(
+            uncertainty(fits).textbook.se[i], np.sqrt(np.diag(covariance)), rtol=0.05
+        )
+
+
+def test_any_function_of_the_parameters_has_an_interval():
+    _, losses = world(20)
+    sure = uncertainty(fit_many(losses))
+    fits = sure.fits
+    floor = np.zeros((20, 3))
+    floor[:, 2] = fits.scale
+    low, high = sure.interval(fits.b3 * fits.scale, floor)
+    far = sure.at(1e12)
+    np.testing.assert_allclose(high, far[1], rtol=1e-3)
+    assert (high - low >= 0).all() and (high > low).mean() > 0.5
+
+
+def test_forecasts_widen_with_lead_and_level_and_stay_possible():
+    _, losses = world(50)
+    sure = uncertainty(fit_many(losses[:, :100]))
+    leads = np.broadcast_to([100.0, 150.0, 400.0, 1e4], (50, 4))
+    _, low, high = sure.forecast(leads)
+    assert (np.diff(high, axis=1) + 1e-12 > np.diff(sure.fits.at(leads), axis=1)).all()
+    assert (low >= 0).all(), "no loss was negative"
+    _, low99, high99 = sure.forecast(leads, level=0.99)
+    assert (high99 > high).all() and (low99 <= low).all()

@@ -7,19 +7,21 @@ when a block of the curve is left out, to first order. It needs no model of the 
 few, so that intervals take their quantiles from Student's distribution.
 
 Beyond the data the hyperbola itself is the largest doubt. A forecast's interval therefore also
-counts how far forecasts of one doubling went wrong within the curve, from fits of its first parts.
+counts how far the fit misses the end of the curve, and how far forecasts of one doubling went wrong
+within it, from fits of its first parts. The latter are at most three errors, so that they are
+weighed against a prior as a scaled inverse χ² distribution is (Gelman et al., *Bayesian Data
+Analysis*, 2013, section 2.6): half of what the loss fell in the last doubling.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation import Fits, compressed, fit_many, fitted_together
+from earlycall.approximation import Fits, Status, compressed, fit_many, fitted_together
 from earlycall.bins import Bins
 from earlycall.curves import Ragged
 
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 BLOCKS = 8  # of neighbouring bins, within which residuals may be correlated
 BACK_TESTS = ((1 / 4, 1 / 2), (3 / 8, 3 / 4), (1 / 2, 1.0))
 TARGET = 0.15  # of a prefix, at its end, whose mean a back-test is compared with
-SHORTEST_TEST = 24
+SHORTEST_TEST = 4  # observations that a back-test is fitted to
+PRIOR = 3.0  # back-tests that the prior counts for
+PRIOR_ERROR = 0.5  # of the last doubling's fall: the prior's error of the next
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Uncertainty:
         fits: the fits.
         covariance: shape (m, 3, 3), of (b1, b2, b3); a parameter at its bound counts as known, NaN
             where there is no fit.
-        naive: the same by the textbook formula (independent noise of one size), for comparison.
+        freedom: shape (m,), degrees of freedom of the noise; where 0 (three points for three
+            parameters) nothing tells its size, and intervals are infinite.
+        inverse: shape (m, 3, 3), of JᵀJ on the parameters that are free.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -55,12 +61,27 @@ class Uncertainty:
 
     fits: Fits
     covariance: Floats
-    naive: Floats
+    freedom: Floats
+    inverse: Floats = field(repr=False)
 
     @property
     def se(self) -> Floats:
         """Standard errors of b1, b2 and b3, shape (m, 3)."""
-        return np.asarray(np.sqrt(np.einsum("mii->mi", self.covariance)))
+        se = np.sqrt(np.maximum(np.einsum("mii->mi", self.covariance), 0))
+        free = np.einsum("mii->mi", self.inverse) > 0
+        return np.where((self.freedom == 0)[:, None] & free, np.inf, se)
+
+    @cached_property
+    def textbook(self) -> Uncertainty:
+        """The same by the textbook formula, for comparison: independent noise of one size.
+
+        Its covariance σ²(JᵀJ)⁻¹, σ² = sse/(n − p), is what scipy's ``curve_fit`` reports. Reads the
+        losses again.
+        """
+        free = (np.einsum("mii->mi", self.inverse) > 0).sum(axis=1)
+        freedom = np.maximum(self.fits.n - free, 0).astype(np.float64)
+        variance = self.fits.sse / np.maximum(freedom, 1)
+        return replace(self, covariance=self.inverse * variance[:, None, None], freedom=freedom)
 
     def at(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
         """The interval of f(x) within the data, in the units of the loss.
@@ -69,11 +90,12 @@ class Uncertainty:
             x: shape (m,) or (m, k), or a number for all.
             level: the chance that the interval holds f.
         """
-        return self._interval(self.fits.at(x), self._gradient(x), level)
+        low, high = self.interval(self.fits.at(x), self._gradient(x), level)
+        return np.maximum(low, _like(self._floor, low)), high
 
     def slope(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
         """The interval of f'(x), in loss per unit of x; arguments as in `at`."""
-        return self._interval(self.fits.slope(x), self._slope_gradient(x), level)
+        return self.interval(self.fits.slope(x), self._slope_gradient(x), level)
 
     def mean_slope(self, x: Ragged, level: float = 0.9) -> tuple[Floats, Floats]:
         """The interval of the mean of f' over some points of each curve, as in `lcga_d1`."""
@@ -81,14 +103,28 @@ class Uncertainty:
         gradient = np.stack(
             [self._slope_gradient(row[None], i)[0].mean(axis=0) for i, row in enumerate(x)]
         )
-        return self._interval(middle, gradient, level)
+        return self.interval(middle, gradient, level)
+
+    def interval(
+        self, middle: Floats, gradient: Floats, level: float = 0.9
+    ) -> tuple[Floats, Floats]:
+        """The interval of any smooth function of the parameters, by the delta method.
+
+        Args:
+            middle: its value at the fit, shape (m,) or (m, k).
+            gradient: its derivatives along b1, b2 and b3, the shape of ``middle`` with 3 more.
+            level: the chance that the interval holds it.
+        """
+        half = self._half(gradient, level)
+        return middle - half, middle + half
 
     def forecast(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats, Floats]:
         """The expected loss at x, which may lie beyond the data, and its interval.
 
-        The half-width is √(t²·var f + (t·τ·d)²), with d the doublings of x beyond the last
-        observation, τ the root mean square error of the curve's own forecasts of one doubling and t
-        the quantile of Student's distribution with as many degrees of freedom as there were.
+        The half-width is √(t²·var f + e² + (t'·τ·d)²), with e the `misfit` at the end of the curve,
+        d the doublings of x beyond it, τ the `doubling_error`, and t, t' quantiles of Student's
+        distribution with as many degrees of freedom as var f and τ have. Where no loss was
+        negative, neither is the forecast's interval.
 
         Args:
             x: shape (m,) or (m, k), or a number for all, > 0.
@@ -102,11 +138,11 @@ class Uncertainty:
         last = _like(self._last, middle)
         with np.errstate(invalid="ignore", divide="ignore"):
             lead = np.log2(np.maximum(points / last, 1.0))
-        half = np.hypot(
-            _quantile(level, BLOCKS - 1) * self._deviation(gradient),
-            _quantile(level, len(BACK_TESTS)) * _like(self.doubling_error, middle) * lead,
-        )
-        return middle, middle - half, middle + half
+        drift = _quantile(level, PRIOR + self._tests[1]) * self.doubling_error
+        beyond = np.hypot(_like(self.misfit, middle), _like(drift, middle) * lead)
+        half = np.hypot(self._half(gradient, level), beyond)
+        low = np.maximum(middle - half, _like(self._floor, middle))
+        return middle, low, middle + half
 
     @cached_property
     def _last(self) -> Floats:
@@ -115,26 +151,66 @@ class Uncertainty:
         return fits.n.astype(np.float64) if fits.x is None else fits.x.last()
 
     @cached_property
+    def _floor(self) -> Floats:
+        """0 where no loss was negative, as far as known none will be; else −∞, shape (m,)."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.fits.loss.reduce(np.minimum) >= 0, 0.0, -np.inf)
+
+    @cached_property
+    def misfit(self) -> Floats:
+        """By how much the fit misses the mean loss at the end of the curve, shape (m,)."""
+        rows = np.flatnonzero(np.isfinite(self.fits.b3))
+        out = np.full(len(self.fits), np.nan)
+        if len(rows):
+            at, actual = _recorded(self.fits, rows, 1.0)
+            points = np.full(len(self.fits), np.nan)
+            points[rows] = at
+            out[rows] = np.abs(self.fits.at(points)[rows] - actual)
+        return out
+
+    @cached_property
     def doubling_error(self) -> Floats:
         """τ: the root mean square error of forecasts over one doubling, in loss, shape (m,).
 
-        From fits of the first quarter, three eighths and half of the curve. Where a curve is too
-        short for that, the fall that is fitted to its last doubling.
+        τ² = (Σ e² + ν·(F/2)²)/(k + ν), with e the errors of up to k = 3 forecasts within the curve,
+        from fits of its first quarter, three eighths and half, F the change over its last doubling
+        and ν = 3.
         """
-        fits, last = self.fits, self._last
-        fallen = np.abs(fits.at(last / 2) - fits.at(last))
-        out = np.where(fits.status == "flat", fits.scale, fallen)
-        long = np.flatnonzero((fits.n >= SHORTEST_TEST) & np.isfinite(fits.b3))
-        if len(long):
-            squares = np.zeros(len(long))
-            for seen, target in BACK_TESTS:
-                squares += _back_test(fits, long, seen, target) ** 2
-            out[long] = np.sqrt(squares / len(BACK_TESTS))
-        return np.asarray(out)
+        squares, tests = self._tests
+        prior = PRIOR_ERROR * self._last_doubling
+        return np.asarray(np.sqrt((squares + PRIOR * prior**2) / (tests + PRIOR)))
 
-    def _interval(self, middle: Floats, gradient: Floats, level: float) -> tuple[Floats, Floats]:
-        half = _quantile(level, BLOCKS - 1) * self._deviation(gradient)
-        return middle - half, middle + half
+    @cached_property
+    def _last_doubling(self) -> Floats:
+        """F: the fall fitted to the last doubling; of a flat fit, the change recorded over it."""
+        fits, last = self.fits, self._last
+        change = np.abs(fits.at(last / 2) - fits.at(last))
+        flat = np.flatnonzero(fits.status == Status.FLAT)
+        if len(flat):
+            (_, before), (_, after) = (_recorded(fits, flat, end) for end in (0.5, 1.0))
+            change[flat] = np.abs(after - before)
+        return change
+
+    @cached_property
+    def _tests(self) -> tuple[Floats, Floats]:
+        """The sum of the squared errors of the back-tests, and their number, each shape (m,)."""
+        fits = self.fits
+        squares, tests = np.zeros(len(fits)), np.zeros(len(fits))
+        for seen, target in BACK_TESTS:
+            long = np.round(seen * fits.n) >= SHORTEST_TEST
+            rows = np.flatnonzero(long & np.isfinite(fits.b3))
+            if len(rows):
+                squares[rows] += _back_test(fits, rows, seen, target) ** 2
+                tests[rows] += 1
+        return squares, tests
+
+    def _half(self, gradient: Floats, level: float) -> Floats:
+        """The half-width of the interval of what has a gradient, of shape (m, …, 3)."""
+        deviation = self._deviation(gradient)
+        known = _like(self.freedom, deviation) > 0
+        quantile = _like(_quantile(level, np.maximum(self.freedom, 1)), deviation)
+        fitted = np.isfinite(_like(self.fits.b3, deviation))
+        return np.where(known | ~fitted, quantile * deviation, np.inf)
 
     def _deviation(self, gradient: Floats) -> Floats:
         """The standard error of what has a gradient in (b1, b2, b3), of shape (m, …, 3)."""
@@ -167,18 +243,19 @@ def uncertainty(fits: Fits) -> Uncertainty:
         fits: as `earlycall.fit_many` gives them.
     """
     m = len(fits)
-    covariance, naive = (np.full((m, 3, 3), np.nan) for _ in range(2))
+    covariance, inverse = (np.full((m, 3, 3), np.nan) for _ in range(2))
+    freedom = np.full(m, np.nan)
     for rows in fitted_together(fits.loss, fits.x):
         able = rows[np.isfinite(fits.b3[rows])]
         if len(able):
             bins, _ = compressed(fits.loss, fits.x, able)
             bins.normalise(fits.shift[able], fits.scale[able])
-            covariance[able], naive[able] = _sandwich(fits, able, bins)
-    return Uncertainty(fits, covariance, naive)
+            covariance[able], inverse[able], freedom[able] = _sandwich(fits, able, bins)
+    return Uncertainty(fits, covariance, freedom, inverse)
 
 
-def _sandwich(fits: Fits, rows: NDArray[np.int64], bins: Bins) -> tuple[Floats, Floats]:
-    """The covariance of (b1, b2, b3) of k curves, robust and naive, each of shape (k, 3, 3)."""
+def _sandwich(fits: Fits, rows: NDArray[np.int64], bins: Bins) -> tuple[Floats, Floats, Floats]:
+    """The covariance of (b1, b2, b3) of k curves, (JᵀJ)⁻¹ and the degrees of freedom."""
     B, layout = bins.layout.bins, bins.layout
     x, w = layout.x.T, layout.count.T  # (k or 1, B)
     b1, b2, b3 = (a[rows][:, None] for a in (fits.b1, fits.b2, fits.b3))
@@ -191,36 +268,43 @@ def _sandwich(fits: Fits, rows: NDArray[np.int64], bins: Bins) -> tuple[Floats, 
     jacobian = np.stack([d1, d1 * x, np.ones_like(f)], axis=-1)
     free = _free(fits, rows)
     jacobian = np.where(free[:, None] & np.isfinite(jacobian), jacobian, 0.0)
-    bread = np.einsum("kb,kbi,kbj->kij", count, jacobian, jacobian)
-    inverse = _inverse(bread, free)
-    score = (count * residual)[..., None] * jacobian
-    used, p = (count > 0).sum(axis=1), free.sum(axis=1)
-    n = fits.n[rows].astype(np.float64)
-    squares = (count * residual**2).sum(axis=1) * (n / used) / np.maximum(n - p, 1)
-    return _jackknife(bread, score, jacobian, count, free), inverse * squares[:, None, None]
+    weighted = count[..., None] * jacobian
+    used = (count > 0).sum(axis=1)
+    blocks = np.minimum(BLOCKS, used)
+    covariance, inverse = _jackknife(jacobian, weighted, residual, used, free)
+    return covariance, inverse, np.minimum(blocks - 1, used - free.sum(axis=1)).astype(np.float64)
 
 
 def _jackknife(
-    bread: Floats, score: Floats, jacobian: Floats, count: Floats, free: NDArray[np.bool_]
-) -> Floats:
-    """(G − 1)/G Σ δ δᵀ over the blocks, δ = (H − H_g)⁻¹ S_g being what leaving out one changes."""
-    B = count.shape[1]
-    blocks = min(BLOCKS, max(B - 3, 1))
-    cuts = [B * g // blocks for g in range(blocks + 1)]
-    out = np.zeros_like(bread)
-    for start, stop in pairwise(cuts):
-        part = jacobian[:, start:stop]
-        own = np.einsum("kb,kbi,kbj->kij", count[:, start:stop], part, part)
-        change = np.einsum("kij,kj->ki", _inverse(bread - own, free), score[:, start:stop].sum(1))
+    jacobian: Floats,
+    weighted: Floats,
+    residual: Floats,
+    used: NDArray[np.int64],
+    free: NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """(G − 1)/G Σ δ δᵀ over the blocks, δ = (H − H_g)⁻¹ S_g being what leaving out one changes.
+
+    Also H⁻¹. Each curve's own bins are cut into blocks, not those it is padded with.
+    """
+    k, B, _ = jacobian.shape
+    curve, blocks = np.arange(k), np.minimum(BLOCKS, used)
+    outer, score = np.zeros((k, B + 1, 3, 3)), np.zeros((k, B + 1, 3))
+    np.cumsum(weighted[..., None] * jacobian[:, :, None], axis=1, out=outer[:, 1:])
+    np.cumsum(weighted * residual[..., None], axis=1, out=score[:, 1:])
+    bread, out = outer[:, -1], np.zeros((k, 3, 3))
+    for g in range(BLOCKS):
+        start, stop = (used * np.minimum(i, blocks) // blocks for i in (g, g + 1))
+        own, part = (a[curve, stop] - a[curve, start] for a in (outer, score))
+        change = np.einsum("kij,kj->ki", _inverse(bread - own, free), part)
         out += change[:, :, None] * change[:, None, :]
-    return np.asarray(out * (blocks - 1) / blocks)
+    return np.asarray(out * ((blocks - 1) / blocks)[:, None, None]), _inverse(bread, free)
 
 
-def _quantile(level: float, freedom: int) -> float:
+def _quantile(level: float, freedom: Floats) -> Floats:
     """How many standard errors an interval of Student's distribution reaches to each side."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return np.asarray(t.ppf((1 + level) / 2, freedom))
 
 
 def _free(fits: Fits, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -245,20 +329,24 @@ def _inverse(bread: Floats, free: NDArray[np.bool_]) -> Floats:
 
 def _back_test(fits: Fits, rows: NDArray[np.int64], seen: float, target: float) -> Floats:
     """Forecast less what came, at ``target`` of each curve, of the fit of its first ``seen``."""
-    first, actual, at = [], [], []
+    first = [(i, round(seen * int(fits.n[i]))) for i in rows.tolist()]
+    x = fits.x
+    axes = None if x is None else [x[i][:n] for i, n in first]
+    at, actual = _recorded(fits, rows, target)
+    return np.asarray(fit_many([fits.loss[i][:n] for i, n in first], axes).at(at) - actual)
+
+
+def _recorded(fits: Fits, rows: NDArray[np.int64], target: float) -> tuple[Floats, Floats]:
+    """The mean x and loss of the last observations until ``target`` of each curve."""
+    at, actual = [], []
     for i in rows.tolist():
-        n = len(fits.loss[i])
-        end = max(3, round(target * n))
-        part = slice(max(0, end - max(1, int(TARGET * end))), end)
+        n = int(fits.n[i])
+        end = max(1, round(target * n))
+        part = slice(end - max(1, int(TARGET * end)), end)
         x = np.arange(1.0, n + 1) if fits.x is None else fits.x[i]
-        first.append(slice(0, max(3, round(seen * n))))
-        actual.append(fits.loss[i][part].mean())
         at.append(x[part].mean())
-    losses = [fits.loss[i][s] for i, s in zip(rows.tolist(), first, strict=True)]
-    axes = None if fits.x is None else [
-        fits.x[i][s] for i, s in zip(rows.tolist(), first, strict=True)
-    ]  # fmt: skip
-    return np.asarray(fit_many(losses, axes).at(np.array(at)) - np.array(actual))
+        actual.append(fits.loss[i][part].mean())
+    return np.array(at), np.array(actual)
 
 
 def _scale(fits: Fits, x: Floats) -> Floats:
