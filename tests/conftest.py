@@ -39,3 +39,6 @@ def earlycall(*arguments: object) -> Ran:
 def digits() -> Path:
     """The folder with the bundled logs of real training."""
     return DIGITS
+
+
+collect_ignore_glob = ["integrations/programs/*"]  # programs, run by the tests

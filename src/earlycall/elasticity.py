@@ -78,7 +78,7 @@ def elasticities(
     Raises:
         InputError: if the metric or the cost is not there.
 
-    Example:
+    Examples:
         >>> table = elasticities({"a": 1 + 4 / np.arange(1, 101)})
         >>> row = table.row(0, named=True)
         >>> row["regime"], round(row["gain_elasticity"], 2), row["agree"]
@@ -107,7 +107,7 @@ def elasticities(
 def watched_metric(metrics: list[str], otherwise: Any) -> str:
     """The validation loss where it was logged, else what ``otherwise()`` gives.
 
-    Example:
+    Examples:
         >>> watched_metric(["train_loss", "val_loss"], None)
         'val_loss'
     """
@@ -182,7 +182,7 @@ def measure(
         validation: whether a rising loss is to be called overfitting.
         unit: what the advice calls the cost.
 
-    Example:
+    Examples:
         >>> measure(np.array([3.0, 2.0, 1.5, 1.6, 1.8, 2.1, 2.4]), np.arange(7.0))["regime"]
         'rising'
     """

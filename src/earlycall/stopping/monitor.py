@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.stopping.averaging import Averaging
 from earlycall.stopping.history import History
@@ -221,20 +220,7 @@ class Monitor:
         Raises:
             InputError: if the file cannot be written.
         """
-        path = Path(path)
-        text = json.dumps(self.state_dict())
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-        return path
+        return write_whole(path, json.dumps(self.state_dict()))
 
     @classmethod
     def load(cls, path: str | Path, *, rule: Rule | None = None) -> Monitor:

@@ -90,7 +90,7 @@ def replay(
     Raises:
         InputError: if a rule, metric or cost is unknown, or no run can be judged.
 
-    Example:
+    Examples:
         >>> curves = CurveSet.from_losses({"a": [4.0, 2.0, 2.0, 1.0], "b": [4.0, 3.0, 2.0, 2.0]})
         >>> replay(curves, ["patience:1"]).table.select("cost_pct", "regret_pct").rows()
         [(87.5, 16.666666666666664)]
@@ -238,7 +238,7 @@ def gain_stops(
         thresholds: gain elasticities.
         every: as in `Monitor`.
 
-    Example:
+    Examples:
         >>> gain_stops([2.0**-i for i in range(50)], list(range(50)), [0.1, 0.5])
         [9, 5]
     """

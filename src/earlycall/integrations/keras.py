@@ -1,0 +1,89 @@
+"""A Keras 3 callback that stops training when it is no longer worth its cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from earlycall.atomic import write_whole
+from earlycall.errors import InputError
+from earlycall.integrations.watched import Mode, Watched
+from earlycall.stopping import Rule
+
+
+class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops a Keras training when a metric's gain is no longer worth its cost.
+
+    Keras keeps no state of callbacks, so give ``state_path`` to resume: the state is written there
+    after each epoch, whole or not at all, and removed when training ends. Put this callback
+    *before* ``BackupAndRestore`` in the list: an epoch that is repeated after a kill is not taken
+    twice, and a resumed training stops at the same epoch.
+
+    Args:
+        metric: its name in the logs.
+        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
+        mode: ``min`` or ``max``; by default told by the metric's name.
+        state_path: a file for the state.
+        verbose: whether to say why training stops.
+
+    Raises:
+        InputError: if an argument or the state file cannot be used, or the metric is not logged.
+
+    Examples:
+        >>> early = EarlyCall("val_loss", "gain:0.05", state_path="run/earlycall.json")
+        >>> early.monitor.should_stop
+        False
+    """
+
+    def __init__(
+        self,
+        metric: str = "val_loss",
+        rule: str | Rule | None = None,
+        *,
+        cost: str = "epoch",
+        mode: Mode | None = None,
+        state_path: str | Path | None = None,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__()
+        self.watched = Watched(metric, rule, cost, mode)
+        self.state_path = None if state_path is None else Path(state_path)
+        self.verbose = verbose
+
+    @property
+    def monitor(self) -> Any:
+        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
+        return self.watched.monitor
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on from the state of a training that was killed."""
+        if self.state_path is None or not self.state_path.exists():
+            return
+        try:
+            self.watched.load_state_dict(json.loads(self.state_path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            why = str(error) if isinstance(error, InputError) else "it is no saved state"
+            raise InputError(
+                f"{self.state_path}: {why}; remove the file to train from the start"
+            ) from None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Judge the metric; save the state."""
+        done = epoch + 1
+        stopped = self.monitor.should_stop
+        stop = self.watched.see(logs or {}, step=done * (self.params["steps"] or 1), epoch=done)
+        if self.state_path is not None:
+            write_whole(self.state_path, json.dumps(self.watched.state_dict()))
+        if stop:
+            self.model.stop_training = True
+            if self.verbose and not stopped:
+                print(f"\nearlycall: {self.monitor.explain()}", flush=True)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Remove the state of a training that came to its end."""
+        if self.state_path is not None:
+            self.state_path.unlink(missing_ok=True)

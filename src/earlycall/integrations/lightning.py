@@ -1,0 +1,112 @@
+"""A PyTorch Lightning callback that stops training when it is no longer worth its cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+
+from earlycall.integrations.watched import Mode, Watched
+from earlycall.stopping import Rule
+
+
+class EarlyCall(Callback):
+    """Stops a Lightning training when a metric's gain is no longer worth its cost.
+
+    Metrics logged in validation are judged after each validation (not in the sanity check), those
+    logged in training after each epoch. With several processes the mean over all of them is judged
+    and rank 0 decides for all. The state is part of Lightning's checkpoints: a resumed training
+    stops at the same step. For a training metric, save checkpoints at the end of epochs
+    (``ModelCheckpoint(save_on_train_epoch_end=True)``), after it was seen.
+
+    Args:
+        metric: the name under which it is logged.
+        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
+        mode: ``min`` or ``max``; by default told by the metric's name.
+        verbose: whether to say why training stops.
+
+    Raises:
+        InputError: if an argument cannot be used, or the metric is not logged.
+
+    Examples:
+        >>> from lightning.pytorch import Trainer
+        >>> early = EarlyCall("val_loss", "gain:0.05 or budget:3600", cost="seconds")
+        >>> trainer = Trainer(callbacks=[early], max_epochs=100, logger=False, accelerator="cpu")
+        >>> early.monitor.should_stop
+        False
+    """
+
+    def __init__(
+        self,
+        metric: str = "val_loss",
+        rule: str | Rule | None = None,
+        *,
+        cost: str = "step",
+        mode: Mode | None = None,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__()
+        self.watched, self.verbose = Watched(metric, rule, cost, mode), verbose
+        self._old: torch.Tensor | None = None  # the value before the validation
+        self._validated = False  # whether a validation ended since training began
+        self._in_validation = False  # whether the metric is one of validation
+
+    @property
+    def monitor(self) -> Any:
+        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
+        return self.watched.monitor
+
+    @property
+    def state_key(self) -> str:
+        """The key of this callback's state in checkpoints; several callbacks may watch."""
+        return self._generate_state_key(
+            metric=self.watched.metric, rule=str(self.monitor.rule), cost=self.monitor.cost
+        )
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember the value before the validation, to tell whether the validation logs it."""
+        self._old = trainer.callback_metrics.get(self.watched.metric)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge a metric of validation."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._validated = True
+        new = trainer.callback_metrics.get(self.watched.metric)
+        if new is not None and new is not self._old:
+            self._in_validation = True
+            self._judge(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge a metric of training."""
+        if self._in_validation:
+            return
+        if self.watched.metric in trainer.callback_metrics or (
+            self._validated or not trainer.enable_validation
+        ):
+            self._judge(trainer)
+
+    def _judge(self, trainer: Trainer) -> None:
+        logs: dict[str, Any] = dict(trainer.callback_metrics)
+        mine = logs.get(self.watched.metric)
+        if mine is not None:
+            logs[self.watched.metric] = trainer.strategy.reduce(mine, reduce_op="mean")
+        stopped = self.monitor.should_stop
+        stop = self.watched.see(logs, step=trainer.global_step, epoch=trainer.current_epoch + 1)
+        if trainer.strategy.broadcast(stop):
+            trainer.should_stop = True
+            if self.verbose and not stopped:
+                rank_zero_info(f"earlycall: {self.monitor.explain()}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into Lightning's checkpoints."""
+        return {**self.watched.state_dict(), "in_validation": self._in_validation}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.watched.load_state_dict(state_dict)
+        self._in_validation = state_dict["in_validation"]

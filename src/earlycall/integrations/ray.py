@@ -1,0 +1,195 @@
+"""Ray Tune: a stopper by elasticity, and a scheduler that promotes by a score of whole curves."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from pathlib import PurePosixPath
+from typing import Any
+
+from ray.tune import Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from earlycall.errors import CurveWarning, InputError
+from earlycall.halving import Halving
+from earlycall.integrations.watched import Mode, Watched, sign_of
+from earlycall.ranking import DEFAULT_SCORE
+from earlycall.stopping import Rule
+
+
+class EarlyCallStopper(Stopper):
+    """Stops each trial of a Ray Tune experiment when it is no longer worth its cost.
+
+    Its state is part of Ray's experiment checkpoints. A trial that goes on from an older checkpoint
+    repeats some results; those are not taken twice.
+
+    Args:
+        metric: the name under which trials report it.
+        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        cost: ``step`` (reports), ``seconds`` (``time_total_s``) or any number that trials report
+            and that grows, such as ``joules``.
+        mode: ``min`` or ``max``; by default told by the metric's name.
+
+    Raises:
+        InputError: if an argument cannot be used, or a trial does not report the metric.
+
+    Examples:
+        >>> stopper = EarlyCallStopper("loss", "gain:0.1")
+        >>> [stopper("a", {"loss": 0.5 ** i, "training_iteration": i}) for i in (1, 2, 3)]
+        [False, False, False]
+    """
+
+    def __init__(
+        self,
+        metric: str = "loss",
+        rule: str | Rule | None = None,
+        *,
+        cost: str = "step",
+        mode: Mode | None = None,
+    ) -> None:
+        self._fresh = Watched(metric, rule, _COSTS.get(cost, cost), mode)
+        self._trials: dict[str, Watched] = {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial should end."""
+        if trial_id not in self._trials:
+            self._trials[trial_id] = copy.deepcopy(self._fresh)
+        done = result["training_iteration"]
+        return self._trials[trial_id].see(result, step=done, epoch=done)
+
+    def stop_all(self) -> bool:
+        """Never: each trial ends by itself."""
+        return False
+
+    def explain(self, trial_id: str) -> str:
+        """The decision on a trial in one sentence, with its numbers.
+
+        Raises:
+            InputError: if the trial has not reported yet.
+        """
+        if trial_id not in self._trials:
+            raise InputError(f"the trial {trial_id!r} has not reported yet")
+        return self._trials[trial_id].monitor.explain()
+
+
+_COSTS = {"seconds": "time_total_s"}  # Ray's own clock, which goes on after a restore
+
+
+class EarlyCallScheduler(FIFOScheduler):
+    """Asynchronous successive halving that promotes by a score of the trials' whole curves.
+
+    Takes the arguments of Ray's ``ASHAScheduler`` and stands in its place. A trial that reaches a
+    rung (``grace_period``·η^k) goes on if it is among the best 1/η that came so far, ranked by the
+    score of their curves until there (see `earlycall.halving.Halving`). In a restored experiment
+    the curves are read back from the trials' logs.
+
+    Args:
+        time_attr: what counts as time; ``training_iteration`` or any number that grows.
+        metric: the name under which trials report it; by default the ``TuneConfig``'s.
+        mode: ``min`` or ``max``; by default the ``TuneConfig``'s.
+        max_t: where training ends; trials are stopped there.
+        grace_period: the first rung.
+        reduction_factor: η, above 1.
+        score: the name of a score: ``outlook``, ``last_loss``, ``tse``, ``lcga_d1`` …
+
+    Raises:
+        InputError: if an argument cannot be used.
+
+    Examples:
+        >>> scheduler = EarlyCallScheduler(metric="loss", mode="min", max_t=27, grace_period=3)
+        >>> scheduler.halving.score
+        'outlook'
+    """
+
+    def __init__(
+        self,
+        time_attr: str = "training_iteration",
+        metric: str | None = None,
+        mode: Mode | None = None,
+        max_t: float = 100,
+        grace_period: float = 3,
+        reduction_factor: float = 4,
+        *,
+        score: str = DEFAULT_SCORE,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.halving = Halving(score, grace_period, reduction_factor, max_t)
+        if mode is not None:
+            sign_of(metric or "", mode)
+        self._time_attr, self._metric, self._mode, self._max_t = time_attr, metric, mode, max_t
+        self._losses: dict[str, dict[float, float]] = {}
+        self._stopped = 0
+
+    def set_search_properties(self, metric: str | None, mode: Any, **spec: Any) -> bool:
+        """Take metric and mode from the ``TuneConfig``; refuse two of either."""
+        if (self._metric and metric) or (self._mode and mode):
+            return False
+        self._metric, self._mode = self._metric or metric, self._mode or mode
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Read back the curve of a trial that was restored."""
+        if not self._metric or not self._mode:
+            raise InputError(
+                "EarlyCallScheduler needs a metric and a mode: give them to it or to TuneConfig"
+            )
+        self._losses[trial.trial_id] = {}
+        if self._time_attr in trial.last_result:  # it has reported before
+            for result in _logged(trial):
+                self._take(trial, result)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Let a trial go on or end it."""
+        now = self._take(trial, result)
+        if now is None:
+            return str(TrialScheduler.CONTINUE)
+        mine = {at: loss for at, loss in self._losses[trial.trial_id].items() if at <= now}
+        if now >= self._max_t:
+            return str(TrialScheduler.STOP)
+        if self.halving.goes_on(trial.trial_id, self._losses | {trial.trial_id: mine}):
+            return str(TrialScheduler.CONTINUE)
+        self._stopped += 1
+        return str(TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Keep the last result for those still to come."""
+        self._take(trial, result)
+
+    def _take(self, trial: Trial, result: dict[str, Any]) -> float | None:
+        """Keep a result; the time at which it was reported, None where it has no metric."""
+        if self._metric not in result or self._time_attr not in result:
+            return None
+        now = float(result[self._time_attr])
+        sign = sign_of(self._metric or "", self._mode)
+        self._losses[trial.trial_id][now] = sign * float(result[self._metric])
+        return now
+
+    def debug_string(self) -> str:
+        """A line for Ray's status display."""
+        return f"EarlyCall, successive halving by {self.halving.score}: {self._stopped} stopped"
+
+
+def _logged(trial: Trial) -> list[dict[str, Any]]:
+    """The results in a trial's own log, where it can be read."""
+    if trial.storage is None:
+        return []
+    path = str(PurePosixPath(trial.storage.trial_fs_path) / "result.json")
+    try:
+        with trial.storage.storage_filesystem.open_input_stream(path) as file:
+            lines = file.read().decode("utf-8").splitlines()
+    except OSError:
+        warnings.warn(
+            f"trial {trial.trial_id}: its log {path} is gone, so its curve counts from here",
+            CurveWarning,
+            stacklevel=2,
+        )
+        return []
+    results = []
+    for line in lines:
+        try:
+            results.append(json.loads(line))
+        except ValueError:  # the last line, half written
+            break
+    return results

@@ -1,0 +1,126 @@
+"""A Transformers trainer callback that stops training when it is no longer worth its cost."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+from transformers.utils import logging
+
+from earlycall.integrations.watched import Mode, Watched
+from earlycall.stopping import Rule
+
+logger = logging.get_logger(__name__)
+
+
+class EarlyCallCallback(TrainerCallback, ExportableState):
+    """Stops a Transformers training when a metric's gain is no longer worth its cost.
+
+    The state is part of the trainer's checkpoints, and a resumed training stops at the same step,
+    with or without ``restore_callback_states_from_checkpoint``. With several processes rank 0
+    decides for all.
+
+    Args:
+        metric: the name under which it is logged: ``eval_loss``, or ``loss`` for training losses.
+        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        cost: ``step``, ``epoch``, ``seconds``, or the name of a logged number (``total_flos``).
+        mode: ``min`` or ``max``; by default told by the metric's name.
+        every: how many values are averaged before the rule sees them; ``auto`` for the noisy
+            training losses of single steps (see `earlycall.Monitor`).
+
+    Raises:
+        InputError: if an argument cannot be used, or nothing is logged under that name.
+
+    Examples:
+        >>> callback = EarlyCallCallback("eval_loss", "gain:0.05")
+        >>> callback.monitor.should_stop
+        False
+    """
+
+    def __init__(
+        self,
+        metric: str = "eval_loss",
+        rule: str | Rule | None = None,
+        cost: str = "step",
+        mode: Mode | None = None,
+        every: int | Literal["auto"] = 1,
+    ) -> None:
+        self.watched = Watched(metric, rule, cost, mode, every)
+        self._made_with = {
+            "metric": metric,
+            "rule": str(self.watched.monitor.rule),
+            "cost": cost,
+            "mode": mode,
+            "every": every,
+        }
+        self._training = False
+
+    @property
+    def monitor(self) -> Any:
+        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
+        return self.watched.monitor
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take up the state of the checkpoint that training goes on from."""
+        self._training = True
+        known: Any = state.stateful_callbacks  # a mapping, once it was read from a checkpoint
+        saved = known.get(type(self).__name__) if state.global_step else None
+        for one in saved if isinstance(saved, list) else [saved]:
+            if one and one.get("args") == self._made_with:
+                self.saved = one["attributes"]["saved"]
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Judge the metric where these logs have it."""
+        if not self._training or not logs or self.watched.metric not in logs:
+            return
+        stopped = self.monitor.should_stop
+        stop = self.watched.see(logs, step=state.global_step, epoch=state.epoch or 0.0)
+        if _of_rank_0(stop, args):
+            control.should_training_stop = True
+            if not stopped:
+                logger.warning(f"earlycall: {self.monitor.explain()}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Say so where the metric was never logged; what is logged from now on is not training."""
+        self._training = False
+        if self.monitor.updates == 0 and state.log_history:
+            seen = sorted({name for record in state.log_history for name in record})
+            logger.warning(
+                f"earlycall: nothing called {self.watched.metric!r} was logged, so training was "
+                f"not watched; logged were: {', '.join(map(repr, seen))}"
+            )
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What is remembered, for the trainer's checkpoints."""
+        return self.watched.state_dict()
+
+    @saved.setter
+    def saved(self, state: dict[str, Any]) -> None:
+        self.watched.load_state_dict(state)
+
+    def state(self) -> dict[str, Any]:
+        """What goes into the trainer's checkpoints."""
+        return {"args": self._made_with, "attributes": {"saved": self.saved}}
+
+
+def _of_rank_0(stop: bool, args: TrainingArguments) -> bool:
+    """The decision of rank 0 where several processes train."""
+    if args.world_size > 1 and torch.distributed.is_initialized():
+        said = torch.tensor([int(stop)], device=args.device)
+        torch.distributed.broadcast(said, src=0)
+        return bool(said.item())
+    return stop

@@ -1,0 +1,104 @@
+"""A metric in a host's logs, watched by a `Monitor`: what the callbacks of all hosts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from earlycall.curves import higher_is_better
+from earlycall.errors import InputError
+from earlycall.stopping import Monitor, Rule
+
+Mode = Literal["min", "max"]
+GIVEN = ("step", "epoch", "seconds")  # costs that need no column in the logs
+
+
+def sign_of(metric: str, mode: Mode | None) -> int:
+    """1 where less of a metric is better, -1 where more is; told by its name where mode is None.
+
+    Raises:
+        InputError: if the mode is not one of min and max.
+
+    Examples:
+        >>> sign_of("val_loss", None), sign_of("val_accuracy", None), sign_of("score", "max")
+        (1, -1, -1)
+    """
+    if mode not in ("min", "max", None):
+        raise InputError(f"mode={mode!r} must be 'min' or 'max'")
+    return -1 if mode == "max" or (mode is None and higher_is_better(metric)) else 1
+
+
+class Watched:
+    """A metric in a host's logs and the rule that says when it is no longer worth its cost.
+
+    Args:
+        metric: its name in the logs.
+        rule: a stop rule as text or object, by default ``gain:0.1``.
+        cost: ``step``, ``epoch``, ``seconds`` (of the clock) or the name of another logged number
+            that grows, such as ``joules``.
+        mode: ``min`` or ``max``; by default told by the metric's name.
+        every: how many values are averaged before the rule sees them (see `Monitor`).
+
+    Raises:
+        InputError: if an argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        rule: str | Rule | None,
+        cost: str,
+        mode: Mode | None,
+        every: int | Literal["auto"] = 1,
+    ) -> None:
+        self.metric, self.sign = metric, sign_of(metric, mode)
+        self.monitor = Monitor(rule, cost=cost, every=every)
+        self._before: float | None = None  # the step last seen
+
+    def see(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:
+        """Take the metric from some logs; whether to stop.
+
+        A step that was seen before (a loop that went back to a checkpoint repeats some) is not
+        taken twice.
+
+        Raises:
+            InputError: if the metric or the cost was not logged, listing what was.
+        """
+        if self._before is not None and step <= self._before:
+            return self.monitor.should_stop
+        cost = self.monitor.cost
+        spent = {"step": step, "epoch": epoch, "seconds": None}.get(cost, logs.get(cost))
+        for name, missing in (
+            (self.metric, logs.get(self.metric) is None),
+            (cost, spent is None and cost not in GIVEN),
+        ):
+            if missing:
+                raise InputError(
+                    f"nothing called {name!r} was logged; logged were: "
+                    f"{', '.join(map(repr, sorted(logs))) or 'nothing'}"
+                )
+        self._before = float(step)
+        return self.monitor.update(self.sign * float(logs[self.metric]), spent)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is remembered, as JSON."""
+        return {
+            "metric": self.metric,
+            "sign": self.sign,
+            "step": self._before,
+            "monitor": self.monitor.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            InputError: if the state is of another metric, mode, rule or cost.
+        """
+        if (state.get("metric"), state.get("sign")) != (self.metric, self.sign):
+            raise InputError(
+                f"the saved state watches {state.get('metric')!r} (sign {state.get('sign')}), "
+                f"this callback {self.metric!r} (sign {self.sign}); make it as it was saved"
+            )
+        self.monitor.load_state_dict(state["monitor"])
+        self._before = state["step"]

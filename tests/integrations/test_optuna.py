@@ -1,0 +1,144 @@
+"""The pruner in real studies: storages, processes, directions, trials of different lengths."""
+
+import math
+import subprocess
+import sys
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from earlycall import InputError
+from earlycall.integrations.optuna import EarlyCallPruner
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def curve(rate: float, floor: float, step: int) -> float:
+    return floor + math.exp(-rate * step)
+
+
+def optimize(pruner, *, sign=1, trials=30, storage=None, sampler=None, length=27, every=1):
+    """A study of curves that end at their floor; the floors are what the trials try."""
+
+    def objective(trial):
+        floor = trial.suggest_float("floor", 0.0, 1.0)
+        end = length if isinstance(length, int) else length[trial.number % len(length)]
+        for step in range(every, end + 1, every):
+            trial.report(sign * curve(0.3, floor, step), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return sign * curve(0.3, floor, end)
+
+    study = optuna.create_study(
+        direction="minimize" if sign > 0 else "maximize",
+        pruner=pruner,
+        sampler=sampler or optuna.samplers.RandomSampler(seed=0),
+        storage=storage,
+        study_name="s",
+        load_if_exists=True,
+    )
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+def lengths(study):
+    return [trial.last_step for trial in study.trials]
+
+
+@pytest.mark.parametrize("score", ["outlook", "last_loss", "tse", "lcga_d1"])
+def test_halving_prunes_most_and_keeps_the_best(score):
+    study = optimize(EarlyCallPruner(score))
+    pruned = study.get_trials(states=[TrialState.PRUNED])
+    assert len(pruned) > 12
+    assert all(trial.last_step in (3, 9, 27) for trial in pruned)
+    if score != "lcga_d1":  # all fall alike, so the slope tells nothing
+        best = min(study.trials, key=lambda trial: trial.params["floor"])
+        assert best.state == TrialState.COMPLETE
+
+
+def test_both_directions_prune_the_same_trials():
+    assert lengths(optimize(EarlyCallPruner())) == lengths(optimize(EarlyCallPruner(), sign=-1))
+
+
+def test_trials_of_different_lengths_and_steps_that_skip_the_rungs():
+    study = optimize(EarlyCallPruner(min_resource=4), length=(5, 15, 40), every=5)
+    assert {5, 15} <= set(lengths(study))
+    assert len(study.get_trials(states=[TrialState.PRUNED])) > 8
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [optuna.samplers.TPESampler(seed=0), optuna.samplers.NSGAIISampler(seed=0)],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_it_works_with_other_samplers(sampler):
+    assert optimize(EarlyCallPruner(), sampler=sampler).best_value < 0.2
+
+
+def test_a_rule_ends_each_trial_by_itself():
+    study = optimize(EarlyCallPruner(None, rule="gain:0.3"), trials=5, length=60)
+    assert all(5 < length < 40 for length in lengths(study))
+    assert len(set(lengths(study))) == 1  # a shift of the loss changes nothing
+
+
+def test_a_diverged_trial_is_pruned_at_the_next_rung_and_not_before_all_others():
+    def objective(trial):
+        for step in range(1, 28):
+            diverged = trial.number == 3 and step > 1
+            trial.report(math.nan if diverged else curve(0.1, trial.number, step), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return 1.0
+
+    study = optuna.create_study(pruner=EarlyCallPruner())
+    study.optimize(objective, n_trials=4)
+    assert study.trials[3].last_step == 3
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_a_study_in_sqlite_killed_and_resumed_by_another_process_prunes_as_if_undisturbed(tmp_path):
+    program = f"""
+import sys; sys.path[:0] = {sys.path!r}
+import os, signal, optuna
+from test_optuna import EarlyCallPruner, optimize
+class Kill(optuna.samplers.RandomSampler):
+    def sample_independent(self, study, trial, *rest):
+        if trial.number == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (trial.number * 0.37) % 1.0
+optimize(EarlyCallPruner(), storage=sys.argv[1], sampler=Kill())
+"""
+
+    class Fixed(optuna.samplers.RandomSampler):
+        def sample_independent(self, study, trial, *rest):
+            return (trial.number * 0.37) % 1.0
+
+    url = f"sqlite:///{tmp_path}/study.db"
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr.decode()
+    resumed = optimize(EarlyCallPruner(), storage=url, sampler=Fixed(), trials=12)
+    assert resumed.trials[7].last_step is None  # left behind by the kill
+
+    class FixedButSeventh(Fixed):
+        def sample_independent(self, study, trial, *rest):
+            return ((trial.number + (trial.number >= 7)) * 0.37) % 1.0
+
+    whole = optimize(EarlyCallPruner(), sampler=FixedButSeventh(), trials=19)
+    assert [n for n in lengths(resumed) if n is not None] == lengths(whole)
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(directions=["minimize", "minimize"], pruner=EarlyCallPruner())
+    trial = study.ask()
+    with pytest.raises(InputError, match="single objective"):
+        study.pruner.prune(study, study._storage.get_trial(trial._trial_id))
+
+
+def test_nothing_to_prune_by_is_refused():
+    with pytest.raises(InputError, match="nothing would ever be pruned"):
+        EarlyCallPruner(None)
+    with pytest.raises(InputError, match="reduction_factor"):
+        EarlyCallPruner(reduction_factor=1)
+    with pytest.raises(InputError, match="did you mean 'outlook'"):
+        EarlyCallPruner("outlok")

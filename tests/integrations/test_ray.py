@@ -1,0 +1,68 @@
+"""Stopper and scheduler in real Ray Tune experiments on a cluster of two nodes on loopback."""
+
+import pytest
+import ray
+from programs import KILLED, train
+from ray.cluster_utils import Cluster
+
+from earlycall import InputError
+from earlycall.integrations.ray import EarlyCallScheduler, EarlyCallStopper
+
+RATES = [1.0, 0.1, 0.3, 0.003, 0.5, 0.01, 0.2, 0.03]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stopped(cluster, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped")
+    options = {"what": "stopper", "lr": [0.1, 0.5], "iterations": 60, "address": cluster}
+    return options, train("ray", folder, **options)["found"]
+
+
+def test_each_trial_stops_by_itself_and_the_faster_one_first(stopped):
+    _, found = stopped
+    assert 3 < found["0.5"] < found["0.1"] < 60
+    assert found["errors"] == 0
+
+
+def test_a_killed_experiment_restored_stops_its_trials_at_the_same_iterations(stopped, tmp_path):
+    options, whole = stopped
+    assert train("ray", tmp_path, kill_after=9, **options) == KILLED
+    assert train("ray", tmp_path, **options)["found"] == whole
+
+
+def test_the_scheduler_promotes_the_best_also_after_a_kill(cluster, tmp_path):
+    options = {"what": "scheduler", "lr": RATES, "iterations": 12, "at_once": 1, "address": cluster}
+    whole = train("ray", tmp_path / "whole", **options)["found"]
+    assert whole["best"] == 1.0
+    assert whole["1.0"] == 12
+    stops = [whole[str(rate)] for rate in RATES]
+    assert set(stops) <= {3, 6, 12}
+    assert sum(stops) < 0.75 * 12 * len(RATES)
+    assert train("ray", tmp_path / "killed", kill_after=25, **options) == KILLED
+    assert train("ray", tmp_path / "killed", **options)["found"] == whole
+
+
+def test_a_scheduler_without_metric_and_one_with_two_are_refused():
+    scheduler = EarlyCallScheduler()
+    with pytest.raises(InputError, match="needs a metric and a mode"):
+        scheduler.on_trial_add(None, None)
+    assert scheduler.set_search_properties("loss", "min")
+    assert not scheduler.set_search_properties("loss", "min")
+
+
+def test_a_stopper_names_what_a_trial_reports():
+    with pytest.raises(InputError, match=r"'loss' was logged; logged were: 'accuracy'"):
+        EarlyCallStopper()("t", {"accuracy": 1.0, "training_iteration": 1})
+    with pytest.raises(InputError, match="has not reported yet"):
+        EarlyCallStopper().explain("t")
