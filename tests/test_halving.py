@@ -1,0 +1,66 @@
+"""Successive halving on curves: rungs, who goes on, what cannot be judged."""
+
+import math
+
+import pytest
+
+from earlycall import InputError
+from earlycall.halving import Halving
+
+
+def falling(floor, n=27, rate=0.3):
+    return {float(i): floor + math.exp(-rate * i) for i in range(1, n + 1)}
+
+
+def test_rungs_lie_below_the_end():
+    halving = Halving(min_resource=1, reduction_factor=3, max_resource=27)
+    assert [halving.rung(r) for r in (0.5, 1, 3, 8.9, 9, 27, 100)] == [None, 1, 3, 3, 9, 9, 9]
+
+
+def test_only_the_first_report_at_a_rung_is_judged():
+    halving = Halving("last_loss", 3, 3)
+    runs = {"a": falling(0.1, 3), "b": falling(0.2, 3), "c": falling(0.3, 3), "d": falling(9, 4)}
+    assert halving.goes_on("d", runs)  # at 4 steps: its rung was 3
+    runs["d"] = falling(9, 3)
+    assert not halving.goes_on("d", runs)
+
+
+def test_a_third_of_those_that_came_goes_on_and_later_losses_do_not_count():
+    halving = Halving("last_loss", 3, 3)
+    runs = {str(i): falling(i / 10, 3 + i) for i in range(9)}
+    best = [run for run in runs if halving.goes_on(run, {**runs, run: falling(int(run) / 10, 3)})]
+    assert best == ["0", "1", "2"]
+
+
+def test_a_score_of_the_whole_curve_is_not_misled_by_one_lucky_loss():
+    halving = Halving("tse", 8, 2)
+    steady = {float(i): 2.0 - 0.1 * i for i in range(1, 9)}
+    lucky = {float(i): 1.9 - 0.02 * i - (0.6 if i == 8 else 0) for i in range(1, 9)}
+    assert lucky[8.0] < steady[8.0]
+    assert halving.best({"steady": steady, "lucky": lucky}, 1) == {"steady"}
+    assert Halving("last_loss", 8, 2).best({"steady": steady, "lucky": lucky}, 1) == {"lucky"}
+
+
+def test_a_diverged_run_never_goes_on():
+    halving = Halving("outlook", 1, 3)
+    assert not halving.goes_on("a", {"a": {1.0: math.nan}})
+    assert not halving.goes_on("a", {"a": {1.0: math.inf}, "b": {1.0: 5.0}, "c": {1.0: math.nan}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"min_resource": 0}, "min_resource=0"),
+        ({"reduction_factor": 1}, "reduction_factor=1"),
+        ({"min_resource": 5, "max_resource": 4}, "max_resource=4"),
+        ({"score": "nope"}, "nope"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, said):
+    with pytest.raises(InputError, match=said):
+        Halving(**arguments)
+
+
+def test_a_run_without_losses_is_named():
+    with pytest.raises(InputError, match="no losses of the run 'x'"):
+        Halving().goes_on("x", {})
