@@ -1,0 +1,213 @@
+"""Images and labels in memory, split so that the test part is never seen before the end."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earlycall.errors import InputError
+from earlycall.study.models import imported
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+TORCHVISION = {
+    "mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100", "svhn": "SVHN",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their labels.
+
+    Attributes:
+        x: shape (n, channels, height, width), float32, standardised by the training part.
+        y: shape (n,), the class of each, int64.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: NDArray[np.int64]) -> Images:
+        """Some of them."""
+        index = torch.from_numpy(rows)
+        return Images(self.x[index], self.y[index])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set.
+
+    Attributes:
+        train: what is trained on.
+        val: what is looked at after each epoch.
+        test: what is looked at once, at the end.
+        num_classes: classes.
+    """
+
+    train: Images
+    val: Images
+    test: Images
+    num_classes: int
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the images."""
+        return int(self.train.x.shape[1])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images, in pixels."""
+        return int(self.train.x.shape[2])
+
+
+def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments: Any) -> Splits:
+    """A data set in its three parts, the same ones each time.
+
+    Args:
+        name: ``digits`` (scikit-learn's), ``fashion-mnist`` (Debian's package
+            ``dataset-fashion-mnist`` where it is installed, else downloaded), ``mnist``,
+            ``kmnist``, ``cifar10``, ``cifar100``, ``svhn`` (downloaded by torchvision),
+            ``folder`` (images in ``PATH/CLASS/``) or ``MODULE:FUNCTION``, which returns a `Splits`.
+        train: how many training images to use; all by default.
+        val: how many of the training images are kept for validation.
+        **arguments: ``root`` (where downloads go, or the folder), ``size`` (pixels; images are
+            resized to it), ``classes`` (only these labels); or the arguments of the function.
+
+    Raises:
+        InputError: if there is no such data set, or too few images.
+
+    Examples:
+        >>> parts = splits("digits", train=800, val=300)
+        >>> len(parts.train), len(parts.val), len(parts.test), parts.image_size
+        (800, 300, 497, 8)
+    """
+    if ":" in name:
+        found = imported(name)(**arguments)
+        if not isinstance(found, Splits):
+            raise InputError(f"{name!r} must return earlycall.study.Splits, got {found!r:.60}")
+        return found
+    if name not in LOADERS:
+        raise InputError(f"no data set {name!r}; there are: {', '.join(LOADERS)}, MODULE:FUNCTION")
+    size, classes = arguments.get("size"), arguments.pop("classes", None)
+    if name != "folder":  # which resizes as it reads
+        arguments.pop("size", None)
+    learn, test = LOADERS[name](name, **arguments)
+    if classes is not None:
+        learn, test = _only(learn, classes), _only(test, classes)
+    if size is not None:
+        learn, test = _resized(learn, size), _resized(test, size)
+    return _split(name, learn, test, train, val)
+
+
+def _split(name: str, learn: Images, test: Images, train: int | None, val: int) -> Splits:
+    train = len(learn) - val if train is None else train
+    if train < 1 or val < 1 or train + val > len(learn):
+        raise InputError(
+            f"{name}: {train} images for training and {val} for validation, but there are "
+            f"{len(learn)}; ask for fewer"
+        )
+    order = np.random.default_rng(0).permutation(len(learn))
+    mine = learn.take(order[:train])
+    mean, spread = mine.x.mean((0, 2, 3), keepdim=True), mine.x.std((0, 2, 3), keepdim=True) + 1e-6
+    held = learn.take(order[train : train + val])
+    mine, held, test = (Images((p.x - mean) / spread, p.y) for p in (mine, held, test))
+    return Splits(mine, held, test, num_classes=int(learn.y.max()) + 1)
+
+
+def _only(images: Images, classes: list[int]) -> Images:
+    known = torch.tensor(classes)
+    kept = torch.isin(images.y, known)
+    return Images(images.x[kept], torch.searchsorted(known, images.y[kept]))
+
+
+def _resized(images: Images, size: int) -> Images:
+    x = torch.nn.functional.interpolate(images.x, (size, size), mode="bilinear", antialias=True)
+    return Images(x, images.y)
+
+
+@cache
+def _digits(name: str) -> tuple[Images, Images]:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    x = torch.tensor(found.images[:, None] / 16, dtype=torch.float32)
+    y = torch.tensor(found.target)
+    return Images(x[:1300], y[:1300]), Images(x[1300:], y[1300:])
+
+
+def _fashion(name: str, root: str = "data") -> tuple[Images, Images]:
+    if not DEBIAN.exists():
+        return _torchvision(name, root)
+    return tuple(  # type: ignore[return-value]
+        Images(
+            torch.tensor(_idx(DEBIAN / f"{part}-images-idx3-ubyte.gz")[:, None] / 255.0).float(),
+            torch.tensor(_idx(DEBIAN / f"{part}-labels-idx1-ubyte.gz"), dtype=torch.int64),
+        )
+        for part in ("train", "t10k")
+    )
+
+
+def _idx(path: Path) -> NDArray[np.uint8]:
+    """An array in LeCun's idx format of bytes."""
+    with gzip.open(path) as file:
+        content = file.read()
+    shape = np.frombuffer(content, ">i4", content[3], 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
+
+
+def _torchvision(name: str, root: str = "data") -> tuple[Images, Images]:
+    import torchvision
+
+    make = getattr(torchvision.datasets, TORCHVISION[name])
+    parts = []
+    for learn in (True, False):
+        part = {"split": "train" if learn else "test"} if name == "svhn" else {"train": learn}
+        try:
+            found = make(root, download=True, **part)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{name} cannot be downloaded to {root!r}: {error}") from None
+        data = np.asarray(found.data)
+        labels = found.labels if name == "svhn" else found.targets
+        if data.ndim == 3:
+            data = data[:, None]
+        elif data.shape[-1] == 3:
+            data = data.transpose(0, 3, 1, 2)
+        x = torch.tensor(data / np.float32(255.0), dtype=torch.float32)
+        parts.append(Images(x, torch.as_tensor(np.asarray(labels), dtype=torch.int64)))
+    return parts[0], parts[1]
+
+
+def _folder(name: str, root: str, size: int = 32, test: float = 0.2) -> tuple[Images, Images]:
+    """Images in ROOT/CLASS/; a fixed part of them is the test part."""
+    import torchvision
+    from torchvision import transforms
+
+    shape = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+    try:
+        found = torchvision.datasets.ImageFolder(root, shape)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{root}: not a folder of images by class: {error}") from None
+    x = torch.stack([image for image, _ in found])
+    whole = Images(x, torch.tensor(found.targets))
+    order = np.random.default_rng(1).permutation(len(whole))
+    cut = int(len(whole) * (1 - test))
+    return whole.take(order[:cut]), whole.take(order[cut:])
+
+
+LOADERS: dict[str, Callable[..., tuple[Images, Images]]] = {
+    "digits": _digits,
+    **dict.fromkeys(TORCHVISION, _torchvision),
+    "fashion-mnist": _fashion,
+    "folder": _folder,
+}
