@@ -72,7 +72,7 @@ def mixer(
     """MLP-Mixer (Tolstikhin et al. 2021), timm's, whose own names fix its size."""
     from timm.models.mlp_mixer import MlpMixer
 
-    return MlpMixer(
+    model: nn.Module = MlpMixer(
         num_classes=num_classes,
         img_size=image_size,
         in_chans=in_chans,
@@ -80,6 +80,7 @@ def mixer(
         embed_dim=embed_dim,
         num_blocks=num_blocks,
     )
+    return model
 
 
 class Inception(nn.Module):
