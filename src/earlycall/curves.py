@@ -19,6 +19,7 @@ import polars as pl
 
 from earlycall.cleaning import clean_observations, clean_runs
 from earlycall.errors import InputError
+from earlycall.metric_names import training_loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,11 +30,6 @@ COSTS = ("seconds", "joules", "usd")
 KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
 SHORTEST_PREFIX = 3
 
-# The training loss under the names that logs give it, the finest first.
-_LOSS_NAMES = (
-    "train_loss", "train_loss_step", "training_loss", "loss", "train/loss", "training/loss",
-    "loss/train", "train_loss_epoch", "loss_train", "train.loss",
-)  # fmt: skip
 _HIGHER_IS_BETTER = ("acc", "auc", "f1", "bleu", "iou", "psnr", "ssim", "precision", "recall", "r2")
 
 
@@ -478,16 +474,12 @@ class CurveSet:
             if wanted in self.metrics:
                 return wanted
             raise InputError(f"{self._what()} has no column {wanted!r}; found: {found}")
-        by_name = {m.lower(): m for m in reversed(self.metrics)}
-        for name in _LOSS_NAMES:
-            if name in by_name:
-                return by_name[name]
-        losses = [m for m in self.metrics if "loss" in m.lower()]
-        training = [m for m in losses if not any(w in m.lower() for w in ("val", "test", "eval"))]
-        if len(training or losses) == 1:
-            return (training or losses)[0]
-        what = "several loss columns" if losses else "no loss column"
-        raise InputError(f"{self._what()} has {what}; choose one with --metric; found: {found}")
+        guess, candidates = training_loss(self.metrics)
+        if guess is not None:
+            return guess
+        what = "several loss columns" if candidates else "no loss column"
+        listed = ", ".join(candidates) or found
+        raise InputError(f"{self._what()} has {what}; choose one with --metric; found: {listed}")
 
     def _what(self) -> str:
         return self.name or "the curve set"

@@ -15,5 +15,12 @@ class InputError(ValueError):
     """
 
 
+class NothingYetError(InputError):
+    """A log of a run that has just begun: readable, but without an observation so far.
+
+    Among other logs of a folder it is left out with a note.
+    """
+
+
 class CurveWarning(UserWarning):
     """Something about the curves that a person should know but that does not stop the work."""

@@ -66,7 +66,10 @@ def _score_names(incomplete: str) -> list[str]:
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(help="Curve sets, log files, or folders of logs.", show_default=False),
+    typer.Argument(
+        help="Curve sets, log files, folders of logs of any tracker, or addresses.",
+        show_default=False,
+    ),
 ]
 ScoreName = Annotated[
     str | None,
@@ -75,6 +78,14 @@ ScoreName = Annotated[
 Metric = Annotated[
     str | None,
     typer.Option("--metric", help="The metric to score (by default the training loss)."),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        help="Read plain text logs by this regular expression with named groups, for example "
+        "'epoch (?P<epoch>\\d+).*loss (?P<train_loss>\\S+)'.",
+    ),
 ]
 Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]
 Axis = Annotated[AxisName, typer.Option("--axis", help="The axis along which curves are fitted.")]

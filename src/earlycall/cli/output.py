@@ -108,9 +108,27 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def read(paths: Paths) -> CurveSet:
+def read(paths: Paths, pattern: str | None = None) -> CurveSet:
     """The runs under the paths, with a spinner."""
     from earlycall.readers import read as read_curves
 
     with working("reading logs"):
-        return read_curves(paths)
+        return read_curves(paths, pattern=pattern)
+
+
+def chosen_metric(curves: CurveSet, wanted: str | None) -> str:
+    """The metric to work on; a guess is shown.
+
+    Raises:
+        InputError: if there is no such metric, or several could be meant.
+    """
+    metric = curves.metric(wanted)
+    others = ", ".join(m for m in curves.metrics if m != metric)
+    if wanted is None and metric != "train_loss" and others:
+        note(f"{metric!r} is taken as the training loss; --metric NAME takes another of: {others}")
+    return metric
+
+
+def note(sentence: str) -> None:
+    """Something worth knowing, on stderr."""
+    errors().print(f"note: {sentence}", style="yellow", markup=False, soft_wrap=True)

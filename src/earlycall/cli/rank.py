@@ -16,6 +16,7 @@ from earlycall.cli.options import (
     Metric,
     Output,
     Paths,
+    Pattern,
     ScoreName,
     part,
 )
@@ -50,6 +51,7 @@ def command(
     svg: Annotated[
         Path | None, typer.Option(help="Also write the table as a picture, for a page or a paper.")
     ] = None,
+    pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves, the best first.
@@ -61,11 +63,11 @@ def command(
     """
     from earlycall.ranking import DEFAULT_SCORE, rank
 
-    curves = output.read(paths)
+    curves = output.read(paths, pattern)
     ranking = rank(
         curves,
         score=score or DEFAULT_SCORE,
-        metric=metric,
+        metric=output.chosen_metric(curves, metric),
         budget=None if budget is None else part(budget),
         steps=steps,
         epochs=epochs,
@@ -75,7 +77,7 @@ def command(
         top=best,
     )
     for warning in ranking.warnings:
-        output.errors().print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
+        output.note(warning)
     if fmt is Format.json:
         output.print_json(_document(ranking))
     elif fmt is Format.csv:

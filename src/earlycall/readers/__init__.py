@@ -1,60 +1,87 @@
 """Logs in, a `CurveSet` out: `read` finds the runs under a path and the reader that knows each.
 
-A reader is a module with ``NAME``, ``recognises(path, head)`` and ``load(path)``; recognition is by
-content, never by the file's name alone. Third parties add readers by the entry-point group
-``earlycall.readers``.
+A reader of files is a module with ``NAME``, ``recognises(path, head)`` and ``load(path)``; a
+reader of folders has ``NAME``, ``recognises_folder(folder, files)``, ``load_folder(folder)`` and
+``WHOLE_TREE``, which says whether all below the folder is its own. A module may be both.
+Recognition is by content, never by the file's name alone. Third parties add readers by the
+entry-point group ``earlycall.readers``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any
 
 import polars as pl
 
-from earlycall.curves import CurveSet
-from earlycall.errors import InputError
-from earlycall.readers import curve_set, delimited, json_lines
+from earlycall.curves import KEYS, CurveSet
+from earlycall.errors import CurveWarning, InputError, NothingYetError
+from earlycall.metric_names import training_loss, validation_loss
+from earlycall.readers import (
+    curve_set,
+    delimited,
+    dvclive,
+    json_lines,
+    keras_history,
+    mlflow,
+    optuna,
+    ray_tune,
+    remote,
+    table_folder,
+    tensorboard,
+    text,
+    trackio,
+    trainer_state,
+    wandb,
+    wandb_export,
+)
+from earlycall.readers.log import Log
 
 HEAD = 8192
 _RUN_TABLES = ("runs.parquet", "runs.csv")
-
-
-class Reader(Protocol):
-    """What a module must have to read one log format."""
-
-    NAME: str
-
-    def recognises(self, path: Path, head: bytes) -> bool:
-        """Whether the file, of which ``head`` is the first part, is in this format."""
-
-    def load(self, path: Path) -> pl.DataFrame:
-        """The observations in the file: ``step``/``epoch``, metrics, and ``run`` if it has many."""
+_NOT_LOGS = (*_RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 
 @cache
-def readers() -> tuple[Reader, ...]:
+def readers() -> tuple[Any, ...]:
     """The readers, in the order in which they are asked."""
-    built_in = (curve_set, json_lines, delimited)
+    built_in = (
+        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state,
+        table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
+        wandb_export, keras_history, json_lines, delimited,
+    )  # fmt: skip
     plugins = [point.load() for point in entry_points(group="earlycall.readers")]
-    return cast("tuple[Reader, ...]", (*plugins, *built_in))
+    return (*plugins, *built_in)
 
 
-def read(paths: str | Path | Sequence[str | Path], *, name: str | None = None) -> CurveSet:
+def known() -> str:
+    """The formats that can be read, as a list in words."""
+    return ", ".join(dict.fromkeys(reader.NAME for reader in readers()))
+
+
+def read(
+    paths: str | Path | Sequence[str | Path], *, name: str | None = None, pattern: str | None = None
+) -> CurveSet:
     r"""Read the runs under one or several paths.
 
     Args:
-        paths: curve sets, log files, or folders of logs. In a folder, each file is a run (or
-            several, if it has a ``run`` column), named by its path relative to the folder; a
+        paths: curve sets, log files, folders of logs, or addresses (``wandb://ENTITY/PROJECT``,
+            ``http://…`` of an MLflow server, ``postgresql://…`` of an Optuna storage). In a folder,
+            each log is a run (or several), named by its path relative to the folder; a
             ``runs.csv`` or ``runs.parquet`` beside the logs tells what is known of each run.
         name: what to call the set in tables; by default the name of the path.
+        pattern: read plain text logs by this regular expression with named groups, such as
+            ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\S+)``.
 
     Returns:
-        The runs of all paths together.
+        The runs of all paths together. Where logs give the training loss different names, those
+        are joined in ``train_loss``; a validation loss of another name also is ``val_loss``.
 
     Raises:
         InputError: naming the file, line or column that cannot be read, and what to do.
@@ -70,52 +97,159 @@ def read(paths: str | Path | Sequence[str | Path], *, name: str | None = None) -
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    sets = [_read_one(Path(path)) for path in paths]
+    sets = [_read_one(path, pattern) for path in paths]
     whole = CurveSet.concat(sets)
     return whole if name is None else CurveSet(whole.observations, whole.runs, name)
 
 
-def _read_one(path: Path) -> CurveSet:
+@dataclass(frozen=True)
+class Source:
+    """A log that was found: a file, or a folder that holds one.
+
+    Attributes:
+        run: what its run is called (or what its runs' names begin with).
+        path: where it is.
+        load: reads it.
+    """
+
+    run: str
+    path: Path
+    load: Callable[[], pl.DataFrame | Log]
+
+    def log(self) -> Log:
+        """What it holds.
+
+        Raises:
+            InputError: naming the place in the log that cannot be read.
+        """
+        try:
+            found = self.load()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        return found if isinstance(found, Log) else Log(found)
+
+
+def sources(path: Path, pattern: str | None = None) -> list[Source]:
+    """The logs at a path, in the order of their names.
+
+    Raises:
+        InputError: if there is no such path, or no log in it.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    name = path.resolve().name
+    expression = None if pattern is None else text.compiled(pattern)
     if path.is_file():
-        if path.name == "curves.parquet":
-            return _read_one(path.parent)
-        return _from_tables([(path.name, _load(path, _reader_of(path)))], None, name)
+        if expression is not None:
+            return [Source(path.name, path, lambda: text.load(path, expression))]
+        reader = _reader_of(path)
+        return [Source(path.name, path, lambda: _as_log(reader.load(path)))]
     if (path / "curves.parquet").exists():
-        tables = [("", curve_set.load(path / "curves.parquet"))]
+        return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
+    if expression is not None:
+        files = [p for p in _files_in(path) if _is_text_file(p)]
+        found = [Source(_relative(p, path), p, _by_pattern(p, expression)) for p in files]
     else:
-        tables = [(file.relative_to(path).as_posix(), _load(file, reader))
-                  for file, reader in _logs_in(path)]  # fmt: skip
-        if not tables:
-            known = ", ".join(reader.NAME for reader in readers())
-            raise InputError(f"{path}: no logs in this folder; recognised are: {known}")
-    return _from_tables(tables, _run_table(path), name)
+        found = list(_logs_in(path))
+    if not found:
+        raise InputError(f"{path}: no logs in this folder; recognised are: {known()}")
+    return sorted(found, key=lambda source: source.run)
 
 
-def _logs_in(folder: Path) -> Iterable[tuple[Path, Reader]]:
-    """The log files below a folder, sorted; links that lead out of it are not followed."""
+def _by_pattern(path: Path, expression: Any) -> Callable[[], pl.DataFrame]:
+    return lambda: text.load(path, expression)
+
+
+def _as_log(found: pl.DataFrame | Log) -> Log:
+    return found if isinstance(found, Log) else Log(found)
+
+
+def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
+    if remote.is_address(path):
+        address = str(path)
+        return assembled([(address, remote.load(address))], None, address.rpartition("/")[2])
+    path = Path(path)
+    if path.is_file() and path.name == "curves.parquet":
+        path = path.parent
+    logs, empty = [], []
+    for source in sources(path, pattern):
+        try:
+            logs.append((source.run, source.log()))
+        except NothingYetError as error:
+            empty.append(str(error))
+    if not logs:
+        raise InputError(empty[0])
+    for sentence in empty:
+        warnings.warn(sentence, CurveWarning, stacklevel=3)
+    return assembled(logs, _run_table(path), path.resolve().name)
+
+
+def _logs_in(folder: Path) -> Iterator[Source]:
+    """The logs below a folder; links that lead out of it are not followed."""
+    root = folder.resolve()
+    for where, folders, files in os.walk(folder):
+        here = Path(where)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        visible = [f for f in sorted(files) if not f.startswith(".") and _is_inside(here / f, root)]
+        reader = _folder_reader(here, frozenset(visible))
+        if reader is not None:
+            yield Source(_relative(here, folder), here, _loader(reader.load_folder, here))
+            if reader.WHOLE_TREE:
+                folders.clear()
+                continue
+            claims = getattr(reader, "claims", lambda name: True)
+            visible = [name for name in visible if not claims(name)]
+        for name in visible:
+            path = here / name
+            if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
+                yield Source(_relative(path, folder), path, _loader(found.load, path))
+
+
+def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
+    return lambda: load(path)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    inside = path.relative_to(folder).as_posix()
+    return folder.resolve().name if inside == "." else inside
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(root)
+
+
+def _files_in(folder: Path) -> Iterable[Path]:
     root = folder.resolve()
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in sorted(files):
             path = Path(where, file)
-            if file.startswith(".") or file in _RUN_TABLES or not path.is_file():
+            if not file.startswith(".") and _is_inside(path, root):
+                yield path
+
+
+def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
+    for reader in readers():
+        if hasattr(reader, "recognises_folder"):
+            try:
+                if reader.recognises_folder(folder, files):
+                    return reader
+            except OSError:  # what cannot be looked at is not known
                 continue
-            if not path.resolve().is_relative_to(root):
-                continue
-            if (reader := _recognise(path)) is not None:
-                yield path, reader
+    return None
 
 
-def _recognise(path: Path) -> Reader | None:
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    return next((reader for reader in readers() if head and reader.recognises(path, head)), None)
+def _recognise(path: Path) -> Any:
+    """The reader of a file, None where none knows it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return None
+    of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
+    return next((reader for reader in of_files if head and reader.recognises(path, head)), None)
 
 
-def _reader_of(path: Path) -> Reader:
+def _reader_of(path: Path) -> Any:
     """The reader of a file that was named; why there is none, if there is none."""
     reader = _recognise(path)
     if reader is not None:
@@ -128,8 +262,10 @@ def _reader_of(path: Path) -> Reader:
         raise InputError(
             f"{path}: a binary file that no reader recognises; give a log or curve set"
         )
-    known = ", ".join(reader.NAME for reader in readers())
-    raise InputError(f"{path}: not a log in a known format; recognised are: {known}")
+    raise InputError(
+        f"{path}: not a log in a known format; recognised are: {known()}; "
+        "plain text is read with --pattern"
+    )
 
 
 def _is_text(head: bytes) -> bool:
@@ -140,36 +276,97 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def _load(path: Path, reader: Reader) -> pl.DataFrame:
-    try:
-        return reader.load(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+def _is_text_file(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS
 
 
-def _run_table(folder: Path) -> pl.DataFrame | None:
+def _run_table(path: Path) -> pl.DataFrame | None:
     """What is known of each run, from the table beside the logs."""
     for name in _RUN_TABLES:
-        if (folder / name).exists():
-            path = folder / name
-            return curve_set.load(path) if name.endswith("parquet") else delimited.table(path)
+        table = path / name
+        if path.is_dir() and table.exists():
+            return curve_set.load(table) if name.endswith("parquet") else delimited.table(table)
     return None
 
 
-def _from_tables(
-    tables: list[tuple[str, pl.DataFrame]], runs: pl.DataFrame | None, name: str
-) -> CurveSet:
-    """One curve set from the tables of several files."""
-    named = []
-    for file, table in tables:
-        if "run" not in table.columns:
-            named.append(table.with_columns(run=pl.lit(file)))
-        elif len(tables) > 1:
-            named.append(table.with_columns(run=pl.format("{}/{}", pl.lit(file), "run")))
-        else:
-            named.append(table)
-    whole = pl.concat(named, how="diagonal_relaxed") if len(named) > 1 else named[0]
+def assembled(logs: list[tuple[str, Log]], told: pl.DataFrame | None, name: str) -> CurveSet:
+    """One curve set from several logs.
+
+    Args:
+        logs: what each log's run is called, and what it holds.
+        told: a table of runs beside the logs; it has the last word.
+        name: what to call the set.
+
+    Raises:
+        InputError: if there is no observation, or a column cannot be used.
+    """
+    logs = [(run, log) for run, log in logs if log.observations.height] or logs
+    several = len(logs) > 1
+    tables = [_named(log.observations, run, several=several) for run, log in logs]
+    from_logs = [
+        _named(log.runs, run, several=several) for run, log in logs if log.runs is not None
+    ]
+    if [run for run, _ in logs] != [""]:  # a curve set is taken as it is
+        tables = _same_names(tables)
+    whole = pl.concat(tables, how="diagonal_relaxed") if several else tables[0]
     try:
-        return CurveSet.from_frame(whole, runs, name=name)
+        return CurveSet.from_frame(whole, _all_told(from_logs, told), name=name)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
+    """A table with its run's name."""
+    if "run" not in table.columns:
+        return table.with_columns(run=pl.lit(run))
+    if several:
+        return table.with_columns(run=pl.format("{}/{}", pl.lit(run), "run"))
+    return table
+
+
+def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Tables in which the training and the validation loss can be found under one name."""
+    names = [[c for c in table.columns if c not in KEYS] for table in tables]
+    training = [training_loss(metrics)[0] for metrics in names]
+    joined = len({guess for guess in training if guess is not None}) > 1
+    out = []
+    for table, metrics, loss in zip(tables, names, training, strict=True):
+        held_out = validation_loss(metrics)
+        new = {"train_loss": loss if joined else None, "val_loss": held_out}
+        added = [
+            pl.col(old).alias(name)
+            for name, old in new.items()
+            if old is not None and name not in table.columns
+        ]
+        out.append(table.with_columns(added))
+    return out
+
+
+def _all_told(from_logs: list[pl.DataFrame], told: pl.DataFrame | None) -> pl.DataFrame | None:
+    """What logs tell of their runs, and what a table beside them does, which has the last word."""
+    if not from_logs:
+        return told
+    logged = pl.concat(_agreeing(from_logs), how="diagonal_relaxed")
+    if told is None or "run" not in told.columns:
+        return logged if told is None else told
+    on = ["group", "run"] if {"group"} <= set(told.columns) & set(logged.columns) else ["run"]
+    told = told.with_columns(pl.col(on).cast(pl.String))
+    both = told.join(logged, on=on, how="full", coalesce=True, suffix=" of the log")
+    for column in [c for c in both.columns if c.endswith(" of the log")]:
+        both = both.drop(column)
+    return both
+
+
+def _agreeing(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Tables whose columns can be joined: one that is text in some of them becomes text in all."""
+    mixed = {
+        name
+        for table in tables
+        for name in table.columns
+        if len({t.schema[name].is_numeric() for t in tables if name in t.columns}) > 1
+    }
+    return [
+        t.with_columns(pl.col([c for c in t.columns if c in mixed]).cast(pl.String)) for t in tables
+    ]

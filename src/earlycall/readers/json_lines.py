@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
-from earlycall.errors import InputError
+from earlycall.errors import InputError, NothingYetError
 
 NAME = "JSON lines"
 
@@ -48,7 +48,7 @@ def load(path: Path) -> pl.DataFrame:
                 cells.append(record.get(name))
             lines.append(line)
     if not lines:
-        raise InputError(f"{path}: no whole line in the file yet")
+        raise NothingYetError(f"{path}: no whole line in the file yet")
     return _table(path, columns, lines)
 
 

@@ -1,0 +1,47 @@
+"""DVCLive: a folder with a TSV for each metric below ``plots/metrics``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from earlycall.errors import NothingYetError
+from earlycall.readers import delimited
+from earlycall.readers.log import Log, by_step, settings
+from earlycall.readers.settings_file import settings_beside
+
+NAME = "DVCLive folders"
+WHOLE_TREE = True
+
+
+def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
+    """Whether the folder has metrics as DVCLive lays them out."""
+    metrics = folder / "plots" / "metrics"
+    return metrics.is_dir() and next(metrics.rglob("*.tsv"), None) is not None
+
+
+def load_folder(folder: Path) -> Log:
+    """The run.
+
+    Raises:
+        InputError: naming the file, line and column that cannot be read, or if nothing is logged.
+    """
+    metrics = folder / "plots" / "metrics"
+    root, parts = metrics.resolve(), []
+    for file in sorted(metrics.rglob("*.tsv")):
+        if not file.resolve().is_relative_to(root) or not file.stat().st_size:
+            continue
+        table = delimited.load(file)
+        name = file.relative_to(metrics).with_suffix("").as_posix()
+        if table.height and {"step", file.stem} <= set(table.columns):
+            when = pl.col("timestamp") if "timestamp" in table.columns else pl.lit(None)
+            parts.append(table.select(
+                pl.col("step").cast(pl.Float64), pl.col(file.stem).alias("value").cast(pl.Float64),
+                pl.lit(name).alias("name"), (when.cast(pl.Float64) / 1000).alias("seconds"),
+            ))  # fmt: skip
+    if not parts:
+        raise NothingYetError(f"{folder}: no metric has been logged yet")
+    long = pl.concat(parts).with_columns(pl.col("seconds") - pl.col("seconds").min())
+    hyper = settings(settings_beside(folder / "params.yaml"))
+    return Log(by_step(long), pl.DataFrame([hyper]) if hyper else None)

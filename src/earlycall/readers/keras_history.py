@@ -1,0 +1,62 @@
+"""The history of a Keras fit as JSON: a list of values, one an epoch, for each metric."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from earlycall.errors import InputError
+
+NAME = "Keras histories"
+LARGEST = 1 << 28  # bytes
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the file is a JSON object whose first value is a list of numbers."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(b"{"):
+        return False
+    _, colon, rest = text[1:].lstrip().partition(b":")
+    values = rest.lstrip()
+    if values.startswith(b"{"):  # {"history": {"loss": [...]}}
+        _, colon, rest = values[1:].lstrip().partition(b":")
+        values = rest.lstrip()
+    start = values[1:].lstrip()[:1]
+    return bool(colon) and values.startswith(b"[") and start in b"-0123456789NI" and start != b""
+
+
+def load(path: Path) -> pl.DataFrame:
+    """The run: an observation an epoch, counted from 0.
+
+    Raises:
+        InputError: if it is not JSON, or holds no lists of numbers.
+    """
+    if path.stat().st_size > LARGEST:
+        raise InputError(f"{path}: larger than {LARGEST >> 20} MB, which no history is")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise InputError(f"{path}{where}: not whole JSON; write the history again") from None
+    if isinstance(found, dict) and isinstance(found.get("history"), dict):
+        found = found["history"]
+    lists = (
+        {name: v for name, v in found.items() if _is_curve(v)} if isinstance(found, dict) else {}
+    )
+    epochs = max((len(values) for values in lists.values()), default=0)
+    if not epochs:
+        raise InputError(f"{path}: no list of numbers for any metric")
+    columns = {
+        str(name): pl.Series(
+            values + [None] * (epochs - len(values)), dtype=pl.Float64, strict=False
+        )
+        for name, values in lists.items()
+        if name != "epoch"
+    }
+    return pl.DataFrame({"epoch": range(epochs), **columns})
+
+
+def _is_curve(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(v, int | float) or v is None for v in values)

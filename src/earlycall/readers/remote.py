@@ -1,0 +1,119 @@
+"""Runs on a server: W&B's API, an MLflow server, an Optuna database."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from earlycall.errors import InputError
+from earlycall.readers import mlflow, optuna
+from earlycall.readers.log import Log, settings, table_of
+
+# Paths lose a slash of the two where the command line makes a path of the address.
+_ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
+
+
+def is_address(path: object) -> bool:
+    """Whether what is given as a path is an address.
+
+    Examples:
+        >>> is_address("wandb://team/project"), is_address("http:/127.0.0.1:5000")
+        (True, True)
+        >>> is_address("runs")
+        False
+    """
+    return _ADDRESS.match(str(path)) is not None
+
+
+def load(address: str) -> Log:
+    """The runs at an address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow), ``postgresql://…``.
+
+    Raises:
+        InputError: if it cannot be reached, or the package that speaks to it is not installed.
+    """
+    match = _ADDRESS.match(address)
+    if match is None:
+        raise InputError(f"{address!r} is not an address")
+    kind, driver, rest = match.groups()
+    if kind == "wandb":
+        return _wandb(rest)
+    whole = f"{kind}{driver or ''}://{rest}"
+    return _mlflow(whole) if kind.startswith("http") else _optuna(whole)
+
+
+def _wandb(project: str) -> Log:
+    if not (os.environ.get("WANDB_API_KEY") or os.environ.get("NETRC")):
+        raise InputError(
+            f"wandb://{project}: set WANDB_API_KEY, or read the local wandb/ folder instead"
+        )
+    try:
+        import wandb
+    except ImportError:
+        raise InputError(f"wandb://{project} needs wandb: pip install 'earlycall[wandb]'") from None
+    rows: list[dict[str, Any]] = []
+    known = []
+    try:
+        for run in wandb.Api(timeout=30).runs(project):
+            name = f"{run.name}-{run.id}"
+            known.append({"run": name} | settings(dict(run.config)))
+            for record in run.scan_history():
+                numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
+                row = {"run": name, "step": numbers.pop("_step", None)}
+                row["seconds"] = numbers.pop("_runtime", None)
+                rows.append(row | {k: v for k, v in numbers.items() if not k.startswith("_")})
+    except Exception as error:  # wandb raises many kinds, of its own and of its transports
+        raise InputError(f"wandb://{project}: {_first_line(error)}") from None
+    if not rows:
+        raise InputError(f"wandb://{project}: no run with a history")
+    return Log(table_of(rows), table_of(known))
+
+
+def _mlflow(address: str) -> Log:
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise InputError(f"{address} needs MLflow: pip install 'earlycall[mlflow]'") from None
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    known, values, params = [], [], []
+    try:
+        client = MlflowClient(address)
+        for experiment in client.search_experiments():
+            for run in client.search_runs([experiment.experiment_id]):
+                known.append((run.info.run_id, run.info.run_name, experiment.name))
+                params += [(run.info.run_id, k, v) for k, v in run.data.params.items()]
+                values += [
+                    (run.info.run_id, m.step, name, m.value, m.timestamp)
+                    for name in run.data.metrics
+                    for m in client.get_metric_history(run.info.run_id, name)
+                ]
+    except (MlflowException, OSError) as error:
+        raise InputError(f"{address}: not an MLflow server: {_first_line(error)}") from None
+    return mlflow.tables(address, known, values, params)
+
+
+def _optuna(address: str) -> Log:
+    hidden = re.sub(r"//[^@/]*@", "//…@", address)  # no password in a sentence
+    try:
+        from optuna.storages import RDBStorage
+        from optuna.study import StudyDirection
+    except ImportError:
+        raise InputError(f"{hidden} needs Optuna: pip install 'earlycall[optuna]'") from None
+    trials = []
+    try:
+        storage = RDBStorage(address)
+        for study in storage.get_all_studies():
+            up = study.directions[0] == StudyDirection.MAXIMIZE
+            for one in storage.get_all_trials(study._study_id):
+                trial = optuna.Trial(study.study_name, one.number, up)
+                trial.values, trial.params = dict(one.intermediate_values), dict(one.params)
+                trial.final = one.value
+                trials.append(trial)
+    except Exception as error:  # each database driver raises its own
+        raise InputError(f"{hidden}: no Optuna storage: {_first_line(error)}") from None
+    return optuna.tables(hidden, trials)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

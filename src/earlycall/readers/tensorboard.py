@@ -1,0 +1,370 @@
+"""TensorBoard event files: scalars and tensors of one number, hyper-parameters, restarts.
+
+A run is a folder with event files. The files are read here, not by TensorBoard, because events of
+one kind have one layout, so that thousands are decoded at once.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from earlycall.errors import CurveWarning
+from earlycall.readers.log import Log, by_step, settings
+from earlycall.readers.protobuf import fields, varint
+
+NAME = "TensorBoard events"
+WHOLE_TREE = False
+_HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
+_AT_ONCE = 1 << 15  # records decoded at once
+_TEMPLATES = 64  # layouts tried among records of one length before the slow way is taken
+Bytes = NDArray[np.uint8]
+
+
+def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
+    """Whether the folder has event files."""
+    return any(".tfevents." in name for name in files)
+
+
+def claims(name: str) -> bool:
+    """Whether a file of the folder belongs to the run."""
+    return ".tfevents." in name
+
+
+def load_folder(folder: Path) -> Log:
+    """The run whose event files are in a folder."""
+    return load_files(sorted(p for p in folder.iterdir() if ".tfevents." in p.name))
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the first record is whole and its length has the right checksum."""
+    return ".tfevents." in path.name and _framed(head)
+
+
+def load(path: Path) -> Log:
+    """The run of one event file."""
+    return load_files([path])
+
+
+def load_files(paths: list[Path]) -> Log:
+    """The run of several event files; steps that a later file repeats are taken from it."""
+    parts: list[pl.DataFrame] = []
+    hyper: dict[str, Any] = {}
+    begun = 0.0
+    for path in paths:
+        if not path.is_file():
+            continue
+        events = Events.read(path)
+        hyper |= events.hyper
+        frame = events.frame()
+        if frame.height:
+            first = float(frame["seconds"].min())  # type: ignore[arg-type]
+            frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
+            begun = float(frame["seconds"].max())  # type: ignore[arg-type]
+            parts = [_until(part, frame) for part in parts] + [frame]
+    if not parts:
+        return Log(pl.DataFrame({"step": pl.Series([], dtype=pl.Int64)}), _runs(hyper))
+    return Log(by_step(pl.concat(parts)), _runs(hyper))
+
+
+def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
+    """What a restart leaves of the values logged before it, as TensorBoard shows them."""
+    starts = later.group_by("name").agg(pl.col("step").min().alias("restart"))
+    kept = earlier.join(starts, on="name", how="left", maintain_order="left")
+    gone = pl.col("restart").is_not_null() & (pl.col("step") >= pl.col("restart"))
+    return kept.filter(~gone).drop("restart")
+
+
+def _runs(hyper: dict[str, Any]) -> pl.DataFrame | None:
+    return pl.DataFrame([settings(hyper)]) if hyper else None
+
+
+@dataclass
+class Events:
+    """The values in a file's whole records.
+
+    Attributes:
+        names: the tags.
+        tag: shape (n,), the place of each value's tag in ``names``.
+        step: shape (n,).
+        wall: shape (n,), seconds since 1970.
+        value: shape (n,).
+        hyper: hyper-parameters.
+        end: the byte where the first record begins that is not whole yet.
+    """
+
+    names: list[str]
+    tag: NDArray[np.int64]
+    step: NDArray[np.int64]
+    wall: NDArray[np.float64]
+    value: NDArray[np.float64]
+    hyper: dict[str, Any]
+    end: int
+
+    @classmethod
+    def read(cls, path: Path, start: int = 0) -> Events:
+        """The records of a file from a byte on."""
+        with path.open("rb") as file:
+            file.seek(start)
+            content = np.frombuffer(file.read(), np.uint8)
+        at, size, end, damaged = _records(content)
+        if damaged is not None:
+            warnings.warn(
+                f"{path}: damaged at byte {start + damaged}; what follows is left out",
+                CurveWarning,
+                stacklevel=2,
+            )
+        none = np.empty(0)
+        whole = np.empty(0, dtype=np.int64)
+        found = cls([], whole, whole, none, none, {}, start + end)
+        chunks: list[tuple[NDArray[Any], ...]] = []
+        places: dict[str, int] = {}
+        for length in np.unique(size):
+            rows = np.flatnonzero(size == length)
+            for first in range(0, len(rows), _AT_ONCE):
+                part = rows[first : first + _AT_ONCE]
+                matrix = content[at[part][:, None] + np.arange(length)]
+                chunks += list(_decoded(matrix, part, places, found.hyper))
+        if chunks:
+            order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
+            sort = np.argsort(order, kind="stable")
+            found.tag, found.step = tag[sort], step[sort]
+            found.wall, found.value = wall[sort], value[sort]
+        found.names = list(places)
+        return found
+
+    def frame(self) -> pl.DataFrame:
+        """``step``, ``name``, ``value`` and ``seconds`` (wall-clock time) of each value."""
+        names = pl.Series("name", self.names, dtype=pl.String)
+        return pl.DataFrame({
+            "step": self.step.astype(np.int64), "name": names.gather(self.tag.astype(np.int64)),
+            "value": self.value, "seconds": self.wall,
+        })  # fmt: skip
+
+
+def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int | None]:
+    """Where the records' contents begin, their sizes, where they end, and where damage begins."""
+    starts, sizes = [], []
+    position, whole = 0, len(content)
+    view = memoryview(content)
+    unpack = struct.Struct("<Q").unpack_from
+    while position + _HEADER + _FOOTER <= whole:
+        (length,) = unpack(view, position)
+        after = position + _HEADER + length + _FOOTER
+        if after > whole:
+            break
+        starts.append(position + _HEADER)
+        sizes.append(length)
+        position = after
+    at, size = np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64)
+    good = _checked(content, at - _HEADER, 8)
+    for length in np.unique(size):
+        rows = np.flatnonzero((size == length) & good)
+        for first in range(0, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
+            good[part] = _checked(content, at[part], int(length))
+    if good.all():
+        # A length that is damaged looks like a record that is not whole yet.
+        left = content[position : position + _HEADER]
+        broken = len(left) == _HEADER and not _checked(content, np.array([position]), 8)[0]
+        return at, size, position, position if broken else None
+    n = int(np.argmin(good))
+    return at[:n], size[:n], int(at[n]) - _HEADER, int(at[n]) - _HEADER
+
+
+def _table() -> NDArray[np.uint32]:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
+    return table
+
+
+_CRC = _table()
+
+
+def _checked(content: Bytes, at: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+    """Whether the bytes from each place on have the masked CRC-32C that stands behind them."""
+    crc = np.full(len(at), 0xFFFFFFFF, dtype=np.uint32)
+    for i in range(length):
+        crc = _CRC[(crc ^ content[at + i]) & 0xFF] ^ (crc >> 8)
+    crc = ~crc
+    masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+    stored = np.zeros(len(at), dtype=np.uint32)
+    for i in range(4):
+        stored |= content[at + length + i].astype(np.uint32) << np.uint32(8 * i)
+    return np.asarray(masked == stored)
+
+
+def _framed(head: bytes) -> bool:
+    content = np.frombuffer(head[:_HEADER], np.uint8)
+    return len(content) == _HEADER and bool(_checked(content, np.array([0]), 8)[0])
+
+
+@dataclass
+class _Value:
+    """Where one number stands in an event."""
+
+    tag: str
+    at: int
+    kind: str  # a numpy type, little-endian
+
+
+@dataclass
+class _Layout:
+    """Where the parts of an event stand that differ between events of its kind."""
+
+    wall: int | None = None
+    step: tuple[int, int] | None = None  # the bytes of a varint
+    values: list[_Value] = None  # type: ignore[assignment]
+
+    def same(self, matrix: Bytes) -> NDArray[np.bool_]:
+        """Which rows have the layout of the first."""
+        free = np.zeros(matrix.shape[1], dtype=bool)
+        if self.wall is not None:
+            free[self.wall : self.wall + 8] = True
+        for value in self.values:
+            free[value.at : value.at + np.dtype(value.kind).itemsize] = True
+        same = np.ones(len(matrix), dtype=bool)
+        if self.step is not None:
+            first, last = self.step
+            free[first:last] = True
+            same &= ((matrix[:, first:last] ^ matrix[0, first:last]) < 0x80).all(axis=1)
+        return np.asarray(same & (matrix[:, ~free] == matrix[0, ~free]).all(axis=1))
+
+
+def _decoded(
+    matrix: Bytes, order: NDArray[np.int64], places: dict[str, int], hyper: dict[str, Any]
+) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The values of events of one length: their order, tag, step, time and value."""
+    for tries in range(len(matrix)):
+        if not len(matrix):
+            return
+        layout = _layout(matrix[0].tobytes(), hyper)
+        if layout is None:
+            same = np.zeros(len(matrix), dtype=bool)
+            same[0] = True
+        else:
+            same = layout.same(matrix) if tries < _TEMPLATES else np.arange(len(matrix)) == 0
+            rows = matrix[same]
+            step = _varints(rows, layout.step)
+            wall = np.zeros(len(rows)) if layout.wall is None else _as(rows, layout.wall, "<f8")
+            for value in layout.values:
+                tag = np.full(len(rows), places.setdefault(value.tag, len(places)))
+                yield order[same], tag, step, wall, _as(rows, value.at, value.kind)
+        matrix, order = matrix[~same], order[~same]
+
+
+def _as(rows: Bytes, at: int, kind: str) -> NDArray[np.float64]:
+    raw = np.ascontiguousarray(rows[:, at : at + np.dtype(kind).itemsize])
+    return raw.view(kind)[:, 0].astype(np.float64)
+
+
+def _varints(rows: Bytes, where: tuple[int, int] | None) -> NDArray[np.int64]:
+    total = np.zeros(len(rows), dtype=np.uint64)
+    for i, at in enumerate(range(*where) if where else ()):
+        total |= (rows[:, at] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * i)
+    return total.astype(np.int64)
+
+
+def _layout(event: bytes, hyper: dict[str, Any]) -> _Layout | None:
+    """Where the numbers of an event stand; None of an event without any."""
+    layout = _Layout(values=[])
+    try:
+        for number, kind, at, after in fields(event, 0, len(event)):
+            if (number, kind) == (1, 1):
+                layout.wall = at
+            elif (number, kind) == (2, 0):
+                layout.step = (at, after)
+            elif (number, kind) == (5, 2):
+                for inner, _, first, last in fields(event, at, after):
+                    if inner == 1:
+                        _take_value(event, first, last, layout, hyper)
+    except (ValueError, UnicodeDecodeError):  # an event of another kind
+        return None
+    return layout if layout.values else None
+
+
+_TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DT_DOUBLE …
+_LISTS = {5: "<f4", 6: "<f8"}  # float_val, double_val
+
+
+def _take_value(
+    event: bytes, start: int, stop: int, layout: _Layout, hyper: dict[str, Any]
+) -> None:
+    """A summary value: a simple one, a tensor of one number, or hyper-parameters."""
+    tag, found = "", None
+    for number, kind, at, after in fields(event, start, stop):
+        if (number, kind) == (1, 2):
+            tag = event[at:after].decode("utf-8")
+        elif (number, kind) == (2, 5):
+            found = (at, "<f4")
+        elif (number, kind) == (8, 2):
+            found = _tensor(event, at, after)
+        elif (number, kind) == (9, 2):
+            hyper |= _hyper(event, at, after)
+    if found is not None:
+        layout.values.append(_Value(tag, *found))
+
+
+def _tensor(event: bytes, start: int, stop: int) -> tuple[int, str] | None:
+    """Where the number of a tensor stands, None of a tensor of several or of none."""
+    dtype, found = "<f4", None
+    for number, kind, at, after in fields(event, start, stop):
+        if (number, kind) == (1, 0):
+            code, _ = varint(event, at, after)
+            if code not in _TYPES:
+                return None
+            dtype = _TYPES[code]
+        elif (number, kind) == (4, 2) and after - at == np.dtype(dtype).itemsize:
+            found = (at, dtype)
+        elif number in _LISTS and after - at == np.dtype(_LISTS[number]).itemsize:
+            found = (at, _LISTS[number])  # one number, packed or not
+    return found
+
+
+def _hyper(event: bytes, start: int, stop: int) -> dict[str, Any]:
+    """Hyper-parameters in a value's metadata (HParamsPluginData.session_start_info.hparams)."""
+    found: dict[str, Any] = {}
+    content, plugin = None, b""
+    for number, _, at, after in fields(event, start, stop):
+        if number == 1:
+            for inner, _, first, last in fields(event, at, after):
+                if inner == 1:
+                    plugin = event[first:last]
+                elif inner == 2:
+                    content = (first, last)
+    if plugin != b"hparams" or content is None:
+        return found
+    for number, kind, at, after in fields(event, *content):
+        if (number, kind) != (3, 2):
+            continue
+        for inner, _, first, last in fields(event, at, after):
+            if inner == 1:
+                key, value = _entry(event, first, last)
+                found[key] = value
+    return found
+
+
+def _entry(event: bytes, start: int, stop: int) -> tuple[str, Any]:
+    """An entry of a map from names to google.protobuf.Value."""
+    key, value = "", None
+    for number, _, at, after in fields(event, start, stop):
+        if number == 1:
+            key = event[at:after].decode("utf-8")
+            continue
+        for inner, _, first, last in fields(event, at, after):
+            if inner == 2:
+                (value,) = struct.unpack_from("<d", event, first)
+            elif inner == 3:
+                value = event[first:last].decode("utf-8")
+            elif inner == 4:
+                value = bool(event[first])
+    return key, value
