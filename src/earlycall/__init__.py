@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from earlycall.elasticity import elasticities
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
+    from earlycall.following import Follower
     from earlycall.intervals import Uncertainty, uncertainty
     from earlycall.ranking import Ranking, rank
     from earlycall.readers import read
@@ -33,6 +34,7 @@ _HOMES = {
     "Evaluation": "evaluation",
     "Fit": "approximation",
     "Fits": "approximation",
+    "Follower": "following",
     "InputError": "errors",
     "Monitor": "stopping",
     "Prefixes": "curves",
@@ -58,7 +60,7 @@ _HOMES = {
     "uncertainty": "intervals",
 }
 __all__ = [
-    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits",
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits", "Follower",
     "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule", "Score",
     "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities", "evaluate", "fit",
     "fit_many", "group_score", "parse_rule", "rank", "read", "replay", "score", "uncertainty",

@@ -180,7 +180,7 @@ def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
         raise InputError(empty[0])
     for sentence in empty:
         warnings.warn(sentence, CurveWarning, stacklevel=3)
-    return assembled(logs, _run_table(path), path.resolve().name)
+    return assembled(logs, run_table(path), path.resolve().name)
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
@@ -282,7 +282,7 @@ def _is_text_file(path: Path) -> bool:
     return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS
 
 
-def _run_table(path: Path) -> pl.DataFrame | None:
+def run_table(path: Path) -> pl.DataFrame | None:
     """What is known of each run, from the table beside the logs."""
     for name in _RUN_TABLES:
         table = path / name
