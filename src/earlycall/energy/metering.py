@@ -1,0 +1,165 @@
+"""Joules while something runs: CodeCarbon where it is installed, else the GPUs' own counters."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from earlycall.errors import InputError
+
+Scope = Literal["process", "machine"]
+KWH = 3.6e6  # joules
+PERIOD = 1.0  # seconds between CodeCarbon's own measurements
+_COUNTED = ("rapl", "emi", "powermetrics", "power gadget")  # ways to read a CPU that are no guess
+
+
+class Meter:
+    """The energy since it was made.
+
+    Args:
+        scope: ``machine`` for all that the machine draws, ``process`` for the share of this process
+            and its children (of the CPU and memory; a GPU is always counted whole). Where several
+            runs share a machine, ``process`` keeps their sum right.
+
+    Attributes:
+        source: where the joules come from, or why there are none.
+        estimated: whether a part of them is estimated rather than counted by the hardware.
+
+    Raises:
+        InputError: if the scope is unknown.
+
+    Examples:
+        >>> with Meter() as meter:
+        ...     joules = meter.joules()
+        >>> joules is None or joules >= 0
+        True
+    """
+
+    def __init__(self, scope: Scope = "machine") -> None:
+        if scope not in ("machine", "process"):
+            raise InputError(f"scope {scope!r} is unknown; use machine or process")
+        self.estimated = False
+        self._begun = time.perf_counter()
+        self._last: float | None = None
+        self._stop: Callable[[], object] = lambda: None
+        self._read = self._from_codecarbon(scope) or self._from_nvml()
+
+    def joules(self) -> float | None:
+        """The energy so far, which never falls; None where nothing can tell it.
+
+        CodeCarbon looks at the hardware at most every 0.05 s; in between it says the same again.
+        """
+        if self._read is None:
+            return None
+        now = self._read()
+        if now is not None:
+            self._last = max(now, self._last or 0.0)
+        return self._last
+
+    def seconds(self) -> float:
+        """The time so far."""
+        return time.perf_counter() - self._begun
+
+    def close(self) -> None:
+        """Take a last measurement and stop."""
+        self.joules()
+        self._read = None if self._last is None else (lambda: self._last)
+        self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _from_codecarbon(self, scope: Scope) -> Callable[[], float | None] | None:
+        """A reader of a running tracker that asks nothing of the network and writes no file."""
+        try:
+            from codecarbon import OfflineEmissionsTracker
+            from codecarbon.output_methods.base_output import BaseOutput
+        except ImportError:
+            self.source = "nothing measures here: pip install 'earlycall[energy]'"
+            return None
+        # It talks before it takes its log level.
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+
+        class Latest(BaseOutput):
+            """Keeps what the tracker said last."""
+
+            kwh: float | None = None
+
+            def out(self, total: Any, delta: Any) -> None:
+                self.kwh = float(total.energy_consumed)
+
+        latest = Latest()
+        tracker = OfflineEmissionsTracker(
+            measure_power_secs=PERIOD,
+            output_methods=[],
+            output_handlers=[latest],
+            emissions_endpoint=None,
+            electricitymaps_api_token=None,
+            force_carbon_intensity_g_co2e_kwh=0,
+            allow_multiple_runs=True,
+            tracking_mode=scope,
+            log_level="critical",
+        )
+        tracker.start()
+
+        def read() -> float | None:
+            tracker.flush()
+            return None if latest.kwh is None else latest.kwh * KWH
+
+        if read() is None:
+            self.source = "CodeCarbon cannot measure this machine"
+            return None
+        parts = [str(part.description()) for part in getattr(tracker, "_hardware", [])]
+        self.estimated = not any(word in " ".join(parts).lower() for word in _COUNTED)
+        how = "; the CPU by its load and rated power: an estimate" if self.estimated else ""
+        self.source = f"CodeCarbon ({', '.join(parts)}{how})"
+        self._stop = tracker.stop
+        return read
+
+    def _from_nvml(self) -> Callable[[], float | None] | None:
+        """A reader of the energy counters of NVIDIA's GPUs (Volta and newer)."""
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        try:
+            pynvml.nvmlInit()
+            count = pynvml.nvmlDeviceGetCount()
+            gpus = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
+            first = [pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in gpus]
+        except pynvml.NVMLError as error:
+            self.source = f"{self.source}; no GPU counts its energy ({error})"
+            return None
+        if not gpus:
+            return None
+        self.source = f"NVML ({count} GPU{'s' if count > 1 else ''}, without CPU and memory)"
+        self._stop = pynvml.nvmlShutdown
+
+        def read() -> float:
+            now = [pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in gpus]
+            return float(sum(now) - sum(first)) / 1000  # the counters are in millijoules
+
+        return read
+
+
+def meter(scope: Scope = "machine") -> Meter:
+    """Start to count joules: the shortest way to a `joules` column.
+
+    Examples:
+        >>> counting = meter()
+        >>> counting.close()
+        >>> isinstance(counting.source, str)
+        True
+    """
+    return Meter(scope)
