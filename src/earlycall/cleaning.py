@@ -148,27 +148,45 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 
 def _with_steps(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Give every observation a step: the log's own, else the epoch, else its number."""
-    name = next((n for n in _STEP_NAMES if n in rows.columns), None)
-    if name is not None and name != "step":
-        rows = rows.rename({name: "step"})
+    rows = with_step_name(rows)
     metrics = _metrics(rows)
     empty = _nothing(metrics) if metrics else pl.lit(value=True)
-    if "step" in rows.columns and rows["step"].count():
+    number = _numbered(rows)
+    if "step" not in rows.columns or not rows["step"].count():
+        return rows.with_columns(step=number)
+    if rows["step"].null_count():
+        own = pl.col("step").count().over("run_id") > 0
+        rows = rows.with_columns(step=pl.when(own).then(pl.col("step")).otherwise(number))
         rows = rows.filter(~(pl.col("step").is_null() & empty))
-        step = rows["step"]
-        bad = step.is_null()
-        if step.dtype.is_float():
-            bad |= ~step.is_finite()
-        if bad.any():
-            row = int(bad.arg_max() or 0)
-            run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]
-            raise InputError(f"run {run!r}, column 'step', row {row}: {value} is not a step")
-        return _undo_step_per_epoch(rows, keys)
+    step = rows["step"]
+    bad = step.is_null()
+    if step.dtype.is_float():
+        bad |= ~step.is_finite()
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]
+        raise InputError(f"run {run!r}, column 'step', row {row}: {value} is not a step")
+    return _undo_step_per_epoch(rows, keys)
+
+
+def with_step_name(rows: pl.DataFrame) -> pl.DataFrame:
+    """The column of steps by the name of ``step``, whichever of the usual names it has.
+
+    Examples:
+        >>> with_step_name(pl.DataFrame({"iter": [1], "loss": [2.0]})).columns
+        ['step', 'loss']
+    """
+    name = next((n for n in _STEP_NAMES if n in rows.columns), None)
+    return rows if name is None else rows.rename({name: "step"})
+
+
+def _numbered(rows: pl.DataFrame) -> pl.Expr:
+    """The steps of runs that logged none: the epochs, where each has one, else the numbers."""
     number = pl.int_range(1, pl.len() + 1).over("run_id")
-    if "epoch" in rows.columns and rows["epoch"].null_count() == 0:
-        unique = rows.select(pl.struct("run_id", "epoch").is_unique().all()).item()
-        number = pl.col("epoch") if unique else number
-    return rows.with_columns(step=number)
+    if "epoch" not in rows.columns:
+        return number
+    once = pl.col("epoch").is_not_null().all() & pl.col("epoch").is_unique().all()
+    return pl.when(once.over("run_id")).then(pl.col("epoch")).otherwise(number)
 
 
 def _undo_step_per_epoch(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:

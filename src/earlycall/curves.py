@@ -7,6 +7,7 @@ the *horizon* is the step at which training would end; the *budget* is prefix / 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -276,10 +277,15 @@ class Prefixes:
 
     @cached_property
     def epoch(self) -> Ragged:
-        """The epoch of each loss, counted from 0; the observation number where there is none."""
+        """The epoch of each loss, counted from 0; the observation number in runs without epochs."""
+        number = self.loss.position.astype(np.float64)
         if not self.has("epoch"):
-            return Ragged(self.loss.position.astype(np.float64), self.loss.offsets)
-        return self.ragged("epoch", where=self.metric)
+            return Ragged(number, self.loss.offsets)
+        epoch = self.ragged("epoch", where=self.metric)
+        missing = np.isnan(epoch.values)
+        if missing.any():
+            return Ragged(np.where(missing, number, epoch.values), epoch.offsets)
+        return epoch
 
     @cached_property
     def x(self) -> Ragged:
@@ -453,13 +459,30 @@ class CurveSet:
         return joined.select("group", "run", pl.exclude("group", "run", "run_id"))
 
     def write(self, folder: str | Path) -> Path:
-        """Write ``curves.parquet`` and ``runs.parquet`` into a folder, each atomically."""
+        """Write ``curves.parquet`` and ``runs.parquet`` into a folder, each whole or not at all.
+
+        Columns carry what they are and their units in the field metadata of the Parquet schema.
+
+        Raises:
+            InputError: if the folder cannot be written.
+
+        Examples:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     _ = CurveSet.from_losses({"a": [2.0, 1.0]}).write(folder)
+            ...     sorted(path.name for path in Path(folder).iterdir())
+            ['curves.parquet', 'runs.parquet']
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in (("curves", self.frame()), ("runs", self.runs)):
-            part = folder / f".{name}.parquet.part"
-            table.write_parquet(part)
-            part.replace(folder / f"{name}.parquet")
+        parts = {name: folder / f".{name}.parquet.part" for name in ("runs", "curves")}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_described(self.runs, parts["runs"])
+            _write_described(self.frame(), parts["curves"])
+            for name, part in parts.items():
+                part.replace(folder / f"{name}.parquet")
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
         return folder
 
     def metric(self, wanted: str | None = None) -> str:
@@ -596,8 +619,8 @@ class CurveSet:
         number = counted[1:] - counted[self._starts[row]]  # of the loss within its run, from 1
         within = step <= limits[row]
         if epochs is not None and "epoch" in self.observations.columns:
-            epoch = self.observations["epoch"].cast(pl.Float64).fill_null(np.inf).to_numpy()
-            within = epoch < epochs
+            epoch = self.observations["epoch"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            within = np.where(np.isnan(epoch), number <= epochs, epoch < epochs)
         elif epochs is not None:
             within = number <= epochs
         last = np.flatnonzero(seen & (within | (number <= SHORTEST_PREFIX)))
@@ -658,6 +681,25 @@ class CurveSet:
     def _rows(self, first: int, last: int) -> pl.DataFrame:
         start, stop = int(self._starts[first]), int(self._starts[last])
         return self.observations.slice(start, stop - start)
+
+
+_UNITS = {"step": "steps", "epoch": "epochs, from 0", "seconds": "s", "joules": "J", "usd": "USD",
+          "step_hint": "steps"}  # fmt: skip
+
+
+def _write_described(table: pl.DataFrame, path: Path) -> None:
+    """A Parquet file, on the disk, whose columns tell their units."""
+    import pyarrow.parquet as pq
+
+    arrow = table.to_arrow()
+    for i, column in enumerate(arrow.schema):
+        if column.name in _UNITS:
+            unit = {"unit": _UNITS[column.name]}
+            arrow = arrow.set_column(i, column.with_metadata(unit), arrow.column(i))
+    with path.open("wb") as file:
+        pq.write_table(arrow, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def as_polars(table: Any) -> pl.DataFrame | None:

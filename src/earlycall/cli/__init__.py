@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import elasticity, evaluate, fit, rank, replay
+from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("fit")(fit.command)
 app.command("evaluate")(evaluate.command)
 app.command("elasticity")(elasticity.command)
 app.command("replay")(replay.command)
+app.command("convert")(convert.command)
 
 
 def _version(wanted: bool) -> None:

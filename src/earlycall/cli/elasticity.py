@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Format, Group, Output, Paths
+from earlycall.cli.options import Format, Group, Output, Paths, Pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +45,7 @@ def command(
     ] = 0.1,
     group: Group = None,
     top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
     """Measure how many percent more gain one percent more cost still brings, run by run.
@@ -56,10 +57,11 @@ def command(
     """
     from earlycall.elasticity import elasticities
 
-    curves = output.read(paths)
+    curves = output.read(paths, pattern)
     if group is not None:
         curves = curves.select(group=group)
-    table = elasticities(curves, cost=cost.value, metric=metric, threshold=threshold)
+    watched = output.watched_metric(curves, metric)
+    table = elasticities(curves, cost=cost.value, metric=watched, threshold=threshold)
     if fmt is Format.json:
         output.print_json({"runs": table.to_dicts()})
     elif fmt is Format.csv:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Format, Metric, Output, parts, words
+from earlycall.cli.options import Axis, AxisName, Format, Metric, Output, Pattern, parts, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +34,7 @@ def command(
     by_group: Annotated[
         bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
     ] = False,
+    pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
     """Compare scores of early losses with the outcomes of finished runs.
@@ -44,10 +45,10 @@ def command(
       earlycall evaluate a/ b/ --scores last_loss,tse,lcga_d1 --format csv
     """
     from earlycall.evaluation import evaluate
-    from earlycall.readers import read
 
-    with output.working("reading curve sets"):
-        curve_sets = [read(path) for path in sets]
+    curve_sets = output.read_each(sets, pattern)
+    for curves in curve_sets:
+        output.chosen_metric(curves, metric)
     with _progress() as progress:
         result = evaluate(
             curve_sets,

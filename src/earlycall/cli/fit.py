@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Format, Group, Metric, Output, Paths
+from earlycall.cli.options import Axis, AxisName, Format, Group, Metric, Output, Paths, Pattern
 
 WIDTH = 140
 
@@ -28,6 +28,7 @@ def command(
     metric: Metric = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
+    pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
     """Fit f(x) = 1/(b1 + b2·x) + b3 to each run's first epochs; its LCGA and TSE values.
@@ -41,10 +42,10 @@ def command(
     """
     import polars as pl
 
-    curves = output.read(paths)
+    curves = output.read(paths, pattern)
     if group is not None:
         curves = curves.select(group=group)
-    name = curves.metric(metric)
+    name = output.chosen_metric(curves, metric)
     seen = curves.prefix(epochs=epochs, metric=name).prefixes(metric=name, axis=axis.value)
     table = pl.concat([_fit_group(prefixes, burn_in, gamma) for prefixes in seen])
     if fmt is Format.json:

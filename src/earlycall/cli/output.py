@@ -116,6 +116,11 @@ def read(paths: Paths, pattern: str | None = None) -> CurveSet:
         return read_curves(paths, pattern=pattern)
 
 
+def read_each(paths: Paths, pattern: str | None = None) -> list[CurveSet]:
+    """A curve set for each path, with a spinner."""
+    return [read([path], pattern) for path in paths]
+
+
 def chosen_metric(curves: CurveSet, wanted: str | None) -> str:
     """The metric to work on; a guess is shown.
 
@@ -123,10 +128,31 @@ def chosen_metric(curves: CurveSet, wanted: str | None) -> str:
         InputError: if there is no such metric, or several could be meant.
     """
     metric = curves.metric(wanted)
-    others = ", ".join(m for m in curves.metrics if m != metric)
-    if wanted is None and metric != "train_loss" and others:
-        note(f"{metric!r} is taken as the training loss; --metric NAME takes another of: {others}")
+    if wanted is None and metric != "train_loss":
+        _show_guess(curves, metric, "training")
     return metric
+
+
+def watched_metric(curves: CurveSet, wanted: str | None) -> str:
+    """The loss that is watched and judged, by default the validation loss; a guess is shown.
+
+    Raises:
+        InputError: if there is no such metric, or several could be meant.
+    """
+    from earlycall.elasticity import watched_metric as usual
+
+    if wanted is not None:
+        return curves.metric(wanted)
+    metric = usual(curves.metrics, curves.metric)
+    if metric not in ("train_loss", "val_loss"):
+        _show_guess(curves, metric, "watched")
+    return metric
+
+
+def _show_guess(curves: CurveSet, metric: str, kind: str) -> None:
+    others = ", ".join(m for m in curves.metrics if m != metric)
+    if others:
+        note(f"{metric!r} is taken as the {kind} loss; --metric NAME takes another of: {others}")
 
 
 def note(sentence: str) -> None:

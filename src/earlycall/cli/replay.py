@@ -9,7 +9,7 @@ import typer
 
 from earlycall.cli import output
 from earlycall.cli.elasticity import Cost, CostName, WatchedMetric
-from earlycall.cli.options import Format, Output, words
+from earlycall.cli.options import Format, Output, Pattern, words
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command(
         Path | None,
         typer.Option(metavar="FILE.html", help="Also draw cost against regret (needs plotly)."),
     ] = None,
+    pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
     """Replay stop rules on finished runs: the cost of each, and the regret.
@@ -66,12 +67,14 @@ def command(
 
       earlycall replay study/ --choose 2 --cost seconds
     """
-    from earlycall.readers import read
     from earlycall.stopping.replay import replay
 
+    curve_sets = output.read_each(sets, pattern)
+    for curves in curve_sets:
+        output.watched_metric(curves, metric)
     with output.working("replaying"):
         result = replay(
-            [read(path) for path in sets],
+            curve_sets,
             words(RULES if rules is None else rules),
             metric=metric,
             cost=cost.value,

@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from earlycall.cleaning import with_step_name
 from earlycall.curves import KEYS, CurveSet
 from earlycall.errors import CurveWarning, InputError, NothingYetError
 from earlycall.metric_names import training_loss, validation_loss
@@ -327,7 +328,8 @@ def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
 
 
 def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Tables in which the training and the validation loss can be found under one name."""
+    """Tables in which steps, the training and the validation loss can be found under one name."""
+    tables = [with_step_name(table) for table in tables]
     names = [[c for c in table.columns if c not in KEYS] for table in tables]
     training = [training_loss(metrics)[0] for metrics in names]
     joined = len({guess for guess in training if guess is not None}) > 1

@@ -1,0 +1,62 @@
+"""``earlycall convert``: logs of any kind as one curve set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import Paths, Pattern
+from earlycall.errors import InputError
+
+
+def command(
+    paths: Paths,
+    to: Annotated[
+        Path, typer.Option("--output", "-o", metavar="CURVESET", help="The folder to write.")
+    ],
+    pattern: Pattern = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a curve set that is there.")
+    ] = False,
+) -> None:
+    r"""Write the curves of logs of any kind as a curve set: curves.parquet and runs.parquet.
+
+    A curve set is small, loads fast and keeps all metrics, hyper-parameters and costs under the
+    names that the logs gave them.
+
+    Examples:
+      earlycall convert mlruns/ wandb/ -o study/
+
+      earlycall convert a.log -o study/ --pattern 'step (?P<step>\d+) loss (?P<train_loss>\S+)'
+    """
+    _must_be_free(to, paths, overwrite=overwrite)
+    curves = output.read(paths, pattern)
+    with output.working(f"writing {to}"):
+        curves.write(to)
+    costs = [c for c in ("seconds", "joules") if c in curves.observations.columns]
+    with_costs = f", with {' and '.join(costs)}" if costs else ""
+    output.note(
+        f"{to}: {len(curves)} runs, {curves.observations.height} observations of "
+        f"{', '.join(curves.metrics)}{with_costs}"
+    )
+
+
+def _must_be_free(folder: Path, paths: list[Path], *, overwrite: bool) -> None:
+    """Refuse to write where something would be lost or hidden.
+
+    Raises:
+        InputError: if the folder has files and is no curve set to be overwritten.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder for the curve set")
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if not there:
+        return
+    if folder.resolve() in {path.resolve() for path in paths} and "curves.parquet" not in there:
+        raise InputError(f"{folder}: a curve set there would hide its logs; write it elsewhere")
+    if not overwrite:
+        raise InputError(f"{folder} is not empty; name another folder, or replace the curve set "
+                         "there with --overwrite")  # fmt: skip
