@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update",
+            "--disable-sync")  # fmt: skip
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 
 
@@ -46,6 +50,27 @@ def earlycall(*arguments: object) -> Ran:
 def digits() -> Path:
     """The folder with the bundled logs of real training."""
     return DIGITS
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Where an installed Chromium or Chrome is; skips where there is none."""
+    named = os.environ.get("BROWSER_PATH")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if not found:
+        pytest.skip("no Chromium or Chrome is installed (apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(browser_path: str) -> Iterator[Any]:
+    """A real browser, by Playwright: ``browser.new_context()`` for a test's own pages."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=browser_path, args=[*CHROMIUM])
+        yield started
+        started.close()
 
 
 collect_ignore_glob = ["integrations/programs/*"]  # programs, run by the tests

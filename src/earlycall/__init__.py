@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from earlycall.approximation import Fit, Fits, fit, fit_many
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
-    from earlycall.elasticity import elasticities
+    from earlycall.elasticity import Elasticity, elasticities
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
     from earlycall.following import Follower
@@ -31,6 +31,7 @@ _HOMES = {
     "Curve": "curves",
     "CurveSet": "curves",
     "CurveWarning": "errors",
+    "Elasticity": "elasticity",
     "Evaluation": "evaluation",
     "Fit": "approximation",
     "Fits": "approximation",
@@ -60,10 +61,11 @@ _HOMES = {
     "uncertainty": "intervals",
 }
 __all__ = [
-    "Agreement", "Curve", "CurveSet", "CurveWarning", "Evaluation", "Fit", "Fits", "Follower",
-    "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule", "Score",
-    "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities", "evaluate", "fit",
-    "fit_many", "group_score", "parse_rule", "rank", "read", "replay", "score", "uncertainty",
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Elasticity", "Evaluation", "Fit", "Fits",
+    "Follower", "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule",
+    "Score", "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities", "evaluate",
+    "fit", "fit_many", "group_score", "parse_rule", "rank", "read", "replay", "score",
+    "uncertainty",
 ]  # fmt: skip
 
 

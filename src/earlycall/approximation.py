@@ -30,6 +30,7 @@ from earlycall.projection import Optimum, project
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from plotly.graph_objects import Figure
 
     Floats = NDArray[np.float64]
 
@@ -89,7 +90,8 @@ class Fits:
         b1, b2, b3 = (float(a[i]) for a in (self.b1, self.b2, self.b3))
         scale, shift = float(self.scale[i]), float(self.shift[i])
         sse = self._squared_error(range(len(self))[i])
-        return Fit(b1, b2, b3, sse, str(self.status[i]), int(self.n[i]), scale, shift)
+        loss, x = self.loss[i], None if self.x is None else self.x[i]
+        return Fit(b1, b2, b3, sse, str(self.status[i]), int(self.n[i]), scale, shift, loss, x)
 
     @cached_property
     def sse(self) -> Floats:
@@ -159,6 +161,8 @@ class Fits:
 class Fit:
     """The approximation of one curve; the attributes are those of `Fits`.
 
+    ``loss`` and ``x`` are what was fitted, where it was kept (a `StreamingFit` keeps none).
+
     Examples:
         >>> f = fit(2 / (1 + 0.1 * np.arange(1, 101)) + 0.5)
         >>> round(float(f(1000)), 4), f.status
@@ -173,6 +177,8 @@ class Fit:
     n: int
     scale: float
     shift: float
+    loss: Floats | None = field(default=None, repr=False, compare=False)
+    x: Floats | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, x: ArrayLike) -> Floats:
         """f(x) in the units of the loss; x of any shape."""
@@ -190,6 +196,16 @@ class Fit:
     def elasticity(self, x: ArrayLike) -> Floats:
         """−f'(x)·x/f(x): percent of loss removed per percent more of x; x of any shape."""
         return -self.slope(x) * np.asarray(x, dtype=np.float64) / self(x)
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the losses, the fit and its forecast; options of `earlycall.plots.fit`.
+
+        Raises:
+            InputError: if plotly is not installed, or the losses were not kept.
+        """
+        from earlycall.plots import fit
+
+        return fit(self, **options)
 
     def _denominator(self, x: ArrayLike) -> Floats:
         return np.asarray(self.b1 + self.b2 * np.asarray(x, dtype=np.float64))

@@ -11,7 +11,7 @@ the gain, and c0 the cost of the first observation:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,8 @@ from earlycall.errors import InputError
 from earlycall.ranking import as_curve_set
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+    from plotly.graph_objects import Figure
 
     Floats = NDArray[np.float64]
     Measures = dict[str, Any]
@@ -42,6 +43,75 @@ _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "h
          "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
          "agree", "arc_loss_elasticity", "arc_gain_elasticity", "marginal_gain",
          "next_percent", "threshold_cost", "metric")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Elasticity:
+    """The training elasticity of one curve at its end; `elasticities` takes many runs.
+
+    Attributes:
+        loss: shape (n,), as recorded.
+        cost: shape (n,), not falling.
+        unit: what the cost is called.
+        threshold: the gain elasticity below which the advice is to stop.
+        measures: what is known, as in `elasticities`; only ``shape`` and ``advice`` of a curve that
+            is too short or diverged.
+
+    Examples:
+        >>> found = Elasticity.of(1 + 4 / np.arange(1, 101))
+        >>> round(found.measures["gain_elasticity"], 2), found.measures["regime"]
+        (0.01, 'inelastic')
+        >>> print(found)
+        stop: 1 % more cost brings 0.011 % more gain (0.011 to 0.012)
+    """
+
+    loss: Floats = field(repr=False)
+    cost: Floats = field(repr=False)
+    unit: str
+    threshold: float
+    measures: Measures
+
+    @classmethod
+    def of(
+        cls,
+        loss: ArrayLike,
+        cost: ArrayLike | None = None,
+        *,
+        unit: str = "step",
+        threshold: float = THRESHOLD,
+    ) -> Elasticity:
+        """Measure one curve.
+
+        Args:
+            loss: shape (n,).
+            cost: shape (n,), not falling; by default 1…n.
+            unit: what the cost is called.
+            threshold: a gain elasticity.
+
+        Raises:
+            InputError: if the two differ in length, or the cost falls or is not finite.
+        """
+        y = np.asarray(loss, dtype=np.float64)
+        x = np.arange(1.0, y.size + 1) if cost is None else np.asarray(cost, dtype=np.float64)
+        if y.ndim != 1 or x.shape != y.shape:
+            raise InputError(f"a loss and a cost for each moment, got {y.shape} and {x.shape}")
+        if not np.isfinite(x).all() or np.any(np.diff(x) < 0):
+            raise InputError("a cost is finite and the sum since the start of the run; it falls")
+        return cls(y, x, unit, threshold, measure(y, x, threshold=threshold, unit=unit))
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the loss and the elasticity; options of `earlycall.plots.elasticity_along`.
+
+        Raises:
+            InputError: if plotly is not installed.
+        """
+        from earlycall.plots import elasticity_along
+
+        about: dict[str, Any] = {"unit": self.unit, "threshold": self.threshold}
+        return elasticity_along(self.cost, self.loss, **(about | options))
+
+    def __str__(self) -> str:
+        return str(self.measures["advice"])
 
 
 def elasticities(

@@ -16,6 +16,7 @@ from earlycall.scores import Score, get, names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from plotly.graph_objects import Figure
 
 BUDGETS = (0.05, 0.10, 0.20)
 RESAMPLES = 200
@@ -65,6 +66,16 @@ class Evaluation:
             pl.col("spearman", "kendall", "top1_regret").mean(),
         )
 
+    def plot(self, **options: Any) -> Figure:
+        """A heat map of scores and budgets; options of `earlycall.plots.agreement_map`.
+
+        Raises:
+            InputError: if plotly is not installed, or there is nothing to draw.
+        """
+        from earlycall.plots import agreement_map
+
+        return agreement_map(self, **options)
+
 
 def evaluate(
     sets: Any,
@@ -106,7 +117,7 @@ def evaluate(
     curve_sets = [as_curve_set(s) for s in several]
     chosen = [get(name) for name in (names() if scores is None else scores)]
     for curves in curve_sets:
-        _outcomes(curves.runs, curves.name)
+        outcomes(curves.runs, curves.name)
     total, done = sum(len(c.groups) for c in curve_sets) * len(budgets), 0
     rows = []
     for curves in curve_sets:
@@ -164,7 +175,7 @@ class _Judged:
 
 def _judged(curves: CurveSet, budget: float, metric: str | None, axis: Axis) -> Iterable[_Judged]:
     metric = curves.metric(metric)
-    outcome = _outcomes(curves.runs, curves.name)
+    outcome = outcomes(curves.runs, curves.name)
     recorded = pl.col(metric).filter(pl.col(metric).is_not_nan()).len()
     counted = curves.observations.group_by("run_id").agg(recorded.alias("n"))
     whole = np.zeros(len(curves), dtype=np.int64)
@@ -182,7 +193,7 @@ def _judged(curves: CurveSet, budget: float, metric: str | None, axis: Axis) -> 
         yield _Judged(prefixes.take(rows), outcome[part][able], len(prefixes) - len(rows))
 
 
-def _outcomes(runs: pl.DataFrame, name: str) -> NDArray[np.float64]:
+def outcomes(runs: pl.DataFrame, name: str) -> NDArray[np.float64]:
     """The outcome of each run, oriented so that larger is better; NaN where unknown."""
     if "final" not in runs.columns:
         raise InputError(

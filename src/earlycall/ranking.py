@@ -19,6 +19,7 @@ from earlycall.scores.outlook import MISMATCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from plotly.graph_objects import Figure
 
 DEFAULT_SCORE = "outlook"
 TOP = 3
@@ -71,6 +72,16 @@ class Ranking:
         table = self.table if group is None else self.table.filter(pl.col("group") == group)
         first = table.filter(pl.col("rank") == 1)["run"]
         return first[0] if len(first) else None
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the ranking and how sure it is; options of `earlycall.plots.ranking`.
+
+        Raises:
+            InputError: if plotly is not installed, or no run was ranked.
+        """
+        from earlycall.plots import ranking
+
+        return ranking(self, **options)
 
 
 def rank(

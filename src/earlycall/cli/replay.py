@@ -55,7 +55,9 @@ def command(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Also draw cost against regret (needs plotly)."),
+        typer.Option(
+            metavar="FILE", help="Also draw cost against regret: .html, .png, .svg or .pdf."
+        ),
     ] = None,
     pattern: Pattern = None,
     fmt: Output = Format.table,

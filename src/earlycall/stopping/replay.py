@@ -20,6 +20,7 @@ from earlycall.stopping.rule import Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from plotly.graph_objects import Figure
 
     Floats = NDArray[np.float64]
 
@@ -64,6 +65,16 @@ class Replay:
             pl.col("winner_kept").cast(pl.Float64).mean(),
             pl.col("apart").sum(),
         )
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of cost against regret; options of `earlycall.plots.cost_against_regret`.
+
+        Raises:
+            InputError: if plotly is not installed.
+        """
+        from earlycall.plots import cost_against_regret
+
+        return cost_against_regret(self, **options)
 
 
 def replay(

@@ -1,0 +1,128 @@
+"""The elasticity of a run along its cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from earlycall.elasticity import THRESHOLD, measure
+from earlycall.errors import InputError
+from earlycall.plots.names import shown
+from earlycall.plots.theme import Palette, Theme, palette, soft, styled
+from earlycall.plots.thinning import extremes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from plotly.graph_objects import Figure
+
+    Floats = NDArray[np.float64]
+
+MOMENTS = 160  # at which the elasticity is measured
+FIRST = 6  # observations
+LOW, HIGH = -0.35, 1.45  # of the elasticities shown
+
+
+def elasticity_along(
+    cost: ArrayLike,
+    loss: ArrayLike,
+    *,
+    unit: str = "step",
+    threshold: float = THRESHOLD,
+    name: str = "loss",
+    theme: Theme = "light",
+) -> Figure:
+    """A loss curve, and below it its gain elasticity along the cost, with the regimes shaded.
+
+    Above 1 training is elastic (more gain than in proportion), between 1 and the threshold
+    inelastic, below the threshold hardly worth its cost, below 0 the loss rises. The stop is marked
+    where the elasticity's 95 % interval first lies below the threshold.
+
+    Args:
+        cost: shape (n,), rising.
+        loss: shape (n,); a curve that diverges is drawn up to there.
+        unit: what the cost is called.
+        threshold: the gain elasticity at which to stop, drawn as a line.
+        name: what the loss is called.
+        theme: light or dark.
+
+    Raises:
+        InputError: if the two differ in length, or plotly is not installed.
+    """
+    colours = palette(theme)
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    x, y = np.asarray(cost, dtype=np.float64), np.asarray(loss, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise InputError(f"a cost and a loss for each moment, got shapes {x.shape} and {y.shape}")
+    bad = np.flatnonzero(~np.isfinite(y))
+    x, y = (x[: bad[0]], y[: bad[0]]) if len(bad) else (x, y)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
+    quiet: dict[str, Any] = {"mode": "lines", "showlegend": False}
+    thin_x, thin_y = extremes(x, y, 800)
+    figure.add_trace(
+        Scatter(x=thin_x, y=thin_y, line={"color": colours.blue, "width": 1.8}, name=shown(name),
+                hovertemplate=f"{unit} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>", **quiet),
+        row=1, col=1,
+    )  # fmt: skip
+    at = _moments(len(x))
+    found = [measure(y[:n], x[:n], threshold=threshold) for n in at]
+    ends = x[at - 1]
+    for key, fill in (("low", None), ("high", "tonexty")):
+        figure.add_trace(
+            Scatter(x=ends, y=[f.get(key) for f in found], line={"width": 0}, fill=fill,
+                    fillcolor=soft(colours.green, 0.2), hoverinfo="skip", **quiet),
+            row=2, col=1,
+        )  # fmt: skip
+    gain = [f.get("gain_elasticity") for f in found]
+    figure.add_trace(
+        Scatter(x=ends, y=gain, line={"color": colours.green, "width": 2.2}, name="elasticity",
+                hovertemplate=f"{unit} %{{x:,.6~g}}<br>1 % more cost brings %{{y:.2~g}} % more gain"
+                "<extra></extra>", **quiet),
+        row=2, col=1,
+    )  # fmt: skip
+    _shade(figure, threshold, colours)
+    _mark_stop(figure, found, ends, threshold, colours)
+    figure.update_yaxes(title=shown(name), row=1, col=1)
+    figure.update_yaxes(title="gain elasticity", range=[LOW, HIGH], row=2, col=1)
+    figure.update_xaxes(title=unit, row=2, col=1)
+    return styled(figure, colours, height=520)
+
+
+def _moments(n: int) -> NDArray[np.int64]:
+    """The numbers of observations after which to measure: all, or some, denser early."""
+    if n < FIRST:
+        return np.empty(0, dtype=np.int64)
+    return np.unique(np.geomspace(FIRST, n, MOMENTS).round().astype(np.int64))
+
+
+def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
+    """The regimes, each with its name at the right edge."""
+    bands = [
+        (1.0, HIGH, colours.green, 0.10, "elastic"),
+        (threshold, 1.0, colours.sky, 0.06, "inelastic"),
+        (0.0, threshold, colours.amber, 0.12, ""),
+        (LOW, 0.0, colours.red, 0.10, "the loss rises"),
+    ]
+    for low, high, colour, opacity, name in bands:
+        figure.add_hrect(
+            y0=low, y1=high, fillcolor=soft(colour, opacity), line_width=0, layer="below",
+            annotation_text=name, annotation_position="top right", row=2, col=1,
+        )  # fmt: skip
+    figure.add_hline(y=threshold, line={"color": colours.amber, "dash": "dash"}, row=2, col=1)
+
+
+def _mark_stop(
+    figure: Figure, found: list[dict[str, Any]], ends: Floats, threshold: float, colours: Palette
+) -> None:
+    """Where the interval first lies below the threshold."""
+    sure = [f.get("high") is not None and f["high"] < threshold for f in found]
+    if True in sure:
+        where = float(ends[sure.index(True)])
+        line = {"color": colours.red, "width": 1.5, "dash": "dot"}
+        figure.add_vline(x=where, line=line, row="all", col=1)
+        figure.add_annotation(
+            x=where, y=1, yref="y domain", text=f"stop at {where:,.6g}", showarrow=False,
+            xanchor="left", yanchor="top", xshift=4, row=1, col=1,
+        )  # fmt: skip
