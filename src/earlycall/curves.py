@@ -521,18 +521,28 @@ class CurveSet:
             keep &= pl.col("group") == group
         if runs is not None:
             keep &= pl.col("run").is_in(list(runs))
-        ids = self.runs.with_row_index("run_id").filter(keep)
-        if len(ids) == len(self):
+        return self.keep(self.runs.select(kept=keep)["kept"])
+
+    def keep(self, wanted: pl.Series) -> CurveSet:
+        """The runs that are wanted.
+
+        Args:
+            wanted: a boolean for each row of ``runs``, or one for all of them.
+
+        Examples:
+            >>> curves = CurveSet.from_losses(np.ones((3, 5)))
+            >>> curves.keep(curves.runs["run"] != "1").runs["run"].to_list()
+            ['0', '2']
+        """
+        kept = np.broadcast_to(wanted.to_numpy(), len(self))
+        if kept.all():
             return self
-        chosen = ids["run_id"].to_numpy()
-        new = np.zeros(len(self), dtype=np.uint32)
-        new[chosen] = np.arange(len(chosen))
-        kept = np.zeros(len(self), dtype=bool)
-        kept[chosen] = True
-        mine = self.observations["run_id"].to_numpy()
-        rows = self.observations.filter(pl.Series(kept[mine]))
-        rows = rows.with_columns(run_id=pl.Series(new[mine[kept[mine]]]))
-        return CurveSet(rows, ids.drop("run_id"), self.name, self.horizons)
+        new = np.cumsum(kept, dtype=np.uint32) - np.uint32(1)
+        old = self.observations["run_id"].to_numpy()
+        mine = kept[old]
+        rows = self.observations.filter(pl.Series(mine))
+        rows = rows.with_columns(run_id=pl.Series(new[old[mine]], dtype=pl.UInt32))
+        return CurveSet(rows, self.runs.filter(pl.Series(kept)), self.name, self.horizons)
 
     def curve(self, run: str, *, metric: str | None = None, axis: Axis = "observation") -> Curve:
         """The curve of one run.

@@ -283,3 +283,22 @@ def test_what_cannot_be_used_is_said(make, sentence):
 def test_numbers_at_the_edge_do_no_harm(rule, every, losses):
     for costs in (None, [i * 1e-300 for i in range(200)], [1e300 + i for i in range(200)]):
         run(Monitor(rule, every=every), losses * (200 // len(losses)), costs)
+
+
+def test_a_file_that_somebody_makes_stops_the_run(tmp_path):
+    file = tmp_path / "a.csv.stop"
+    monitor = Monitor("patience:1000", every=1, stop_file=file)
+    assert not monitor.update(2.0)
+    file.touch()
+    monitor._looked = -1e9  # a second later
+    assert monitor.update(1.0)
+    assert str(file) in monitor.explain()
+    resumed = Monitor("patience:1000", every=1)
+    resumed.load_state_dict(monitor.state_dict())
+    assert resumed.should_stop
+
+
+def test_a_stop_file_that_was_there_before_stops_the_first_update(tmp_path):
+    file = tmp_path / "asked.stop"
+    file.touch()
+    assert Monitor("patience:1000", every=1, stop_file=file).update(2.0)

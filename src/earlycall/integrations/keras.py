@@ -29,6 +29,8 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         mode: ``min`` or ``max``; by default told by the metric's name.
         state_path: a file for the state.
         verbose: whether to say why training stops.
+        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
+            command for it.
 
     Raises:
         InputError: if an argument or the state file cannot be used, or the metric is not logged.
@@ -48,9 +50,10 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         mode: Mode | None = None,
         state_path: str | Path | None = None,
         verbose: bool = True,
+        stop_file: str | Path | None = None,
     ) -> None:
         super().__init__()
-        self.watched = Watched(metric, rule, cost, mode)
+        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file)
         self.state_path = None if state_path is None else Path(state_path)
         self.verbose = verbose
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ class EarlyCall(Callback):
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
         mode: ``min`` or ``max``; by default told by the metric's name.
         verbose: whether to say why training stops.
+        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
+            command for it.
 
     Raises:
         InputError: if an argument cannot be used, or the metric is not logged.
@@ -48,9 +51,11 @@ class EarlyCall(Callback):
         cost: str = "step",
         mode: Mode | None = None,
         verbose: bool = True,
+        stop_file: str | Path | None = None,
     ) -> None:
         super().__init__()
-        self.watched, self.verbose = Watched(metric, rule, cost, mode), verbose
+        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file)
+        self.verbose = verbose
         self._old: torch.Tensor | None = None  # the value before the validation
         self._validated = False  # whether a validation ended since training began
         self._in_validation = False  # whether the metric is one of validation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -29,6 +30,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         mode: ``min`` or ``max``; by default told by the metric's name.
         every: how many values are averaged before the rule sees them; ``auto`` for the noisy
             training losses of single steps (see `earlycall.Monitor`).
+        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
+            command for it.
 
     Raises:
         InputError: if an argument cannot be used, or nothing is logged under that name.
@@ -46,8 +49,9 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         cost: str = "step",
         mode: Mode | None = None,
         every: int | Literal["auto"] = 1,
+        stop_file: str | Path | None = None,
     ) -> None:
-        self.watched = Watched(metric, rule, cost, mode, every)
+        self.watched = Watched(metric, rule, cost, mode, every, stop_file)
         self._made_with = {
             "metric": metric,
             "rule": str(self.watched.monitor.rule),
@@ -55,6 +59,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
             "mode": mode,
             "every": every,
         }
+        if stop_file is not None:
+            self._made_with["stop_file"] = str(stop_file)
         self._training = False
 
     @property

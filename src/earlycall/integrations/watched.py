@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from earlycall.curves import higher_is_better
@@ -38,6 +39,7 @@ class Watched:
             that grows, such as ``joules``.
         mode: ``min`` or ``max``; by default told by the metric's name.
         every: how many values are averaged before the rule sees them (see `Monitor`).
+        stop_file: a file that somebody makes to have the run stopped (see `Monitor`).
 
     Raises:
         InputError: if an argument cannot be used.
@@ -50,9 +52,10 @@ class Watched:
         cost: str,
         mode: Mode | None,
         every: int | Literal["auto"] = 1,
+        stop_file: str | Path | None = None,
     ) -> None:
         self.metric, self.sign = metric, sign_of(metric, mode)
-        self.monitor = Monitor(rule, cost=cost, every=every)
+        self.monitor = Monitor(rule, cost=cost, every=every, stop_file=stop_file)
         self._before: float | None = None  # the step last seen
 
     def see(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:

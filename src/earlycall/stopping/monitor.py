@@ -17,6 +17,7 @@ from earlycall.stopping.rule import Rule
 
 VERSION = 1
 COUNTED = ("step", "epoch")  # costs that are counted where none is given
+LOOK_EVERY = 1.0  # seconds between two looks for the stop file
 
 
 class Monitor:
@@ -35,6 +36,8 @@ class Monitor:
             target, until the gain stands out from the noise, and never stops before (at least 32
             observations). Give 1 where you can: the rules were measured so.
         warm_up: observations before which the rule may not stop.
+        stop_file: a file that somebody makes to have the run stopped, looked for once a second; the
+            command that ``earlycall serve`` gives makes ``LOG.stop`` beside the run's log.
 
     Raises:
         InputError: if an argument cannot be used, with what is expected.
@@ -57,6 +60,7 @@ class Monitor:
         threshold: float | None = None,
         every: int | Literal["auto"] = "auto",
         warm_up: int = 0,
+        stop_file: str | Path | None = None,
     ) -> None:
         if threshold is not None and rule is not None:
             raise InputError("give a rule or a threshold, which is short for gain:THRESHOLD")
@@ -64,6 +68,8 @@ class Monitor:
             rule = "gain:0.1" if threshold is None else f"gain:{threshold}"
         self.rule = parse_rule(rule) if isinstance(rule, str) else rule
         self.cost, self.every, self.warm_up = cost, _checked(every), warm_up
+        self.stop_file = None if stop_file is None else Path(stop_file)
+        self._looked = -math.inf  # when the stop file was looked for
         self.updates = 0
         self.stopped: str | None = None  # the reason
         self._last = 0.0  # the cost of the last update
@@ -109,7 +115,9 @@ class Monitor:
                 self.stopped = f"the loss is {value}: the run has diverged"
                 return True
             stop = self.ask(value, now)
-        if stop and self.updates >= self.warm_up:
+        if self._asked():
+            self.stopped = f"{self.stop_file} asks for it"
+        elif stop and self.updates >= self.warm_up:
             self.stopped = self.rule.reason
         return self.stopped is not None
 
@@ -153,6 +161,13 @@ class Monitor:
             for mean, at in zip(points.losses, points.costs, strict=True):
                 stop = self.rule.update(mean, at)
         return (stop and averaging.clear) or self.rule.spent(cost)
+
+    def _asked(self) -> bool:
+        """Whether somebody has made the stop file."""
+        if self.stop_file is None or time.monotonic() - self._looked < LOOK_EVERY:
+            return False
+        self._looked = time.monotonic()
+        return self.stop_file.exists()
 
     def _now(self, cost: float | None) -> float:
         """The cost so far, checked."""
@@ -223,12 +238,15 @@ class Monitor:
         return write_whole(path, json.dumps(self.state_dict()))
 
     @classmethod
-    def load(cls, path: str | Path, *, rule: Rule | None = None) -> Monitor:
+    def load(
+        cls, path: str | Path, *, rule: Rule | None = None, stop_file: str | Path | None = None
+    ) -> Monitor:
         """The monitor that `save` wrote.
 
         Args:
             path: the file.
             rule: the rule, where it is not one of earlycall's own.
+            stop_file: as for a new monitor; it is not part of the state.
 
         Raises:
             InputError: if the file is missing, or no saved monitor.
@@ -236,7 +254,7 @@ class Monitor:
         try:
             state = json.loads(Path(path).read_text())
             text = state["rule"]["rule"]
-            made = cls(rule or text, cost=state["cost"], every=state["every"])
+            made = cls(rule or text, cost=state["cost"], every=state["every"], stop_file=stop_file)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         except InputError as error:
