@@ -26,8 +26,14 @@ def text_of(content: bytes) -> str:
 
 def header_of(head: bytes) -> list[str]:
     """The cells of the first line, without the spaces around them."""
-    line = text_of(head).lstrip("\n\r").split("\n", 1)[0]
-    return [cell.strip() for cell in next(csv.reader([line.strip()]), [])] if line.strip() else []
+    text = text_of(head).lstrip()
+    line = text.splitlines()[0].strip() if text else ""
+    if "\0" in line:
+        return []
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]), [])]
+    except csv.Error:
+        return []
 
 
 def rows_of(path: Path) -> pl.DataFrame:

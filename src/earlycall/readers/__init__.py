@@ -24,6 +24,7 @@ from earlycall.cleaning import with_step_name
 from earlycall.curves import KEYS, CurveSet
 from earlycall.errors import CurveWarning, InputError, NothingYetError
 from earlycall.metric_names import training_loss, validation_loss
+from earlycall.power import is_power_log
 from earlycall.readers import (
     curve_set,
     delimited,
@@ -246,6 +247,8 @@ def _recognise(path: Path) -> Any:
             head = file.read(HEAD)
     except OSError:
         return None
+    if is_power_log(path, head):
+        return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
     return next((reader for reader in of_files if head and reader.recognises(path, head)), None)
 
@@ -259,6 +262,8 @@ def _reader_of(path: Path) -> Any:
         head = file.read(HEAD)
     if not head.strip():
         raise InputError(f"{path}: the file is empty")
+    if is_power_log(path, head):
+        raise InputError(f"{path}: a log of power, not of a run; give it with --power")
     if b"\0" in head or not _is_text(head):
         raise InputError(
             f"{path}: a binary file that no reader recognises; give a log or curve set"

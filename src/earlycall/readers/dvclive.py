@@ -42,6 +42,9 @@ def load_folder(folder: Path) -> Log:
             ))  # fmt: skip
     if not parts:
         raise NothingYetError(f"{folder}: no metric has been logged yet")
-    long = pl.concat(parts).with_columns(pl.col("seconds") - pl.col("seconds").min())
+    long = pl.concat(parts)
     hyper = settings(settings_beside(folder / "params.yaml"))
+    if long["seconds"].count():
+        hyper["started"] = long["seconds"].min()
+    long = long.with_columns(pl.col("seconds") - pl.col("seconds").min())
     return Log(by_step(long), pl.DataFrame([hyper]) if hyper else None)

@@ -17,7 +17,9 @@ class Log:
         observations: ``step`` and/or ``epoch``, metrics under the log's own names, cumulative costs
             (``seconds``, ``joules``), and ``run`` (and ``group``) where the log holds several runs.
             A null was not logged; NaN and infinities are what was recorded.
-        runs: a row per run: ``run`` where the log holds several, ``hp.*``, ``final`` …
+        runs: a row per run: ``run`` where the log holds several, ``hp.*``, ``final`` …; when it
+            ``started`` (seconds since 1970, UTC: where ``seconds`` is 0) and, where the log says
+            so, ``ended``; ``restarted``, JSON of [seconds, seconds since 1970] of each restart.
     """
 
     observations: pl.DataFrame

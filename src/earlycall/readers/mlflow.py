@@ -74,8 +74,11 @@ def tables(
     long = pl.DataFrame(kept, schema=schema, orient="row").sort("when", maintain_order=True)
     long = long.filter(~pl.col("name").str.starts_with("system/"))
     started = pl.col("when").min().over("run")
+    begun = dict(long.group_by("run").agg(pl.col("when").min() / 1000).iter_rows())
     long = long.with_columns(seconds=(pl.col("when") - started) / 1000).drop("when")
-    hyper: dict[str, dict[str, Any]] = {run: {"run": run} for run in names.values()}
+    hyper: dict[str, dict[str, Any]] = {
+        run: {"run": run, "started": begun.get(run)} for run in names.values()
+    }
     for run, key, value in params:
         if run in names:
             hyper[names[run]][f"hp.{key}"] = number_or_text(value)

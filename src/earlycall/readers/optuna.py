@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Trial:
         values: by step.
         params: as they were given to the objective.
         final: its value, None where it has none.
+        started: when, in seconds since 1970.
+        ended: when it was done.
         maximise: whether more is better.
     """
 
@@ -36,6 +39,8 @@ class Trial:
     values: dict[int, float] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     final: float | None = None
+    started: float | None = None
+    ended: float | None = None
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -74,7 +79,10 @@ def tables(source: Any, trials: list[Trial]) -> Log:
             key["group"] = trial.study
         name = "accuracy" if trial.maximise else METRIC
         observations += [key | {"step": at, name: value} for at, value in trial.values.items()]
-        outcome = {"final": trial.final, "higher_is_better": trial.maximise}
+        outcome = {
+            "final": trial.final, "higher_is_better": trial.maximise,
+            "started": trial.started, "ended": trial.ended,
+        }  # fmt: skip
         runs.append(key | outcome | {f"hp.{name}": v for name, v in trial.params.items()})
     return Log(table_of(observations), table_of(runs))
 
@@ -91,10 +99,11 @@ def _database(path: Path) -> list[Trial]:
         typed = "intermediate_value_type" in column_names(connection, "trial_intermediate_values")
         kind = "intermediate_value_type" if typed else "'FINITE'"
         trials = {
-            trial: Trial(name, number, study in up)
-            for trial, number, study, name in rows(
+            trial: Trial(name, number, study in up, started=on_the_clock(a), ended=on_the_clock(b))
+            for trial, number, study, name, a, b in rows(
                 connection,
-                "SELECT t.trial_id, t.number, t.study_id, s.study_name FROM trials t "
+                "SELECT t.trial_id, t.number, t.study_id, s.study_name, "
+                "t.datetime_start, t.datetime_complete FROM trials t "
                 "JOIN studies s ON s.study_id = t.study_id",
             )
         }
@@ -118,6 +127,19 @@ def _database(path: Path) -> list[Trial]:
         if trial in trials:
             trials[trial].final = value
     return list(trials.values())
+
+
+def on_the_clock(when: Any) -> float | None:
+    """A local time as Optuna keeps it, in seconds since 1970.
+
+    Examples:
+        >>> on_the_clock("2026-01-01T00:00:00+00:00"), on_the_clock(None)
+        (1767225600.0, None)
+    """
+    try:
+        return datetime.fromisoformat(str(when)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _value(value: float | None, kind: str) -> float:
@@ -158,14 +180,19 @@ def _apply(entry: dict[str, Any], studies: list[tuple[str, bool]], trials: list[
     elif code == _CREATE_TRIAL:
         name, up = studies[entry["study_id"]]
         trial = Trial(name, sum(t.study == name for t in trials), up)
+        trial.started = on_the_clock(entry.get("datetime_start"))
         for param, value in entry.get("params", {}).items():
             trial.params[param] = _param(value, entry["distributions"][param])
         trials.append(trial)
     elif code == _SET_PARAM:
         value = _param(entry["param_value_internal"], entry["distribution"])
         trials[entry["trial_id"]].params[str(entry["param_name"])] = value
-    elif code == _SET_STATE and entry.get("values"):
-        trials[entry["trial_id"]].final = float(entry["values"][0])
+    elif code == _SET_STATE:
+        trial = trials[entry["trial_id"]]
+        trial.started = on_the_clock(entry.get("datetime_start")) or trial.started
+        trial.ended = on_the_clock(entry.get("datetime_complete")) or trial.ended
+        if entry.get("values"):
+            trial.final = float(entry["values"][0])
     elif code == _REPORT:
         value = entry["intermediate_value"]
         trials[entry["trial_id"]].values[int(entry["step"])] = math.nan if value is None else value

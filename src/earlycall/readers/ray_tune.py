@@ -33,12 +33,14 @@ def load_folder(folder: Path) -> Log:
         InputError: naming the line that is not JSON, or if nothing was reported yet.
     """
     path = folder / "result.json"
-    rows = []
+    rows: list[dict[str, float]] = []
+    started: float | None = None
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 result = json.loads(line)
                 rows.append(_row(result))
+                started = _started(result) if started is None else started
             except (ValueError, AttributeError, RecursionError):
                 if not line.endswith(b"\n"):
                     break
@@ -46,7 +48,17 @@ def load_folder(folder: Path) -> Log:
     if not rows:
         raise NothingYetError(f"{path}: no report yet")
     hyper = settings(settings_beside(folder / "params.json"))
+    if started is not None:
+        hyper["started"] = started
     return Log(table_of(rows), pl.DataFrame([hyper]) if hyper else None)
+
+
+def _started(result: dict[str, Any]) -> float | None:
+    """When the trial started, by the clock at its first report."""
+    now, spent = result.get("timestamp"), result.get("time_total_s")
+    if isinstance(now, int | float) and isinstance(spent, int | float):
+        return now - spent
+    return None
 
 
 def _row(result: dict[str, Any]) -> dict[str, float]:

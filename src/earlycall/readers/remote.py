@@ -8,6 +8,7 @@ from typing import Any
 
 from earlycall.errors import InputError
 from earlycall.readers import mlflow, optuna
+from earlycall.readers import wandb as wandb_file
 from earlycall.readers.log import Log, settings, table_of
 
 # Paths lose a slash of the two where the command line makes a path of the address.
@@ -58,6 +59,8 @@ def _wandb(project: str) -> Log:
             name = f"{run.name}-{run.id}"
             known.append({"run": name} | settings(dict(run.config)))
             for record in run.scan_history():
+                if "started" not in known[-1]:
+                    known[-1] |= wandb_file.started(record)
                 numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
                 row = {"run": name, "step": numbers.pop("_step", None)}
                 row["seconds"] = numbers.pop("_runtime", None)
@@ -109,6 +112,8 @@ def _optuna(address: str) -> Log:
                 trial = optuna.Trial(study.study_name, one.number, up)
                 trial.values, trial.params = dict(one.intermediate_values), dict(one.params)
                 trial.final = one.value
+                trial.started = optuna.on_the_clock(one.datetime_start)
+                trial.ended = optuna.on_the_clock(one.datetime_complete)
                 trials.append(trial)
     except Exception as error:  # each database driver raises its own
         raise InputError(f"{hidden}: no Optuna storage: {_first_line(error)}") from None

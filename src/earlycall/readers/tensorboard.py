@@ -6,6 +6,7 @@ one kind have one layout, so that thousands are decoded at once.
 
 from __future__ import annotations
 
+import json
 import struct
 import warnings
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def load_files(paths: list[Path]) -> Log:
     parts: list[pl.DataFrame] = []
     hyper: dict[str, Any] = {}
     begun = 0.0
+    sessions: list[tuple[float, float]] = []  # where each begins: in seconds, on the clock
     for path in paths:
         if not path.is_file():
             continue
@@ -67,12 +69,13 @@ def load_files(paths: list[Path]) -> Log:
         frame = events.frame()
         if frame.height:
             first = float(frame["seconds"].min())  # type: ignore[arg-type]
+            sessions.append((begun, first))
             frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
             begun = float(frame["seconds"].max())  # type: ignore[arg-type]
             parts = [_until(part, frame) for part in parts] + [frame]
     if not parts:
-        return Log(pl.DataFrame({"step": pl.Series([], dtype=pl.Int64)}), _runs(hyper))
-    return Log(by_step(pl.concat(parts)), _runs(hyper))
+        return Log(pl.DataFrame({"step": pl.Series([], dtype=pl.Int64)}), _runs(hyper, []))
+    return Log(by_step(pl.concat(parts)), _runs(hyper, sessions))
 
 
 def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
@@ -83,8 +86,13 @@ def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
     return kept.filter(~gone).drop("restart")
 
 
-def _runs(hyper: dict[str, Any]) -> pl.DataFrame | None:
-    return pl.DataFrame([settings(hyper)]) if hyper else None
+def _runs(hyper: dict[str, Any], sessions: list[tuple[float, float]]) -> pl.DataFrame | None:
+    known = settings(hyper)
+    if sessions:
+        known["started"] = sessions[0][1]
+    if len(sessions) > 1:
+        known["restarted"] = json.dumps(sessions[1:])
+    return pl.DataFrame([known]) if known else None
 
 
 @dataclass

@@ -42,7 +42,11 @@ def load(path: Path) -> Log:
         if seconds is not None:
             row["seconds"] = seconds - begun.setdefault(run, seconds)
         observations.append(row)
-    hyper = [{"run": run} | settings(_object(path, config)) for run, config in configs]
+    known = {run: settings(_object(path, config)) for run, config in configs}
+    hyper = [
+        {"run": run, "started": begun.get(run)} | known.get(run, {})
+        for run in dict.fromkeys([*known, *begun])
+    ]
     return Log(table_of(observations), table_of(hyper) if hyper else None)
 
 

@@ -70,8 +70,16 @@ def load(path: Path) -> Log:
     if not rows:
         raise NothingYetError(f"{path}: no history in this run yet")
     table = table_of([{k: v for k, v in row.items() if _is_number(v)} for row in rows])
-    runs = pl.DataFrame([{"run": name} | settings(config)])
+    runs = pl.DataFrame([{"run": name} | started(rows[0]) | settings(config)])
     return Log(_tidy(table).with_columns(run=pl.lit(name)), runs)
+
+
+def started(row: dict[str, Any]) -> dict[str, float]:
+    """When a run started, by the clock at a row of its history; nothing where it does not say."""
+    now, spent = row.get("_timestamp"), row.get("_runtime")
+    if isinstance(now, int | float) and isinstance(spent, int | float):
+        return {"started": float(now - spent)}
+    return {}
 
 
 def _records(content: bytes) -> Iterator[bytes]:

@@ -1,0 +1,50 @@
+"""When a run started, by each log that knows it: power is joined by that."""
+
+import time
+
+import polars as pl
+import pytest
+import writers
+from torch.utils.tensorboard import SummaryWriter
+
+from earlycall import InputError, read
+
+KNOWS = {
+    "tensorboard", "tensorboard_tensors", "mlflow_sqlite", "mlflow_files", "wandb", "trackio",
+    "dvclive", "ray_tune", "optuna_sqlite", "optuna_journal",
+}  # fmt: skip
+GIVEN = {"mlflow_sqlite": 1e9 + 1, "mlflow_files": 1e9 + 1, "tensorboard_tensors": 1e9 + 1}
+
+
+@pytest.mark.parametrize("tool", sorted(KNOWS))
+def test_the_start_is_the_tools_own(tmp_path, tool):
+    before = time.time()
+    writers.WRITERS[tool](tmp_path)
+    run = read(tmp_path).runs.row(0, named=True)
+    if tool in GIVEN:
+        assert run["started"] == pytest.approx(GIVEN[tool])
+    else:
+        assert before - 2 < run["started"] < time.time()  # some cut to whole seconds
+    if tool.startswith("optuna"):
+        assert run["started"] < run["ended"] < time.time()
+
+
+def test_a_restart_is_kept_with_its_pause(tmp_path):
+    for session, start in enumerate((1000.0, 2000.0)):
+        with SummaryWriter(tmp_path, filename_suffix=f".{session}") as writer:
+            for i in range(5):
+                step = 5 * session + i
+                writer.add_scalar("loss", 1 / (1 + step), step, walltime=start + i)
+        time.sleep(1.1)  # the name holds the second
+    curves = read(tmp_path)
+    assert curves.observations["seconds"].to_list() == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8]
+    assert curves.runs.select("started", "restarted").row(0) == (1000.0, "[[4.0, 2000.0]]")
+
+
+def test_a_power_log_is_no_run(tmp_path):
+    pl.DataFrame({"step": [1, 2], "loss": [2.0, 1.0]}).write_csv(tmp_path / "a.csv")
+    power = tmp_path / "power.csv"
+    power.write_text("timestamp, power.draw [W]\n2026/01/01 00:00:00.000, 100.00 W\n")
+    assert read(tmp_path).runs["run"].to_list() == ["a.csv"]
+    with pytest.raises(InputError, match="a log of power, not of a run; give it with --power"):
+        read(power)
