@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay
+from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay, serve
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("evaluate")(evaluate.command)
 app.command("elasticity")(elasticity.command)
 app.command("replay")(replay.command)
 app.command("convert")(convert.command)
+app.command("serve")(serve.command)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,95 @@
+"""Logs that are followed while the page is open."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from earlycall.curves import CurveSet
+from earlycall.errors import InputError
+from earlycall.following import Follower
+
+PATIENCE = 4  # the part of the time that reading may take is one in so many
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the logs hold at a moment.
+
+    Attributes:
+        version: another one whenever the rest is another.
+        curves: the runs; None as long as there is none.
+        broken: for each log that cannot be read now, the sentence that says why.
+        at: when that was found, in UTC.
+    """
+
+    version: str = ""
+    curves: CurveSet | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Live:
+    r"""A thread that follows logs and keeps what they hold at hand.
+
+    Args:
+        follower: reads what is new.
+        every: seconds between two looks at the logs; more where a look takes long.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.csv").write_text("step,train_loss\n1,2.5\n2,1.5\n")
+        ...     live = Live(Follower(folder))
+        ...     live.look()
+        >>> len(live.now.curves)
+        1
+    """
+
+    def __init__(self, follower: Follower, every: float = 2.0) -> None:
+        self.follower, self.every = follower, every
+        self.now = Snapshot()
+        self._start = secrets.token_hex(3)  # a page that outlives the server must look anew
+        self._count = 0
+        self._end = threading.Event()
+        self._whole: CurveSet | None = None
+
+    def look(self) -> None:
+        """Look at the logs once."""
+        whole: CurveSet | None
+        try:
+            whole = self.follower.update()
+            broken = {str(path): why for path, why in self.follower.broken.items()}
+        except Exception as error:  # whatever a log holds, the page goes on and says so
+            known = isinstance(error, InputError)
+            why = str(error) if known else f"{type(error).__name__}: {error}"
+            whole, broken = self._whole, {"": why}
+        if whole is self._whole and broken == self.now.broken and self._count:
+            return
+        self._whole = whole
+        self._count += 1
+        self.now = Snapshot(
+            version=f"{self._start}-{self._count}",
+            curves=whole if whole is not None and len(whole) else None,
+            broken=broken,
+        )
+
+    def start(self) -> None:
+        """Look again and again until `stop`."""
+        threading.Thread(target=self._run, name="earlycall follows logs", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._end.set()
+
+    def _run(self) -> None:
+        took = 0.0
+        while not self._end.wait(max(self.every, PATIENCE * took)):
+            began = time.monotonic()
+            self.look()
+            took = time.monotonic() - began
