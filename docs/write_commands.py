@@ -1,19 +1,22 @@
 """Write the command reference from the command itself: python docs/write_commands.py [FILE]."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay")
+COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay",
+            "study run", "study resume", "study list", "study export")  # fmt: skip
 
 
 def reference() -> str:
     """The help of every command, as a page."""
     parts = ["# The commands\n\nWritten from `earlycall COMMAND --help` by `make docs`.\n"]
+    source = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     for command in COMMANDS:
         shown = subprocess.run(
-            [sys.executable, "-m", "earlycall", command, "--help"],
-            env={"COLUMNS": "100", "TERM": "dumb", "PATH": "/usr/bin:/bin"},
+            [sys.executable, "-m", "earlycall", *command.split(), "--help"],
+            env={"COLUMNS": "100", "TERM": "dumb", "PATH": "/usr/bin:/bin"} | source,
             capture_output=True,
             text=True,
             check=True,

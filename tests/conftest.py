@@ -107,3 +107,4 @@ def written(tmp_path_factory) -> Written:
     root = base / "written"
     root.mkdir(exist_ok=True)
     return Written(root)
+collect_ignore_glob = ["*/programs/*"]  # programs, run by the tests

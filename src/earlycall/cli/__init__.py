@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay, serve
+from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay, serve, study
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("elasticity")(elasticity.command)
 app.command("replay")(replay.command)
 app.command("convert")(convert.command)
 app.command("serve")(serve.command)
+app.add_typer(study.app, name="study")
 
 
 def _version(wanted: bool) -> None:

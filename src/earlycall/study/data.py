@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,9 +23,22 @@ TORCHVISION = {
 }  # fmt: skip
 
 
+class Part(Protocol):
+    """Images with labels, taken in batches."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+
+    def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images and labels of some rows after others."""
+
+
 @dataclass(frozen=True)
 class Images:
-    """Images and their labels.
+    """Images and their labels, in memory.
 
     Attributes:
         x: shape (n, channels, height, width), float32, standardised by the training part.
@@ -38,6 +51,15 @@ class Images:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return tuple(self.x.shape[1:])
+
+    def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images and labels of some rows after others."""
+        return ((self.x[some], self.y[some]) for some in rows)
+
     def take(self, rows: NDArray[np.int64]) -> Images:
         """Some of them."""
         index = torch.from_numpy(rows)
@@ -45,30 +67,64 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """Images from any map-style data set of torch, loaded as they are needed.
+
+    Attributes:
+        dataset: gives an image, shape (channels, height, width), and its class.
+        workers: processes that load beside the training; 0 for none.
+
+    Examples:
+        >>> four = torch.utils.data.TensorDataset(torch.zeros(4, 1, 8, 8), torch.arange(4))
+        >>> x, y = next(Loaded(four).batches([torch.tensor([2, 0])]))
+        >>> x.shape, y.tolist()
+        (torch.Size([2, 1, 8, 8]), [2, 0])
+    """
+
+    dataset: Any
+    workers: int = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return tuple(self.dataset[0][0].shape)
+
+    def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images and labels of some rows after others."""
+        from torch.utils.data import DataLoader
+
+        chosen = [some.tolist() for some in rows]
+        return iter(DataLoader(self.dataset, batch_sampler=chosen, num_workers=self.workers))
+
+
+@dataclass(frozen=True)
 class Splits:
     """The parts of a data set.
 
     Attributes:
-        train: what is trained on.
+        train: what is trained on: `Images`, `Loaded` or anything that gives batches (see `Part`).
         val: what is looked at after each epoch.
         test: what is looked at once, at the end.
         num_classes: classes.
     """
 
-    train: Images
-    val: Images
-    test: Images
+    train: Part
+    val: Part
+    test: Part
     num_classes: int
 
     @property
     def in_chans(self) -> int:
         """Channels of the images."""
-        return int(self.train.x.shape[1])
+        return self.train.shape[0]
 
     @property
     def image_size(self) -> int:
         """Height and width of the images, in pixels."""
-        return int(self.train.x.shape[2])
+        return self.train.shape[1]
 
 
 def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments: Any) -> Splits:
@@ -93,12 +149,26 @@ def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments:
         (800, 300, 497, 8)
     """
     if ":" in name:
-        found = imported(name)(**arguments)
+        try:
+            found = imported(name)(**arguments)
+        except TypeError as error:
+            raise InputError(f"{name!r} cannot be called with {arguments}: {error}") from None
         if not isinstance(found, Splits):
             raise InputError(f"{name!r} must return earlycall.study.Splits, got {found!r:.60}")
         return found
     if name not in LOADERS:
         raise InputError(f"no data set {name!r}; there are: {', '.join(LOADERS)}, MODULE:FUNCTION")
+    known = ("size", "classes", "root", *(("test",) if name == "folder" else ()))
+    for key in arguments:
+        if key not in known:
+            raise InputError(
+                f"data set {name!r} has no argument {key!r}; there are: train, val, "
+                f"{', '.join(known)}"
+            )
+    if name == "folder" and "root" not in arguments:
+        raise InputError("data set 'folder' needs 'root', a folder with a folder for each class")
+    if name == "digits":
+        arguments.pop("root", None)
     size, classes = arguments.get("size"), arguments.pop("classes", None)
     if name != "folder":  # which resizes as it reads
         arguments.pop("size", None)

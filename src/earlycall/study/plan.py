@@ -18,6 +18,10 @@ SETTING: dict[str, Any] = {
 }  # fmt: skip
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "step", "onecycle", "linear")
+_NUMBERS: dict[str, tuple[type, float]] = {  # of a setting: of what kind, and at least
+    "lr": (float, 0), "momentum": (float, 0), "weight_decay": (float, 0), "batch_size": (int, 1),
+    "warmup_epochs": (float, 0), "label_smoothing": (float, 0),
+}  # fmt: skip
 _KEYS = ("name", "data", "epochs", "architectures", "settings", "seeds")
 
 
@@ -103,7 +107,7 @@ class Plan:
         if "name" not in data:
             raise InputError(f"{source}: 'data' needs the 'name' of a data set")
         epochs = declared["epochs"]
-        if not isinstance(epochs, int) or epochs < 1:
+        if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
             raise InputError(f"{source}: 'epochs' must be a whole number, got {epochs!r}")
         return cls(
             name=str(declared.get("name", "study")),
@@ -202,14 +206,31 @@ def _setting(name: str, spec: Any, source: str) -> dict[str, Any]:
                 f"{source}: setting {name!r} has {key} {whole[key]!r}; "
                 f"there are: {', '.join(known)}"
             )
-    for key in ("lr", "momentum", "weight_decay", "batch_size", "warmup_epochs", "label_smoothing"):
-        if not isinstance(whole[key], int | float) or isinstance(whole[key], bool):
-            raise InputError(f"{source}: setting {name!r} has {key} {whole[key]!r}, not a number")
+    for key, (kind, least) in _NUMBERS.items():
+        value = whole[key]
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InputError(f"{source}: setting {name!r} has {key} {value!r}, not a number")
+        if kind is int and value != int(value):
+            raise InputError(
+                f"{source}: setting {name!r} has {key} {value!r}; it must be a whole number"
+            )
+        if not value >= least or (key == "lr" and value == 0):
+            limit = "above 0" if key == "lr" else f"at least {least}"
+            raise InputError(f"{source}: setting {name!r} has {key} {value!r}; it must be {limit}")
+    if not isinstance(whole["augment"], bool):
+        raise InputError(
+            f"{source}: setting {name!r} has augment {whole['augment']!r}; write true or false"
+        )
     return whole
 
 
 def _seeds(seeds: Any, source: str) -> tuple[int, ...]:
-    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not found or not all(isinstance(seed, int) for seed in found):
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        seeds = list(range(seeds))
+    if (
+        not isinstance(seeds, list | tuple)
+        or not seeds
+        or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+    ):
         raise InputError(f"{source}: 'seeds' must be whole numbers, or how many")
-    return found
+    return tuple(dict.fromkeys(seeds))
