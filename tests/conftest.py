@@ -73,7 +73,7 @@ def browser(browser_path: str) -> Iterator[Any]:
         started.close()
 
 
-collect_ignore_glob = ["integrations/programs/*"]  # programs, run by the tests
+collect_ignore_glob = ["*/programs/*"]  # programs, run by the tests
 
 
 class Written:
@@ -107,4 +107,3 @@ def written(tmp_path_factory) -> Written:
     root = base / "written"
     root.mkdir(exist_ok=True)
     return Written(root)
-collect_ignore_glob = ["*/programs/*"]  # programs, run by the tests

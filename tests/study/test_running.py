@@ -108,10 +108,15 @@ def test_a_node_killed_during_a_study_costs_no_run_and_changes_no_loss(cluster, 
 
 def test_architectures_added_to_a_finished_study_are_all_that_is_trained(cluster, tmp_path):
     folder, one = tmp_path / "study", QUICK | {"architectures": {"mlp": "thin/mlp"}}
-    run_study(StudyFolder.make(folder, Plan.of(one)))
+    run_study(StudyFolder.make(folder, Plan.of(one)), Resources(energy=True))
     before = {path: path.stat().st_mtime_ns for path in folder.glob("mlp-*/*")}
     wider, watcher = StudyFolder.make(folder, Plan.of(QUICK)), Noting()
     assert [state.status for state in run_study(wider, watcher=watcher)] == ["finished"] * 4
+    kept, added = (pl.read_parquet(folder / f"{name}-sgd-s0" / CURVE) for name in ("mlp", "cnn"))
+    spent = kept["joules"].drop_nulls().to_list()
+    assert len(spent) == 4
+    assert spent == sorted(spent)
+    assert "joules" not in added.columns
     assert sorted(watcher.finished) == ["cnn-adam-s0", "cnn-sgd-s0"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     with pytest.raises(InputError, match=r"planned differently.*\(lr was 0\.1, is 0\.2\)"):

@@ -39,6 +39,13 @@ AtOnce = Annotated[
 Retries = Annotated[
     int, typer.Option(help="How often a run that fails is tried again, from its last checkpoint.")
 ]
+Energy = Annotated[
+    bool,
+    typer.Option(
+        "--energy",
+        help="Count the joules of each run, by CodeCarbon or the GPUs' own counters.",
+    ),
+]
 
 
 @app.command("run")
@@ -52,6 +59,7 @@ def run(
     gpus: Gpus = 0,
     at_once: AtOnce = None,
     retries: Retries = 3,
+    energy: Energy = False,
     stop: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +90,7 @@ def run(
     from earlycall.study.plan import Plan
     from earlycall.study.running import Resources, check
 
-    resources = Resources(address, cpus, gpus, at_once, retries)
+    resources = Resources(address, cpus, gpus, at_once, retries, energy)
     study = StudyFolder(
         folder, Plan.load(plan), (str(plan.resolve().parent),), _stopping(stop, halving)
     )
@@ -102,6 +110,7 @@ def resume(
     gpus: Gpus = 0,
     at_once: AtOnce = None,
     retries: Retries = 3,
+    energy: Energy = False,
 ) -> None:
     """Go on with a study that was interrupted or killed, from the last epoch of each run.
 
@@ -113,7 +122,7 @@ def resume(
     from earlycall.study.folder import StudyFolder
     from earlycall.study.running import Resources
 
-    _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries))
+    _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries, energy))
 
 
 def _stopping(rule: str | None, halving: str | None) -> Stopping:

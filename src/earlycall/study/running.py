@@ -27,6 +27,7 @@ class Resources:
         gpus: GPUs for each run; 0.25 lets four runs share one. 0 trains on the CPU.
         at_once: how many runs train at a time at most; None for as many as fit.
         retries: how often a run that fails is tried again, from its last checkpoint.
+        energy: whether to count the joules of each run (see `earlycall.energy.Meter`).
     """
 
     address: str | None = None
@@ -34,6 +35,7 @@ class Resources:
     gpus: float = 0
     at_once: int | None = None
     retries: int = 3
+    energy: bool = False
 
     def __post_init__(self) -> None:
         least = {"cpus": 0.01, "gpus": 0, "at_once": 1, "retries": 0}
@@ -199,6 +201,7 @@ def _tune(
         "imports": list(study.imports),
         "threads": resources.cpus,
         "device": "cuda" if resources.gpus else "cpu",
+        "energy": resources.energy,
         "keeper": keeper,
     }
     storage = study.path.resolve() / ".ray"  # Ray's own notes, which nothing here depends on

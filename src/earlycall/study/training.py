@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from earlycall.energy import Meter
 from earlycall.errors import InputError
 from earlycall.study.data import Part, Splits
 from earlycall.study.files import CHECKPOINT, CURVE, RESULT, VERDICT, Files, FolderFiles
@@ -102,8 +103,7 @@ class Training:
         data: on what.
         files: where its files are kept.
         device: where it trains.
-        joules: the energy used so far by the device, called around each epoch; None where it
-            cannot be measured.
+        meter: counts the energy of each epoch; None where nothing should.
 
     Raises:
         InputError: if the model cannot be built, does not fit the images, or the files are those
@@ -117,10 +117,10 @@ class Training:
         files: Files,
         *,
         device: str = "cpu",
-        joules: Callable[[], float | None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.plan, self.data, self.files = plan, data, files
-        self.device, self.joules = torch.device(device), joules or (lambda: None)
+        self.device, self.meter = torch.device(device), meter
         torch.manual_seed(plan.seed)
         self.model = build(
             plan.model,
@@ -148,7 +148,7 @@ class Training:
 
     def epoch(self) -> None:
         """Train for an epoch, look at the validation part, and save all that is needed to go on."""
-        start, before = time.perf_counter(), self.joules()
+        start, before = time.perf_counter(), self._joules()
         number = self.record.epochs
         seed = self.plan.seed * 1_000_003 + number + 1
         torch.manual_seed(seed)  # for dropout and the like
@@ -166,7 +166,7 @@ class Training:
             if self.record.diverged:
                 break
         loss, accuracy = self._judge(self.data.val)
-        after = self.joules()
+        after = self._joules()
         self.record.val_loss.append(loss)
         self.record.val_accuracy.append(accuracy)
         self.record.spent(
@@ -175,6 +175,9 @@ class Training:
         )
         self.files.write(CHECKPOINT, self._saved())
         self.files.write(CURVE, self._curve())
+
+    def _joules(self) -> float | None:
+        return None if self.meter is None else self.meter.joules()
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         lr = learning_rate(self.plan, len(self.record.loss), self.steps)
@@ -259,6 +262,7 @@ class Training:
             "stopped": None if verdict is None else json.loads(verdict)["why"],
             "seconds": record.seconds[-1],
             "joules": record.joules[-1] if record.joules else None,
+            "joules_source": self.meter.source if self.meter and record.joules else None,
             "params": sum(p.numel() for p in self.model.parameters()),
             "flops": self.flops,
         }

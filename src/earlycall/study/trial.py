@@ -85,6 +85,7 @@ class StudyTrial(Trainable):
                 _data(json.dumps(self.plan.data)),
                 KeptFiles(config["keeper"], self.plan.name),
                 device=config["device"],
+                meter=_meter() if config["energy"] else None,
             )
         except InputError as error:
             self.refusal = str(error)
@@ -115,6 +116,14 @@ class StudyTrial(Trainable):
             "val_accuracy": record.val_accuracy[-1],
             "seconds": record.seconds[-1],
         }
+
+
+@cache
+def _meter() -> Any:
+    """The meter of an actor's process, which takes seconds to start."""
+    from earlycall.energy import Meter
+
+    return Meter("process")
 
 
 @cache
