@@ -43,6 +43,7 @@ from earlycall.readers import (
     wandb,
     wandb_export,
 )
+from earlycall.readers.inside import is_inside
 from earlycall.readers.log import Log
 
 HEAD = 8192
@@ -145,7 +146,13 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
             return [Source(path.name, path, lambda: text.load(path, expression))]
         reader = _reader_of(path)
         return [Source(path.name, path, lambda: _as_log(reader.load(path)))]
-    if (path / "curves.parquet").exists():
+    if not path.is_dir():
+        raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
+    if os.path.lexists(path / "curves.parquet"):
+        if not is_inside(path / "curves.parquet", path):
+            raise InputError(
+                f"{path / 'curves.parquet'}: a link out of the folder; name its target"
+            )
         return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
     if expression is not None:
         files = [p for p in _files_in(path) if _is_text_file(p)]
@@ -191,7 +198,7 @@ def _logs_in(folder: Path) -> Iterator[Source]:
     for where, folders, files in os.walk(folder):
         here = Path(where)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        visible = [f for f in sorted(files) if not f.startswith(".") and _is_inside(here / f, root)]
+        visible = [f for f in sorted(files) if not f.startswith(".") and is_inside(here / f, root)]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
             yield Source(_relative(here, folder), here, _loader(reader.load_folder, here))
@@ -215,17 +222,13 @@ def _relative(path: Path, folder: Path) -> str:
     return folder.resolve().name if inside == "." else inside
 
 
-def _is_inside(path: Path, root: Path) -> bool:
-    return path.is_file() and path.resolve().is_relative_to(root)
-
-
 def _files_in(folder: Path) -> Iterable[Path]:
     root = folder.resolve()
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in sorted(files):
             path = Path(where, file)
-            if not file.startswith(".") and _is_inside(path, root):
+            if not file.startswith(".") and is_inside(path, root):
                 yield path
 
 
@@ -292,7 +295,7 @@ def run_table(path: Path) -> pl.DataFrame | None:
     """What is known of each run, from the table beside the logs."""
     for name in _RUN_TABLES:
         table = path / name
-        if path.is_dir() and table.exists():
+        if path.is_dir() and is_inside(table, path):
             return curve_set.load(table) if name.endswith("parquet") else delimited.table(table)
     return None
 
@@ -310,6 +313,8 @@ def assembled(logs: list[tuple[str, Log]], told: pl.DataFrame | None, name: str)
     """
     logs = [(run, log) for run, log in logs if log.observations.height] or logs
     several = len(logs) > 1
+    if any("group" in log.observations.columns for _, log in logs):
+        logs = [(run, _in_a_group(log)) for run, log in logs]
     tables = [_named(log.observations, run, several=several) for run, log in logs]
     from_logs = [
         _named(log.runs, run, several=several) for run, log in logs if log.runs is not None
@@ -321,6 +326,16 @@ def assembled(logs: list[tuple[str, Log]], told: pl.DataFrame | None, name: str)
         return CurveSet.from_frame(whole, _all_told(from_logs, told), name=name)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def _in_a_group(log: Log) -> Log:
+    """A log whose runs have a group, that of all runs where they had none."""
+    everyone = pl.lit("all").alias("group")
+    rows, runs = log.observations, log.runs
+    rows = rows if "group" in rows.columns else rows.with_columns(everyone)
+    if runs is not None and "group" not in runs.columns:
+        runs = runs.with_columns(everyone)
+    return Log(rows, runs)
 
 
 def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:

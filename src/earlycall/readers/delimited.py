@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
+import warnings
 from pathlib import Path
 
 import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError, NothingYetError
+from earlycall.readers.log import must_fit
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
+_LONGEST_HEADER, _BLOCK = 1 << 24, 1 << 16
 _NULLS = ["", "NA", "N/A", "null", "None"]
 
 
@@ -27,7 +31,10 @@ def recognises(path: Path, head: bytes) -> bool:
     if not lines or "\0" in lines[0]:
         return False
     by_name = path.suffix.lower() in (".csv", ".tsv")
-    header = _cells(lines[0], _delimiter(lines[0]))
+    try:
+        header = _cells(lines[0], _delimiter(lines[0]))
+    except csv.Error:
+        return False
     names = [cell.strip() for cell in header]
     is_header = all(names) and not any(_is_number(name) for name in names)
     if by_name:
@@ -44,11 +51,13 @@ def recognises(path: Path, head: bytes) -> bool:
 def load(path: Path) -> pl.DataFrame:
     """The observations: columns of numbers, and ``run`` and ``group`` where there are any.
 
+    A last line without its end is still being written, and left for later.
+
     Raises:
         InputError: naming the line and column of text in a numeric column, or of a ragged row.
     """
     columns = []
-    for column in table(path).get_columns():
+    for column in table(path, growing=True).get_columns():
         if column.name in ("run", "group"):
             columns.append(column.cast(pl.String))
             continue
@@ -63,22 +72,28 @@ def load(path: Path) -> pl.DataFrame:
     return without_empty_rows(pl.DataFrame(columns))
 
 
-def table(path: Path) -> pl.DataFrame:
+def table(path: Path, *, growing: bool = False) -> pl.DataFrame:
     """The whole table with the types that its cells have.
+
+    Args:
+        path: the file.
+        growing: leave out a last line that may be only a part of what will stand there.
 
     Raises:
         InputError: if the file is empty, not UTF-8, or a row has more cells than the header.
     """
     try:
         with path.open("rb") as file:
-            header = _text(file.readline())
+            header = _text(file.readline(_LONGEST_HEADER))
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     if not header.strip():
         raise InputError(f"{path}: the file is empty")
+    _must_be_a_header(path, header)
+    whole = _whole_lines(path, header) if growing else None
     try:
         frame = pl.read_csv(
-            path,
+            path if whole is None else whole,
             separator=_delimiter(header),
             null_values=_NULLS,
             infer_schema_length=None,
@@ -90,6 +105,64 @@ def table(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"{path}{_why(path, header, str(error))}") from None
     return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+
+
+def _must_be_a_header(path: Path, header: str) -> None:
+    if len(header) >= _LONGEST_HEADER:
+        raise InputError(f"{path}: the first line is no header; it is longer than 16 MB")
+    try:
+        width = len(_cells(header, _delimiter(header)))
+        must_fit(0, width, 0)
+    except csv.Error as error:
+        raise InputError(f"{path}, line 1: not a readable header ({error})") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _whole_lines(path: Path, header: str) -> bytes | None:
+    """The lines that have their ends, where the last one lacks it; None where all have.
+
+    The last line stands where it has all cells and the last of them is quoted, or has nothing but
+    an empty cell too few; a number may still lack digits. What a crash leaves (zero bytes) is none.
+    """
+    end = _end_of_lines(path)
+    if end is None:
+        return None
+    with path.open("rb") as file:
+        content = file.read()
+    last = content[end:].decode("utf-8", "replace")
+    cells = _cells(last, _delimiter(header)) if len(last) < _LONGEST_HEADER else []
+    if last.endswith('"') and len(cells) == len(_cells(header, _delimiter(header))):
+        return None
+    if not end:
+        raise NothingYetError(f"{path}: no whole line after the header yet")
+    if last.strip("\0 "):
+        warnings.warn(
+            f"{path}: the last line is left out until it has its end; if the file is finished, "
+            "end it with a newline",
+            CurveWarning,
+            stacklevel=2,
+        )
+    return content[:end]
+
+
+def _end_of_lines(path: Path) -> int | None:
+    """Where the last line begins that has no end yet, None where the file ends with its end."""
+    with path.open("rb") as file:
+        at = file.seek(0, os.SEEK_END)
+        tail = b""
+        while at:
+            begin = max(at - _BLOCK, 0)
+            file.seek(begin)
+            block = file.read(at - begin)
+            if not tail and block.endswith((b"\n", b"\r")):
+                return None
+            tail = block
+            cut = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            if cut >= 0:
+                return begin + cut + 1
+            at = begin
+    return 0
 
 
 def _why(path: Path, header: str, error: str) -> str:

@@ -8,7 +8,8 @@ import polars as pl
 
 from earlycall.errors import NothingYetError
 from earlycall.readers import delimited
-from earlycall.readers.log import Log, by_step, settings
+from earlycall.readers.inside import files_in
+from earlycall.readers.log import Log, by_step, settings, table_of
 from earlycall.readers.settings_file import settings_beside
 
 NAME = "DVCLive folders"
@@ -17,8 +18,11 @@ WHOLE_TREE = True
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     """Whether the folder has metrics as DVCLive lays them out."""
-    metrics = folder / "plots" / "metrics"
-    return metrics.is_dir() and next(metrics.rglob("*.tsv"), None) is not None
+    return (folder / "plots" / "metrics").is_dir() and bool(_tables(folder))
+
+
+def _tables(folder: Path) -> list[Path]:
+    return files_in(folder, "plots/metrics/**/*.tsv")
 
 
 def load_folder(folder: Path) -> Log:
@@ -28,11 +32,12 @@ def load_folder(folder: Path) -> Log:
         InputError: naming the file, line and column that cannot be read, or if nothing is logged.
     """
     metrics = folder / "plots" / "metrics"
-    root, parts = metrics.resolve(), []
-    for file in sorted(metrics.rglob("*.tsv")):
-        if not file.resolve().is_relative_to(root) or not file.stat().st_size:
+    parts = []
+    for file in _tables(folder):
+        try:
+            table = delimited.load(file)
+        except NothingYetError:
             continue
-        table = delimited.load(file)
         name = file.relative_to(metrics).with_suffix("").as_posix()
         if table.height and {"step", file.stem} <= set(table.columns):
             when = pl.col("timestamp") if "timestamp" in table.columns else pl.lit(None)
@@ -47,4 +52,4 @@ def load_folder(folder: Path) -> Log:
     if long["seconds"].count():
         hyper["started"] = long["seconds"].min()
     long = long.with_columns(pl.col("seconds") - pl.col("seconds").min())
-    return Log(by_step(long), pl.DataFrame([hyper]) if hyper else None)
+    return Log(by_step(long), table_of([hyper]) if hyper else None)

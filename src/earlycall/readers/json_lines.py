@@ -10,8 +10,10 @@ import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError, NothingYetError
+from earlycall.readers.log import flat, must_fit
 
 NAME = "JSON lines"
+_CELLS = (str, int, float, bool)
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -35,6 +37,7 @@ def load(path: Path) -> pl.DataFrame:
     """
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
+    filled = 0
     with path.open("rb") as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
@@ -47,6 +50,11 @@ def load(path: Path) -> pl.DataFrame:
             for name, cells in columns.items():
                 cells.append(record.get(name))
             lines.append(line)
+            filled += len(record)
+            try:
+                must_fit(len(lines), len(columns), filled)
+            except InputError as error:
+                raise InputError(f"{path}, line {line}: {error}") from None
     if not lines:
         raise NothingYetError(f"{path}: no whole line in the file yet")
     return _table(path, columns, lines)
@@ -63,17 +71,7 @@ def _record(path: Path, line: int, text: bytes) -> dict[str, Any] | None:
         raise InputError(f"{path}, line {line}: {why}; correct or remove the line") from None
     if not isinstance(record, dict):
         raise InputError(f"{path}, line {line}: expected a JSON object, got {record!r:.40}")
-    return _flat(record)
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            out |= _flat(value, f"{prefix}{key}/")
-        elif isinstance(value, str | int | float | bool) or value is None:
-            out[f"{prefix}{key}"] = value
-    return out
+    return {k: v for k, v in flat(record).items() if isinstance(v, _CELLS) or v is None}
 
 
 def _table(path: Path, columns: dict[str, list[Any]], lines: list[int]) -> pl.DataFrame:
@@ -83,7 +81,8 @@ def _table(path: Path, columns: dict[str, list[Any]], lines: list[int]) -> pl.Da
         values = [None if c is None else str(c) for c in cells] if text else cells
         column = pl.Series(name, values, dtype=pl.String if text else pl.Float64, strict=False)
         if name in ("run", "group"):
-            out.append(column.cast(pl.String))
+            texts = [None if c is None else str(c) for c in cells]
+            out.append(pl.Series(name, texts, dtype=pl.String))
             continue
         parsed = numbers(column)
         if isinstance(parsed, int):

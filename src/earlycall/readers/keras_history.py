@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from earlycall.errors import InputError
+from earlycall.errors import InputError, NothingYetError
 
 NAME = "Keras histories"
 LARGEST = 1 << 28  # bytes
@@ -39,7 +39,9 @@ def load(path: Path) -> pl.DataFrame:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"{path}{where}: not whole JSON; write the history again") from None
+        raise NothingYetError(
+            f"{path}{where}: not whole JSON; wait until the history is written, or write it again"
+        ) from None
     if isinstance(found, dict) and isinstance(found.get("history"), dict):
         found = found["history"]
     lists = (

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import polars as pl
+
+from earlycall.errors import InputError
+
+MOST_METRICS = 100_000
+_MOST_CELLS, _SPARSEST = 1 << 26, 64
+_AT_ONCE = 1 << 14  # rows that wait as Python objects
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,22 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
     return found
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What was logged, with nested names joined by a slash.
+
+    Examples:
+        >>> flat({"train": {"loss": 2.5}, "step": 1})
+        {'train/loss': 2.5, 'step': 1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}/")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def number_or_text(text: str) -> float | str:
     """A setting that a log keeps as text, as a number where it is one.
 
@@ -76,6 +101,78 @@ def table_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()) -> pl.DataFrame:
+    """Observations from rows of numbers, of which each may lack some.
+
+    Args:
+        rows: names and numbers; whatever else they hold is left out.
+        text: the names whose values are text (``run``, ``group``).
+
+    Raises:
+        InputError: if the table would be very large and nearly empty.
+    """
+    parts = []
+    rows = iter(rows)
+    while part := list(islice(rows, _AT_ONCE)):
+        names = list(dict.fromkeys(name for row in part for name in row))
+        filled = sum(map(len, part))
+        must_fit(len(part), len(names), filled)
+        columns = {
+            name: pl.Series(name, [row.get(name) for row in part], dtype=pl.String, strict=False)
+            if name in text
+            else pl.Series(name, [_number(row.get(name)) for row in part], dtype=pl.Float64)
+            for name in names
+        }
+        parts.append(pl.DataFrame(columns))
+    widths = {name for part in parts for name in part.columns}
+    height = sum(part.height for part in parts)
+    must_fit(height, len(widths), sum(part.height * part.width for part in parts))
+    return pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+
+
+def _number(value: Any) -> float | None:
+    """A number as it was logged, also one that JSON writes as text; None of anything else."""
+    if isinstance(value, str):
+        return float(value) if value in _NOT_FINITE else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return None
+
+
+def going_on(seconds: pl.Expr) -> pl.Expr:
+    """Seconds that go on where a resumed run began to count anew.
+
+    Examples:
+        >>> clock = pl.DataFrame({"seconds": [1.0, 2.0, 0.5, 1.0]})
+        >>> clock.select(going_on(pl.col("seconds")))["seconds"].to_list()
+        [1.0, 2.0, 2.5, 3.0]
+    """
+    before = seconds.shift()
+    return seconds + pl.when(seconds < before).then(before).otherwise(0.0).cum_sum()
+
+
+def must_fit(height: int, width: int, filled: int) -> None:
+    """Refuse a table that would take far more memory than what was logged.
+
+    Args:
+        height: how many observations.
+        width: how many metrics.
+        filled: how many values there are.
+
+    Raises:
+        InputError: if more than a hundred million cells would be nearly all empty.
+    """
+    cells = height * width
+    if width > MOST_METRICS or (cells > _MOST_CELLS and cells > _SPARSEST * filled):
+        raise InputError(
+            f"{width} metrics of {height} steps are more than a log has; "
+            "name metrics by what they are, not by their step or sample"
+        )
+
+
 def by_step(long: pl.DataFrame) -> pl.DataFrame:
     """A column per metric from a row per value.
 
@@ -84,6 +181,7 @@ def by_step(long: pl.DataFrame) -> pl.DataFrame:
             the last one wins; ``seconds`` (optional), of which the largest of a step is kept.
     """
     index = [key for key in ("run", "step") if key in long.columns]
+    must_fit(long.select(index).n_unique(), long["name"].n_unique(), long.height)
     wide = long.pivot("name", index=index, values="value", aggregate_function="last")
     if "seconds" in long.columns:
         when = long.group_by(index).agg(pl.col("seconds").max().alias("seconds"))

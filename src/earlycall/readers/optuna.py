@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.errors import InputError, NothingYetError
-from earlycall.readers.log import Log, table_of
+from earlycall.readers.log import Log, table_of, table_of_numbers
 from earlycall.readers.sqlite import column_names, has_tables, opened, rows
 
 NAME = "Optuna studies"
 METRIC = "loss"  # what a trial reports; "accuracy" where more is better
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _CREATE_STUDY, _CREATE_TRIAL, _SET_PARAM, _SET_STATE, _REPORT = 0, 4, 5, 6, 7
 
 
@@ -84,7 +85,7 @@ def tables(source: Any, trials: list[Trial]) -> Log:
             "started": trial.started, "ended": trial.ended,
         }  # fmt: skip
         runs.append(key | outcome | {f"hp.{name}": v for name, v in trial.params.items()})
-    return Log(table_of(observations), table_of(runs))
+    return Log(table_of_numbers(observations, text=["run", "group"]), table_of(runs))
 
 
 def _database(path: Path) -> list[Trial]:
@@ -158,13 +159,13 @@ def _param(value: float, distribution: str) -> Any:
 
 def _journal(path: Path) -> list[Trial]:
     """The trials of a journal; a last line that is not whole is left for later."""
-    studies: list[tuple[str, bool]] = []
+    studies: list[_Study] = []
     trials: list[Trial] = []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 _apply(json.loads(line), studies, trials)
-            except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            except _BROKEN:
                 if not line.endswith(b"\n"):
                     break
                 raise InputError(
@@ -173,14 +174,22 @@ def _journal(path: Path) -> list[Trial]:
     return trials
 
 
-def _apply(entry: dict[str, Any], studies: list[tuple[str, bool]], trials: list[Trial]) -> None:
+@dataclass
+class _Study:
+    name: str
+    maximise: bool
+    trials: int = 0
+
+
+def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) -> None:
     code = entry["op_code"]
     if code == _CREATE_STUDY:
-        studies.append((str(entry["study_name"]), entry["directions"][0] == 2))
+        studies.append(_Study(str(entry["study_name"]), entry["directions"][0] == 2))
     elif code == _CREATE_TRIAL:
-        name, up = studies[entry["study_id"]]
-        trial = Trial(name, sum(t.study == name for t in trials), up)
+        study = studies[entry["study_id"]]
+        trial = Trial(study.name, study.trials, study.maximise)
         trial.started = on_the_clock(entry.get("datetime_start"))
+        study.trials += 1
         for param, value in entry.get("params", {}).items():
             trial.params[param] = _param(value, entry["distributions"][param])
         trials.append(trial)
@@ -195,4 +204,5 @@ def _apply(entry: dict[str, Any], studies: list[tuple[str, bool]], trials: list[
             trial.final = float(entry["values"][0])
     elif code == _REPORT:
         value = entry["intermediate_value"]
-        trials[entry["trial_id"]].values[int(entry["step"])] = math.nan if value is None else value
+        number = math.nan if value is None else float(value)
+        trials[entry["trial_id"]].values[int(entry["step"])] = number

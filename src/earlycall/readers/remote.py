@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.readers import mlflow, optuna
 from earlycall.readers import wandb as wandb_file
-from earlycall.readers.log import Log, settings, table_of
+from earlycall.readers.log import Log, settings, table_of, table_of_numbers
 
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
@@ -44,7 +48,8 @@ def load(address: str) -> Log:
 
 
 def _wandb(project: str) -> Log:
-    if not (os.environ.get("WANDB_API_KEY") or os.environ.get("NETRC")):
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    if not (os.environ.get("WANDB_API_KEY") or netrc.exists()):
         raise InputError(
             f"wandb://{project}: set WANDB_API_KEY, or read the local wandb/ folder instead"
         )
@@ -57,19 +62,19 @@ def _wandb(project: str) -> Log:
     try:
         for run in wandb.Api(timeout=30).runs(project):
             name = f"{run.name}-{run.id}"
-            known.append({"run": name} | settings(dict(run.config)))
+            tags = {"tags": ", ".join(run.tags)} if run.tags else {}
+            known.append({"run": name} | settings(tags | dict(run.config)))
             for record in run.scan_history():
                 if "started" not in known[-1]:
                     known[-1] |= wandb_file.started(record)
-                numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
-                row = {"run": name, "step": numbers.pop("_step", None)}
-                row["seconds"] = numbers.pop("_runtime", None)
-                rows.append(row | {k: v for k, v in numbers.items() if not k.startswith("_")})
+                row = {"run": name, "step": record.pop("_step", None)}
+                row["seconds"] = record.pop("_runtime", None)
+                rows.append(row | {k: v for k, v in record.items() if not k.startswith("_")})
     except Exception as error:  # wandb raises many kinds, of its own and of its transports
         raise InputError(f"wandb://{project}: {_first_line(error)}") from None
     if not rows:
         raise InputError(f"wandb://{project}: no run with a history")
-    return Log(table_of(rows), table_of(known))
+    return Log(table_of_numbers(rows, text=["run"]), table_of(known))
 
 
 def _mlflow(address: str) -> Log:
@@ -79,21 +84,35 @@ def _mlflow(address: str) -> Log:
     except ImportError:
         raise InputError(f"{address} needs MLflow: pip install 'earlycall[mlflow]'") from None
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    known, values, params = [], [], []
+    known, values = [], []
     try:
         client = MlflowClient(address)
-        for experiment in client.search_experiments():
-            for run in client.search_runs([experiment.experiment_id]):
-                known.append((run.info.run_id, run.info.run_name, experiment.name))
-                params += [(run.info.run_id, k, v) for k, v in run.data.params.items()]
+        for experiment in _pages(client.search_experiments):
+            for one in _pages(client.search_runs, [experiment.experiment_id]):
+                info = one.info
+                run = mlflow.Run(info.run_id, info.run_name, experiment.name, info.start_time)
+                for key, value in (*one.data.params.items(), *one.data.tags.items()):
+                    run.tell(key, value)
+                known.append(run)
                 values += [
-                    (run.info.run_id, m.step, name, m.value, m.timestamp)
-                    for name in run.data.metrics
-                    for m in client.get_metric_history(run.info.run_id, name)
+                    (info.run_id, m.step, name, m.value, m.timestamp)
+                    for name in one.data.metrics
+                    for m in client.get_metric_history(info.run_id, name)
                 ]
     except (MlflowException, OSError) as error:
         raise InputError(f"{address}: not an MLflow server: {_first_line(error)}") from None
-    return mlflow.tables(address, known, values, params)
+    return mlflow.tables(address, known, pl.DataFrame(values, schema=mlflow.VALUES, orient="row"))
+
+
+def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    """All that a search finds, page by page."""
+    token = None
+    while True:
+        page = search(*arguments, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _optuna(address: str) -> Log:
@@ -105,7 +124,7 @@ def _optuna(address: str) -> Log:
         raise InputError(f"{hidden} needs Optuna: pip install 'earlycall[optuna]'") from None
     trials = []
     try:
-        storage = RDBStorage(address)
+        storage = RDBStorage(address, skip_table_creation=True)  # a reader changes nothing
         for study in storage.get_all_studies():
             up = study.directions[0] == StudyDirection.MAXIMIZE
             for one in storage.get_all_trials(study._study_id):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from earlycall.errors import CurveWarning
+from earlycall.readers.inside import is_inside
 
 LARGEST = 1 << 20  # bytes; settings are small
 
@@ -26,7 +27,7 @@ def settings_beside(path: Path) -> dict[str, Any]:
 
     Settings are a courtesy: a log is read whatever they hold.
     """
-    if not path.is_file() or not path.resolve().is_relative_to(path.parent.resolve()):
+    if not is_inside(path, path.parent):
         return {}
     try:
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from earlycall.readers import delimited
-from earlycall.readers.log import Log, settings
+from earlycall.readers.log import Log, going_on, settings, table_of
 from earlycall.readers.settings_file import settings_beside
 
 
@@ -56,7 +56,10 @@ class TableFolder:
         hyper: dict[str, object] = {}
         for name in self.beside:
             hyper |= settings(settings_beside(folder / name))
-        return Log(table.rename(new), pl.DataFrame([hyper]) if hyper else None)
+        table = table.rename(new)
+        if "seconds" in new.values():
+            table = table.with_columns(going_on(pl.col("seconds")))
+        return Log(table, table_of([hyper]) if hyper else None)
 
 
 lightning_csv = TableFolder(

@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earlycall.errors import CurveWarning
+from earlycall.readers.inside import files_in
 from earlycall.readers.log import Log, by_step, settings
 from earlycall.readers.protobuf import fields, varint
 
@@ -42,7 +43,7 @@ def claims(name: str) -> bool:
 
 def load_folder(folder: Path) -> Log:
     """The run whose event files are in a folder."""
-    return load_files(sorted(p for p in folder.iterdir() if ".tfevents." in p.name))
+    return load_files(files_in(folder, "*.tfevents.*"))
 
 
 def recognises(path: Path, head: bytes) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from earlycall.cleaning import NOT_METRICS
-from earlycall.errors import InputError
+from earlycall.errors import InputError, NothingYetError
 
 LONGEST = 10_000  # characters of a line that are looked at, lest a pattern takes for ever
 _TEXT = ("run", "group")
@@ -44,32 +45,33 @@ def load(path: Path, pattern: re.Pattern[str]) -> pl.DataFrame:
     Raises:
         InputError: if no line matches, showing one; or what a group found is no number.
     """
-    rows: list[dict[str, object]] = []
-    example = ""
+    columns: dict[str, list[Any]] = {name: [] for name in pattern.groupindex}
+    example, whole, matches = "", True, 0
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
+            whole = line.endswith("\n")
+            if not whole:
                 break
             example = example or line.strip()
             match = pattern.search(line[:LONGEST])
             if match is not None:
-                rows.append(_row(path, number, match))
-    if not rows:
+                matches += 1
+                for name, text in match.groupdict().items():
+                    columns[name].append(_cell(path, number, name, text))
+    if not matches and not whole and not example:
+        raise NothingYetError(f"{path}: no whole line in the file yet")
+    if not matches:
         raise InputError(f"{path}: no line matches the pattern; a line is {example[:80]!r}")
-    return pl.DataFrame(rows, infer_schema_length=None)
+    kinds = {name: pl.String if name in _TEXT else pl.Float64 for name in columns}
+    return pl.DataFrame(columns, schema=kinds)
 
 
-def _row(path: Path, number: int, match: re.Match[str]) -> dict[str, object]:
-    row: dict[str, object] = {}
-    for name, text in match.groupdict().items():
-        if text is None or name in _TEXT:
-            row[name] = text
-            continue
-        try:
-            row[name] = float(text.rstrip(",;%)"))
-        except ValueError:
-            raise InputError(
-                f"{path}, line {number}: {text!r:.40} for {name!r} is not a number; "
-                "correct the pattern"
-            ) from None
-    return row
+def _cell(path: Path, number: int, name: str, text: str | None) -> float | str | None:
+    if text is None or name in _TEXT:
+        return text
+    try:
+        return float(text.rstrip(",;%)"))
+    except ValueError:
+        raise InputError(
+            f"{path}, line {number}: {text!r:.40} for {name!r} is not a number; correct the pattern"
+        ) from None

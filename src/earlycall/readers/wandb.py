@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from earlycall.errors import NothingYetError
-from earlycall.readers.log import Log, settings, table_of
+from earlycall.errors import CurveWarning, NothingYetError
+from earlycall.readers.inside import files_in
+from earlycall.readers.log import Log, settings, table_of, table_of_numbers
 from earlycall.readers.protobuf import fields, varint
 
 NAME = "Weights & Biases runs"
 WHOLE_TREE = True
 _MAGIC, _BLOCK, _HEADER = b":W&B", 32768, 7
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_FULL, _FIRST, _MIDDLE, _LAST = _KINDS = 1, 2, 3, 4
 _HISTORY, _CONFIG, _RUN = 2, 5, 17
 _JSON = (8, 16)  # value_json, old and new
 
@@ -37,8 +41,12 @@ def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
 
 
 def load_folder(folder: Path) -> Log:
-    """The run of the folder."""
-    return load(min(folder.glob("run-*.wandb")))
+    """The run of the folder.
+
+    Raises:
+        InputError: if no history has been written yet.
+    """
+    return load(files_in(folder, "run-*.wandb")[0])
 
 
 def load(path: Path) -> Log:
@@ -47,31 +55,15 @@ def load(path: Path) -> Log:
     Raises:
         InputError: if no history has been written yet.
     """
-    rows: list[dict[str, Any]] = []
-    config: dict[str, Any] = {}
-    name = path.stem.removeprefix("run-")
-    for record in _records(path.read_bytes()):
-        try:
-            for number, kind, at, after in fields(record, 0, len(record)):
-                if kind != 2:
-                    continue
-                if number == _HISTORY:
-                    rows.append(_row(record, at, after))
-                elif number == _CONFIG:
-                    config |= _items(record, at, after)
-                elif number == _RUN:
-                    for inner, _, first, last in fields(record, at, after):
-                        if inner == 4:
-                            config |= _items(record, first, last)
-                        elif inner == 8:
-                            name = record[first:last].decode("utf-8")
-        except (ValueError, UnicodeDecodeError, struct.error):
-            break  # damaged: what was before it stands
-    if not rows:
+    run = _Run(path.stem.removeprefix("run-"))
+    table = table_of_numbers(_history(path, run))
+    if not table.height:
         raise NothingYetError(f"{path}: no history in this run yet")
-    table = table_of([{k: v for k, v in row.items() if _is_number(v)} for row in rows])
-    runs = pl.DataFrame([{"run": name} | started(rows[0]) | settings(config)])
-    return Log(_tidy(table).with_columns(run=pl.lit(name)), runs)
+    name = pl.lit(run.name)
+    if run.tags:
+        run.config.setdefault("tags", ", ".join(run.tags))
+    runs = table_of([{"run": run.name} | run.started | settings(run.config)])
+    return Log(_tidy(table).with_columns(run=name), runs)
 
 
 def started(row: dict[str, Any]) -> dict[str, float]:
@@ -82,28 +74,70 @@ def started(row: dict[str, Any]) -> dict[str, float]:
     return {}
 
 
-def _records(content: bytes) -> Iterator[bytes]:
-    """The records of a LevelDB log that are whole."""
-    position, begun = _HEADER, b""
-    while position + 7 <= len(content):
+@dataclass
+class _Run:
+    """What the records tell of the run."""
+
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+
+
+def _history(path: Path, run: _Run) -> Iterator[dict[str, Any]]:
+    """The rows of the history; what other records tell goes into the run."""
+    with path.open("rb") as file:
+        for record in _records(path, file):
+            try:
+                for number, kind, at, after in fields(record, 0, len(record)):
+                    if (number, kind) == (_HISTORY, 2):
+                        row = _row(record, at, after)
+                        run.started = run.started or started(row)
+                        yield row
+                    elif (number, kind) == (_CONFIG, 2):
+                        run.config |= _items(record, at, after)
+                    elif (number, kind) == (_RUN, 2):
+                        _take_run(record, at, after, run)
+            except (ValueError, RecursionError, struct.error):
+                continue  # a record of another version
+
+
+def _take_run(record: bytes, start: int, stop: int, run: _Run) -> None:
+    for number, kind, at, after in fields(record, start, stop):
+        if (number, kind) == (4, 2):
+            run.config |= _items(record, at, after)
+        elif (number, kind) == (8, 2):
+            run.name = record[at:after].decode("utf-8")
+        elif (number, kind) == (10, 2):
+            run.tags.append(record[at:after].decode("utf-8"))
+
+
+def _records(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The whole records of a LevelDB log, up to the first that is damaged."""
+    position = len(file.read(_HEADER))
+    begun = b""
+    while True:
         left = _BLOCK - position % _BLOCK
-        if left < 7:  # the rest of a block is padding
+        if left < _HEADER:  # the rest of a block is padding
             position += left
+            file.seek(position)
             continue
-        length, kind = struct.unpack_from("<HB", content, position + 4)
-        after = position + 7 + length
-        if after > len(content) or kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or length > left:
+        head = file.read(_HEADER)
+        if len(head) < _HEADER:
             return
-        part = content[position + 7 : after]
-        if kind == _FULL:
-            yield part
-        elif kind == _FIRST:
-            begun = part
-        else:
-            begun += part
-            if kind == _LAST:
-                yield begun
-        position = after
+        checksum, length, kind = struct.unpack("<IHB", head)
+        part = file.read(min(length, left))
+        if len(part) < length <= left - _HEADER:
+            return  # still being written
+        if zlib.crc32(part, zlib.crc32(head[6:])) != checksum or kind not in _KINDS:
+            if any(head):  # zeros are what a crash leaves
+                warnings.warn(f"{path}: damaged at byte {position}; what follows is left out",
+                              CurveWarning, stacklevel=2)  # fmt: skip
+            return
+        position += _HEADER + length
+        begun = part if kind in (_FULL, _FIRST) else begun + part
+        if kind in (_FULL, _LAST):
+            yield begun
 
 
 def _row(record: bytes, start: int, stop: int) -> dict[str, Any]:
@@ -144,16 +178,7 @@ def _item(record: bytes, start: int, stop: int) -> tuple[str, Any]:
             value = (code >> 1) ^ -(code & 1)  # zigzag
         elif (number, kind) == (4, 0):
             value = bool(record[at])
-    return "/".join(keys), _number(value)
-
-
-def _number(value: Any) -> Any:
-    """Take back what is not finite, which wandb writes as text."""
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return ".".join(keys), value  # as W&B shows nested names
 
 
 def _tidy(table: pl.DataFrame) -> pl.DataFrame:
