@@ -57,7 +57,7 @@ class Answers:
     def ranked(self, view: View) -> Answer:
         """The runs of a view, ranked; what cannot be done is said in ``problem``."""
         snapshot = self.live.now
-        asked = replace(view, tab="curves", cost="step", focus=None, theme="light")
+        asked = replace(view, tab="curves", cost="step", focus=None, theme="light", width="wide")
         return self.once(snapshot, ("ranked", asked.query()), lambda: _ranked(snapshot, view))
 
     def once(self, snapshot: Snapshot, key: tuple[Any, ...], compute: Callable[[], T]) -> T:

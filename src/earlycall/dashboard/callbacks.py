@@ -149,6 +149,8 @@ def _drawn(figure: Figure | None, view: View) -> tuple[Any, bool]:
         return no_update, True
     same = (view.tab, view.group, view.metric, view.axis, view.cost)
     figure.update_layout(uirevision=str(same), autosize=True)
+    if view.width == "narrow":
+        figures.narrowed(figure)
     return figure, False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ RULES = [
     *(f"gain:{t:g}" for t in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)),
     *(f"patience:{p}" for p in (1, 2, 3, 5, 10)),
 ]
+NARROW = 16  # letters of a run's name on a phone
 MOST_RUNS = 60  # in the ranking; the table has them all
 BUDGETS = (0.05, 0.1, 0.2, 0.5)
 
@@ -55,6 +57,24 @@ def curves_and_ranking(answer: Answer) -> Shown:
     if ranking is not None and ranking.best() is not None:
         ranked = plots.ranking(ranking, top=MOST_RUNS, theme=view.theme)
     return Shown((drawn, ranked))
+
+
+def narrowed(figure: Figure) -> None:
+    """Make a figure fit a phone: small words, and no more of them than there is room for."""
+    figure.update_layout(margin={"l": 8, "r": 12, "t": 30}, font={"size": 11})
+    for axis in [*figure.select_xaxes(), *figure.select_yaxes()]:
+        title = axis.title.text
+        axis.update(tickfont={"size": 10}, title={"font": {"size": 11}})
+        if title:
+            axis.title.text = title.split(" (")[0]
+        if axis.ticktext:
+            axis.ticktext = tuple(_shortened(str(text)) for text in axis.ticktext)
+
+
+def _shortened(text: str) -> str:
+    """The label of a run in fewer letters; its markup stays whole."""
+    name, mark, rest = text.partition("  <")
+    return shown(html.unescape(name), NARROW) + mark + rest
 
 
 def _highlight(figure: Figure, curves: CurveSet, view: View, metric: str, axis: Any) -> None:

@@ -6,20 +6,14 @@ from typing import Any
 
 from dash import dcc, html
 
+from earlycall.plots.writing import CONFIG
+
 PANELS = {
     "curves": "Curves and ranking",
     "elasticity": "Training elasticity",
     "rules": "Stop rules, replayed",
     "agreement": "Agreement with the outcomes",
     "energy": "Energy",
-}
-# No other buttons: plotly's own would offer to send the figure to its makers.
-_GRAPH: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "modeBarButtons": [
-        ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
-    ],
 }
 
 
@@ -117,7 +111,8 @@ def _panel(name: str) -> Any:
 
 
 def _figure(name: str, what: str) -> Any:
-    graph = dcc.Graph(id=f"figure-{name}", config=_GRAPH, responsive=True)
+    config: Any = CONFIG
+    graph = dcc.Graph(id=f"figure-{name}", config=config, responsive=True)
     caption = html.Figcaption(what, className="unseen")
     sized = html.Div(graph, className="graph")
     return html.Figure([sized, caption], className="card figure", id=f"card-{name}")

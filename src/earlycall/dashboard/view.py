@@ -19,7 +19,7 @@ TABS = ("curves", "elasticity", "rules", "agreement", "energy")
 SETTINGS = ("hp.", "arch.", "tag.")  # columns of runs that can be filtered by
 _RANGE = re.compile(r"([-+.\deE]*)\.\.([-+.\deE]*)")
 _ONE = ("tab", "group", "score", "metric", "axis", "cost", "budget", "horizon", "find", "focus",
-        "theme")  # fmt: skip
+        "theme", "width")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class View:
         settings: the values of a setting that are looked at, or its range as ``low..high``.
         focus: the run that is looked at closely.
         theme: light or dark.
+        width: wide, or narrow on a phone.
 
     Examples:
         >>> view = View.from_query("budget=10&score=tse&hp.lr=0.1&hp.lr=0.01")
@@ -60,6 +61,7 @@ class View:
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     focus: str | None = None
     theme: Literal["light", "dark"] = "light"
+    width: Literal["wide", "narrow"] = "wide"
 
     @classmethod
     def from_query(cls, query: str) -> View:
@@ -87,6 +89,7 @@ class View:
             settings=settings,
             focus=one.get("focus"),
             theme="dark" if one.get("theme") == "dark" else "light",
+            width="narrow" if one.get("width") == "narrow" else "wide",
         )
 
     def query(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
+# Nothing is sent anywhere: plotly's own buttons would offer to upload the figure to its makers.
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "plotlyServerURL": "",
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+}
 SHARP = 2  # pixels of a PNG for each of the figure
 
 
@@ -34,9 +41,7 @@ def write(figure: Figure, path: str | Path, *, width: int = 900, height: int | N
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in PAGES:
-        page = figure.to_html(
-            include_plotlyjs=True, default_height="96vh", config={"displaylogo": False}
-        )
+        page = figure.to_html(include_plotlyjs=True, default_height="96vh", config=CONFIG)
         return write_whole(path, page)
     if suffix not in PICTURES:
         ends = ", ".join((*PAGES[:1], *PICTURES))

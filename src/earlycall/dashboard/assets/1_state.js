@@ -7,6 +7,7 @@ window.earlycall = window.earlycall || {};
   const OWN = ["sort", "stop", "theme"]; // that the server need not know
   const PAUSE = 120; // milliseconds without a change before the server is asked
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const narrow = window.matchMedia("(max-width: 40rem)");
   let timer = null;
 
   ec.view = new URLSearchParams(window.location.search);
@@ -33,6 +34,7 @@ window.earlycall = window.earlycall || {};
     const query = new URLSearchParams();
     for (const [name, value] of ec.view) if (!OWN.includes(name)) query.append(name, value);
     query.set("theme", ec.theme());
+    if (narrow.matches) query.set("width", "narrow");
     return query.toString();
   };
 
@@ -83,6 +85,7 @@ window.earlycall = window.earlycall || {};
   dark.addEventListener("change", () => {
     if (!ec.view.get("theme")) ec.changed();
   });
+  narrow.addEventListener("change", () => ec.changed());
   window.addEventListener("popstate", () => {
     ec.view = new URLSearchParams(window.location.search);
     ec.changed();
@@ -99,6 +102,7 @@ window.earlycall = window.earlycall || {};
   window.dash_clientside.earlycall = {
     begin: function () {
       paint();
+      document.getElementById("fold").open = !window.matchMedia("(max-width: 60rem)").matches;
       ec.buildForm();
       ec.startPulse();
       return ec.asked();
