@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from earlycall.approximation import Fit, Fits, fit, fit_many
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
     from earlycall.elasticity import Elasticity, elasticities
+    from earlycall.energy import Energy, energy_used, with_energy
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
     from earlycall.following import Follower
@@ -32,6 +33,7 @@ _HOMES = {
     "CurveSet": "curves",
     "CurveWarning": "errors",
     "Elasticity": "elasticity",
+    "Energy": "energy",
     "Evaluation": "evaluation",
     "Fit": "approximation",
     "Fits": "approximation",
@@ -49,6 +51,7 @@ _HOMES = {
     "Uncertainty": "intervals",
     "agreement": "evaluation",
     "elasticities": "elasticity",
+    "energy_used": "energy",
     "evaluate": "evaluation",
     "fit": "approximation",
     "fit_many": "approximation",
@@ -59,13 +62,14 @@ _HOMES = {
     "replay": "stopping.replay",
     "score": "scores",
     "uncertainty": "intervals",
+    "with_energy": "energy",
 }
 __all__ = [
-    "Agreement", "Curve", "CurveSet", "CurveWarning", "Elasticity", "Evaluation", "Fit", "Fits",
-    "Follower", "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay", "Rule",
-    "Score", "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities", "evaluate",
-    "fit", "fit_many", "group_score", "parse_rule", "rank", "read", "replay", "score",
-    "uncertainty",
+    "Agreement", "Curve", "CurveSet", "CurveWarning", "Elasticity", "Energy", "Evaluation", "Fit",
+    "Fits", "Follower", "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay",
+    "Rule", "Score", "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities",
+    "energy_used", "evaluate", "fit", "fit_many", "group_score", "parse_rule", "rank", "read",
+    "replay", "score", "uncertainty", "with_energy",
 ]  # fmt: skip
 
 

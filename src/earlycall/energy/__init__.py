@@ -1,5 +1,7 @@
 """Joules and money beside a curve: measured while training, or joined from power logs."""
 
+from earlycall.energy.joining import Joined, with_energy
 from earlycall.energy.metering import Meter, meter
+from earlycall.energy.saving import Energy, energy_used
 
-__all__ = ["Meter", "meter"]
+__all__ = ["Energy", "Joined", "Meter", "energy_used", "meter", "with_energy"]

@@ -42,7 +42,7 @@ def rows_of(path: Path) -> pl.DataFrame:
     Raises:
         OSError: if it cannot be read.
     """
-    text = text_of(path.read_bytes())
+    text = text_of(path.read_bytes()).replace("\0", "")
     whole = text[: text.rfind("\n") + 1]
     lines = [line for line in whole.splitlines() if line.strip()]
     width = max((line.count(",") + 1 for line in lines[:20]), default=0)

@@ -17,7 +17,7 @@ LONG_SECONDS = 5.0  # and of more than so many seconds is worth a word
 ALONE = 1.0  # seconds that a single sample stands for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """Power that is linear between times: samples joined by lines, or means of intervals.
 
@@ -102,7 +102,7 @@ class Trace:
         return np.concatenate([[0.0], np.cumsum(np.where(self.assumed, 0.0, np.diff(self.time)))])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Device:
     """What was recorded of one device.
 
@@ -145,7 +145,7 @@ class Device:
         return min(measured / (end - start), 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PowerLog:
     """What one log says of power: of all devices that it covers, which are added up.
 

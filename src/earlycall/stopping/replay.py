@@ -133,12 +133,48 @@ def replay(
     return Replay(table, None if choose is None else _choice(trials, choose))
 
 
+def stops(
+    curves: CurveSet, rule: str | Rule, *, metric: str | None = None, cost: str = "step"
+) -> pl.DataFrame:
+    """Where a stop rule would have stopped each finished run that can be judged.
+
+    Args:
+        curves: finished runs.
+        rule: as text or object.
+        metric: as in `replay`.
+        cost: step, epoch, seconds, joules or usd.
+
+    Returns:
+        A row per run: ``group``, ``run``, the cost ``at`` the stop and of the ``full`` run, and
+        ``regret_pct`` (see `Replay`).
+
+    Raises:
+        InputError: if the rule, metric or cost is unknown.
+
+    Examples:
+        >>> curves = CurveSet.from_losses({"a": [4.0, 2.0, 2.0, 1.0]})
+        >>> stops(curves, "patience:1").row(0)
+        ('all', 'a', 3.0, 4.0, 33.33333333333333)
+    """
+    made = parse_rule(rule) if isinstance(rule, str) else rule
+    rows = []
+    for group in _groups(curves, metric, cost, None):
+        (outcome,) = _outcomes(group, [made])
+        for run, costs, (part, regret) in zip(group.runs, group.costs, outcome, strict=True):
+            full = float(costs[-1])
+            rows.append((group.prefixes.group, run, float(part) * full, full, 100 * float(regret)))
+    kinds = {"group": pl.String, "run": pl.String, "at": pl.Float64, "full": pl.Float64,
+             "regret_pct": pl.Float64}  # fmt: skip
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
 @dataclass(frozen=True)
 class _Group:
     """The runs of a group that can be judged: each until it ends or diverges."""
 
     set: str
     prefixes: Prefixes
+    runs: list[str]
     losses: list[Floats]
     costs: list[Floats]
     apart: int
@@ -170,8 +206,9 @@ def _groups(
     """The groups of a set with at least one run that can be judged."""
     watched = watched_metric(curves.metrics, curves.metric) if metric is None else metric
     for prefixes in curves.prefixes(metric=watched):
-        losses, costs, apart, unread = [], [], 0, 0
-        for loss, spent in zip(prefixes.loss, costs_of(prefixes, cost), strict=True):
+        runs, losses, costs, apart, unread = [], [], [], 0, 0
+        told = zip(prefixes.runs, prefixes.loss, costs_of(prefixes, cost), strict=True)
+        for run, loss, spent in told:
             bad = np.flatnonzero(~np.isfinite(loss))
             end = int(bad[0]) if len(bad) else len(loss)
             gain = loss[0] - loss[:end].min() if end else 0.0
@@ -180,11 +217,12 @@ def _groups(
             elif gain <= 0 or gain < LEAST_GAIN * abs(loss[0]):
                 apart += 1
             else:
+                runs.append(run)
                 losses.append(loss[:end])
                 costs.append(spent[:end])
         if losses:
             level = _level(prefixes) if every is None else every
-            yield _Group(curves.name, prefixes, losses, costs, apart, unread, cost, level)
+            yield _Group(curves.name, prefixes, runs, losses, costs, apart, unread, cost, level)
 
 
 def _level(prefixes: Prefixes) -> Every:
