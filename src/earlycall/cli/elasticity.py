@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earlycall.cli import output
 from earlycall.cli.options import Format, Group, Output, Paths, Pattern
+from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
+    from rich.console import RenderableType
     from rich.table import Table
+
+    from earlycall.curves import CurveSet
 
 
 class CostName(StrEnum):
@@ -46,6 +52,8 @@ def command(
     group: Group = None,
     top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
     pattern: Pattern = None,
+    watching: Watch = False,
+    every: Every = EVERY,
     fmt: Output = Format.table,
 ) -> None:
     """Measure how many percent more gain one percent more cost still brings, run by run.
@@ -54,29 +62,56 @@ def command(
       earlycall elasticity runs/
 
       earlycall elasticity runs/ --cost seconds --threshold 0.05 --format json
+
+      earlycall elasticity runs/ --watch
     """
     from earlycall.elasticity import elasticities
 
+    def measured(curves: CurveSet, name: str | None) -> pl.DataFrame:
+        chosen = curves if group is None else curves.select(group=group)
+        return elasticities(chosen, cost=cost.value, metric=name, threshold=threshold)
+
+    if watching:
+        watch(
+            paths, pattern, lambda curves: _shown(measured(curves, metric)),
+            every=every, top=top, fmt=fmt,
+        )  # fmt: skip
+        return
     curves = output.read(paths, pattern)
-    if group is not None:
-        curves = curves.select(group=group)
-    watched = output.watched_metric(curves, metric)
-    table = elasticities(curves, cost=cost.value, metric=watched, threshold=threshold)
+    table = measured(curves, output.watched_metric(curves, metric))
     if fmt is Format.json:
-        output.print_json({"runs": table.to_dicts()})
+        output.print_json(_document(table))
     elif fmt is Format.csv:
         output.print_csv(table)
     else:
         out = output.console()
-        for name in table["group"].unique(maintain_order=True).to_list():
-            rows = table.filter(table["group"] == name)
-            where = "" if name == "all" else f"{name}: "
-            title = f"{where}elasticity of {rows['metric'][0]} over {cost.value}, at the last one"
-            out.print(title, style="bold", markup=False)
-            out.print(_table(rows.head(top) if top > 0 else rows))
-            if 0 < top < rows.height:
-                out.print(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
-            out.print()
+        for line in _tables(table, top):
+            out.print(line)
+
+
+def _shown(table: pl.DataFrame) -> Shown:
+    from rich.console import Group
+
+    return Shown(lambda top: Group(*_tables(table, top)), lambda: _document(table))
+
+
+def _document(table: pl.DataFrame) -> dict[str, Any]:
+    return {"runs": table.to_dicts()}
+
+
+def _tables(table: pl.DataFrame, top: int) -> Iterator[RenderableType]:
+    """A table for each group."""
+    from rich.text import Text
+
+    for name in table["group"].unique(maintain_order=True).to_list():
+        rows = table.filter(table["group"] == name)
+        where = "" if name == "all" else f"{name}: "
+        over = f"elasticity of {rows['metric'][0]} over {rows['cost'][0]}, at the last one"
+        yield Text(where + over, style="bold")
+        yield _table(rows.head(top) if top > 0 else rows)
+        if 0 < top < rows.height:
+            yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
+        yield Text()
 
 
 def _table(rows: pl.DataFrame) -> Table:

@@ -20,13 +20,17 @@ from earlycall.cli.options import (
     ScoreName,
     part,
 )
+from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
+from earlycall.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
-    from rich.console import Console
+    from rich.console import RenderableType
     from rich.table import Table
 
-    from earlycall.curves import Prefixes
+    from earlycall.curves import CurveSet, Prefixes
     from earlycall.ranking import Ranking
 
 
@@ -52,6 +56,8 @@ def command(
         Path | None, typer.Option(help="Also write the table as a picture, for a page or a paper.")
     ] = None,
     pattern: Pattern = None,
+    watching: Watch = False,
+    every: Every = EVERY,
     fmt: Output = Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves, the best first.
@@ -60,22 +66,31 @@ def command(
       earlycall rank runs/ --budget 10%
 
       earlycall rank runs/ --score lcga_d1 --epochs 10 --format json
+
+      earlycall rank runs/ --watch --metric val_loss
     """
     from earlycall.ranking import DEFAULT_SCORE, rank
+    from earlycall.scores import get
 
+    chosen = get(score or DEFAULT_SCORE).name
+    seen = None if budget is None else part(budget)
+
+    def ranked(curves: CurveSet, name: str) -> Ranking:
+        return rank(
+            curves, score=chosen, metric=name, budget=seen, steps=steps, epochs=epochs,
+            horizon=horizon, group=group, axis=axis.value, top=best,
+        )  # fmt: skip
+
+    if watching:
+        if svg is not None:
+            raise InputError("--svg draws one table; leave out --watch")
+        watch(
+            paths, pattern, lambda curves: _shown(ranked(curves, curves.metric(metric))),
+            every=every, top=top, fmt=fmt,
+        )  # fmt: skip
+        return
     curves = output.read(paths, pattern)
-    ranking = rank(
-        curves,
-        score=score or DEFAULT_SCORE,
-        metric=output.chosen_metric(curves, metric),
-        budget=None if budget is None else part(budget),
-        steps=steps,
-        epochs=epochs,
-        horizon=horizon,
-        group=group,
-        axis=axis.value,
-        top=best,
-    )
+    ranking = ranked(curves, output.chosen_metric(curves, metric))
     for warning in ranking.warnings:
         output.note(warning)
     if fmt is Format.json:
@@ -84,10 +99,18 @@ def command(
         output.print_csv(ranking.table)
     else:
         out = output.console(record=svg is not None)
-        for prefixes in ranking.prefixes:
-            _print_group(out, ranking, prefixes, top)
+        for line in _tables(ranking, top):
+            out.print(line)
         if svg is not None:
             output.save_svg(out, svg, title=f"earlycall rank {' '.join(map(str, paths))}")
+
+
+def _shown(ranking: Ranking) -> Shown:
+    from rich.console import Group
+
+    return Shown(
+        lambda top: Group(*_tables(ranking, top)), lambda: _document(ranking), ranking.warnings
+    )
 
 
 def _document(ranking: Ranking) -> dict[str, Any]:
@@ -104,18 +127,21 @@ def _document(ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def _print_group(out: Console, ranking: Ranking, prefixes: Prefixes, top: int) -> None:
+def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
+    """A table for each group, with what is to be said of it."""
     import polars as pl
+    from rich.text import Text
 
-    table = ranking.table.filter(pl.col("group") == prefixes.group)
-    out.print(_title(ranking, prefixes), style="bold", markup=False)
-    out.print(_table(ranking, prefixes, table.head(top) if top > 0 else table))
-    if prefixes.group in ranking.verdicts:
-        said = str(ranking.verdicts[prefixes.group])
-        out.print(f"{said[0].upper()}{said[1:]}.", style="italic")
-    if 0 < top < table.height:
-        out.print(f"… and {table.height - top} more; --top 0 shows all", style="dim")
-    out.print()
+    for prefixes in ranking.prefixes:
+        table = ranking.table.filter(pl.col("group") == prefixes.group)
+        yield Text(_title(ranking, prefixes), style="bold")
+        yield _table(ranking, prefixes, table.head(top) if top > 0 else table)
+        if prefixes.group in ranking.verdicts:
+            said = str(ranking.verdicts[prefixes.group])
+            yield Text(f"{said[0].upper()}{said[1:]}.", style="italic")
+        if 0 < top < table.height:
+            yield Text(f"… and {table.height - top} more; --top 0 shows all", style="dim")
+        yield Text()
 
 
 def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:

@@ -1,0 +1,141 @@
+"""``--watch``: a real training is followed while it goes on, in a pipe and in a terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+import pytest
+
+from conftest import earlycall
+
+# Two linear classifiers of the handwritten digits, which log each step until they are told to stop.
+TRAINING = """
+import itertools, pathlib, sys, time
+import numpy as np
+from sklearn.datasets import load_digits
+x, y = load_digits(return_X_y=True)
+x, y = x / 16, np.eye(10)[y]
+folder = pathlib.Path(sys.argv[1])
+runs = {rate: np.zeros((64, 10)) for rate in (0.1, 1.0)}
+logs = {rate: (folder / f"lr{rate}.csv").open("w") for rate in runs}
+for log in logs.values():
+    log.write("step,train_loss\\n")
+for step in itertools.takewhile(lambda _: not (folder / ".stop").exists(), itertools.count(1)):
+    for rate, w in runs.items():
+        z = np.exp(x @ w)
+        p = z / z.sum(axis=1, keepdims=True)
+        logs[rate].write(f"{step},{-np.log((p * y).sum(axis=1)).mean()}\\n")
+        logs[rate].flush()
+        w -= rate * x.T @ (p - y) / len(x)
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def train():
+    """Starts a training that logs into a folder, and gives what ends it: the steps it took."""
+    started = []
+
+    def start(folder):
+        started.append(subprocess.Popen([sys.executable, "-c", TRAINING, folder]))
+
+        def stop():
+            (folder / ".stop").touch()
+            assert started[-1].wait(60) == 0
+            return len((folder / "lr1.0.csv").read_text().splitlines()) - 1
+
+        return stop
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()
+
+
+def watch(command, folder, *options, **pipes):
+    arguments = [command, folder, "--watch", "--every", "0.1", *options]
+    return subprocess.Popen([sys.executable, "-m", "earlycall", *map(str, arguments)], **pipes)
+
+
+def wait_until(happened, seconds=30):
+    """Wait for what another process does; fail if it does not."""
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("command", ["rank", "elasticity"])
+def test_a_training_is_followed_as_json_lines_until_ctrl_c(tmp_path, train, command):
+    runs, out, err = (tmp_path / name for name in ("runs", "out", "err"))
+    runs.mkdir()
+    with out.open("w") as stdout, err.open("w") as stderr:
+        watched = watch(command, runs, "--format", "json", stdout=stdout, stderr=stderr)
+    wait_until(lambda: "waiting for logs" in err.read_text())
+    stop = train(runs)
+    wait_until(lambda: out.read_text().count("\n") > 3)
+    steps = stop()
+    (runs / "broken.csv").write_text("step,train_loss\n1,oops\n")
+    wait_until(lambda: "line 2, column 'train_loss': 'oops'" in err.read_text())
+    watched.send_signal(signal.SIGINT)
+    assert watched.wait(30) == 0
+    documents = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["run"] for row in documents[-1]["runs"]} == {"lr0.1.csv", "lr1.0.csv"}
+    if command == "rank":
+        assert documents[-1]["horizon"] == steps
+        seen = [document["horizon"] for document in documents]
+        assert seen == sorted(seen)
+    else:
+        assert documents[-1]["runs"][0]["at"] == steps
+
+
+def test_in_a_terminal_the_table_is_refreshed_in_place_and_left_at_the_end(tmp_path, train):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    environment = os.environ | {"TERM": "xterm-256color"}
+    watched = watch("rank", tmp_path, env=environment, **ends)
+    os.close(theirs)
+    screen = bytearray()
+
+    def look():
+        try:
+            while part := os.read(ours, 4096):
+                screen.extend(part)
+        except OSError:  # the terminal was closed
+            pass
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    stop = train(tmp_path)
+    wait_until(lambda: screen.count(b"2 runs by outlook") > 3)
+    last = f"2 runs, {2 * stop():,} observations"
+    wait_until(lambda: last.encode() in screen)
+    os.killpg(watched.pid, signal.SIGINT)
+    assert watched.wait(30) == 0
+    looking.join(10)
+    os.close(ours)
+    text = screen.decode()
+    assert "waiting for logs" in text
+    assert text.count("\x1b[1A") > 20  # the cursor goes back up over the table
+    left = text[text.rindex("2 runs by outlook") :]
+    assert "lr1.0" in left
+    assert last in left
+    assert "\x1b[?25h" in left  # the cursor is shown again
+
+
+def test_what_cannot_be_watched(tmp_path, digits):
+    ran = earlycall("rank", digits, "--watch", "--format", "csv")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--format json" in ran.err
+    ran = earlycall("rank", tmp_path / "nothing", "--watch")
+    assert ran.code == 2
+    assert "no such file or folder" in ran.err
