@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay",
-            "study run", "study resume", "study list", "study export")  # fmt: skip
+            "study run", "study resume", "study list", "study export", "study report")  # fmt: skip
 
 
 def reference() -> str:

@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 from conftest import earlycall
 from earlycall import InputError, read
 from earlycall.study.data import splits
+from earlycall.study.export import curve_set
 from earlycall.study.files import CURVE, RESULT, FolderFiles
 from earlycall.study.folder import Stopping, StudyFolder
 from earlycall.study.plan import Plan
@@ -217,3 +218,19 @@ def test_a_study_killed_by_9_is_resumed_from_its_last_epochs_with_the_same_losse
     assert json.loads(exported.runs["arch.graph"][0])["_1"]["op"] == "dropout"
     assert exported.runs["final"].min() > 0.1
     assert exported.runs["hp.optimizer"].to_list() == ["adam", "sgd"]
+
+
+def test_the_how_to_brings_a_users_own_model_and_images(cluster, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text()
+    part = page.split("## Your own model and images")[1].split("\n## ")[0]
+    code, plan = part.split("```python\n")[1], part.split("```yaml\n")[1]
+    (tmp_path / "mine.py").write_text(code.split("```")[0])
+    (tmp_path / "plan.yaml").write_text(plan.split("```")[0])
+    assert len((tmp_path / "mine.py").read_text().splitlines()) <= 22
+    study = StudyFolder.make(
+        tmp_path / "study", Plan.load(tmp_path / "plan.yaml"), imports=(str(tmp_path),)
+    )
+    states = run_study(study)
+    assert [state.status for state in states] == ["finished"] * 4
+    assert max(state.result["test_accuracy"] for state in states) > 0.8
+    assert set(curve_set(study).runs["arch.family"]) == {"network"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +48,7 @@ def command(
     curve_sets = output.read_each(sets, pattern)
     for curves in curve_sets:
         output.chosen_metric(curves, metric)
-    with _progress() as progress:
+    with output.progress("groups × budgets") as progress:
         result = evaluate(
             curve_sets,
             scores=None if scores is None else words(scores),
@@ -68,26 +67,6 @@ def command(
             out.print(title, style="bold", markup=False)
             out.print(table)
             out.print()
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, shown in a terminal only."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())  # fmt: skip
-    out = output.errors()
-    bar = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
-    with bar:
-        task = bar.add_task("groups × budgets", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _tables(result: Evaluation, by_group: bool) -> Iterator[tuple[str, Table]]:

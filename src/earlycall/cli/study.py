@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Format, Output
+from earlycall.cli.options import Axis, AxisName, Format, Output, words
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from earlycall.curves import CurveSet
+    from earlycall.study.comparison import Comparison
     from earlycall.study.folder import State, Stopping, StudyFolder
     from earlycall.study.running import Resources
 
@@ -264,3 +267,158 @@ def export(
     missing = len(study.plan.runs()) - len(curves)
     also = f"; {missing} have not done an epoch yet" if missing else ""
     output.errors().print(f"{to}: {len(curves)} runs{also}", markup=False, soft_wrap=True)
+
+
+@app.command("report")
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Studies' folders, or curve sets exported from them.", show_default=False
+        ),
+    ],
+    epochs: Annotated[
+        str, typer.Option(help="Epochs seen when runs are ranked, separated by commas.")
+    ] = "1,2,3,5,10",
+    axis: Axis = AxisName.observation,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw it (.html, .png, .svg or .pdf)."),
+    ] = None,
+    fmt: Output = Format.table,
+) -> None:
+    """Compare early scores with the final test accuracies: LCGA, TSE, simple ones, the default.
+
+    For all runs, for the architectures under one setting, and for the settings of one
+    architecture; from the loss of each step and of each epoch.
+
+    Examples:
+      earlycall study report study/
+
+      earlycall study report curves/ --epochs 1,5 --format csv
+    """
+    from earlycall.study.comparison import compare
+
+    sets = [_studied(path) for path in paths]
+    with output.progress("scores × budgets") as progress:
+        found = compare(sets, epochs=_epochs(epochs), axis=axis.value, progress=progress)
+    if plot is not None:
+        from earlycall import plots
+
+        plots.write(found.plot(), plot)
+    if fmt is Format.json:
+        output.print_json({"rows": found.table.to_dicts(), "savings": found.savings.to_dicts()})
+    elif fmt is Format.csv:
+        output.print_csv(found.table)
+    else:
+        out = output.console()
+        for title, table in _compared(found):
+            out.print(title, style="bold", markup=False)
+            out.print(table)
+            out.print()
+        for title, table in _saved(found):
+            out.print(title, style="bold", markup=False)
+            out.print(table)
+            out.print()
+
+
+def _saved(found: Comparison, kept: int = 3) -> Iterator[tuple[str, Table]]:
+    """What training all runs for a while, and only the best few to the end, costs and loses."""
+    import polars as pl
+    from rich.table import Table
+
+    if not found.savings.height:
+        return
+    for name in found.savings["set"].unique(maintain_order=True).to_list():
+        rows = found.savings.filter(pl.col("set") == name, pl.col("kept") == kept)
+        table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("score")
+        budgets = rows["epochs"].unique().sort().to_list()
+        for budget in budgets:
+            table.add_column(f"{budget} epoch{'s' if budget > 1 else ''}", justify="right")
+        for key, cells in rows.group_by("from", "score", maintain_order=True):
+            by = {row["epochs"]: row for row in cells.iter_rows(named=True)}
+            known = _known(*map(str, key))
+            table.add_row(
+                known,
+                *(
+                    f"{by[b]['points_lost']:.1f} ({by[b]['cost_pct']:.0f} %)" if b in by else "–"
+                    for b in budgets
+                ),
+            )
+        yield (
+            f"{name}, all runs for so many epochs, the best {kept} to the end: points of accuracy "
+            "lost (seconds, % of training all)",
+            table,
+        )
+
+
+def _studied(path: Path) -> CurveSet:
+    """A curve set, or what a study's folder has so far."""
+    from earlycall.study.export import curve_set
+    from earlycall.study.folder import PLAN, StudyFolder
+
+    if (path / PLAN).exists():
+        return curve_set(StudyFolder.open(path), graphs=False)
+    from earlycall.readers import read
+
+    return read(path)
+
+
+def _epochs(text: str) -> list[int]:
+    try:
+        found = [int(word) for word in words(text)]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise InputError(f"--epochs {text!r} must be whole numbers from 1 on, such as 1,2,3,5,10")
+    return found
+
+
+def _compared(found: Comparison) -> Iterator[tuple[str, Table]]:
+    import polars as pl
+    from rich.table import Table
+
+    views = {
+        "overall": "all runs",
+        "architectures": "architectures under one setting",
+        "settings": "settings of one architecture",
+    }
+    keys = found.table.select("set", "level", "view").unique(maintain_order=True)
+    for name, level, view in keys.rows():
+        rows = found.table.filter(
+            pl.col("set") == name, pl.col("level") == level, pl.col("view") == view
+        )
+        groups = rows["groups"][0]
+        over = "" if groups == 1 else f", mean over {groups} groups"
+        left = rows.select(pl.col("excluded").min()).item()
+        also = f"; {left} left out" if left else ""
+        title = (
+            f"{name}, {views[view]}, a loss per {level}: Spearman [95 %] (points of accuracy lost) "
+            f"of {rows['n'][0]} runs{over}{also}"
+        )
+        table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("score")
+        budgets = rows["epochs"].unique().sort().to_list()
+        for budget in budgets:
+            table.add_column(f"{budget} epoch{'s' if budget > 1 else ''}", justify="right")
+        best = {b: rows.filter(pl.col("epochs") == b)["spearman"].max() for b in budgets}
+        for key, cells in rows.group_by("from", "score", maintain_order=True):
+            by = {row["epochs"]: row for row in cells.iter_rows(named=True)}
+            known = _known(*map(str, key))
+            table.add_row(known, *(_agreed(by.get(b), best[b]) for b in budgets))
+        yield title, table
+
+
+def _known(source: str, score: str) -> str:
+    """A score's name, with where it looks if that is more than the training losses."""
+    return score if source == "training" else f"{score} ({source})"
+
+
+def _agreed(row: dict[str, Any] | None, best: object) -> str:
+    if row is None or row["spearman"] is None:
+        return "–"
+    low, high = row["spearman_low"], row["spearman_high"]
+    interval = "" if low is None else f" [{low:+.2f}, {high:+.2f}]"
+    text = f"{row['spearman']:+.2f}{interval} ({row['points_lost']:.1f})".replace("[", "\\[")
+    return f"[bold green]{text}[/]" if row["spearman"] == best else text

@@ -8,6 +8,7 @@ from earlycall.plots.agreement_map import agreement_map
 from earlycall.plots.agreement_scatter import agreement_scatter
 from earlycall.plots.cost_against_regret import cost_against_regret
 from earlycall.plots.curves import curves
+from earlycall.plots.early_agreement import early_agreement
 from earlycall.plots.elasticity_along import elasticity_along
 from earlycall.plots.energy import energy
 from earlycall.plots.fit import fit
@@ -17,5 +18,5 @@ from earlycall.plots.writing import write
 
 __all__ = [
     "Theme", "agreement_map", "agreement_scatter", "cost_against_regret", "curves",
-    "elasticity_along", "energy", "fit", "ranking", "write",
+    "early_agreement", "elasticity_along", "energy", "fit", "ranking", "write",
 ]  # fmt: skip
