@@ -106,8 +106,9 @@ def compare(
 
     Examples:
         >>> from earlycall import read
-        >>> found = compare(read("examples/study/fashion"), epochs=[3], resamples=0).table # doctest: +SKIP
-        >>> found.filter(pl.col("score") == "last_loss", pl.col("view") == "overall")["n"].to_list() # doctest: +SKIP
+        >>> curves = read("examples/study/fashion")  # doctest: +SKIP
+        >>> found = compare(curves, epochs=[3], resamples=0).table  # doctest: +SKIP
+        >>> found.filter(score="last_loss", view="overall")["n"].to_list()  # doctest: +SKIP
         [52, 52]
     """
     several = [sets] if isinstance(sets, CurveSet) else list(sets)
