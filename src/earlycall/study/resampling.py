@@ -41,8 +41,8 @@ def resampled(score: Floats, outcome: Floats, times: Floats) -> Resampled:
     Examples:
         >>> r = resampled(np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]),
         ...               np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 1.0]]))
-        >>> r.spearman.round(3).tolist(), r.top1_regret.round(3).tolist()
-        ([0.8, 1.0], [0.667, 0.0])
+        >>> r.kendall.round(3).tolist(), r.top1_regret.round(3).tolist()
+        ([0.667, 1.0], [0.667, 0.0])
     """
     from scipy.stats import rankdata
 
