@@ -193,8 +193,12 @@ def _judged(curves: CurveSet, budget: float, metric: str | None, axis: Axis) -> 
         yield _Judged(prefixes.take(rows), outcome[part][able], len(prefixes) - len(rows))
 
 
-def outcomes(runs: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    """The outcome of each run, oriented so that larger is better; NaN where unknown."""
+def outcomes(runs: pl.DataFrame, name: str = "") -> NDArray[np.float64]:
+    """The outcome of each run, oriented so that larger is better; NaN where unknown.
+
+    Raises:
+        InputError: if the table of runs has no column ``final``.
+    """
     if "final" not in runs.columns:
         raise InputError(
             f"{name or 'the curve set'} has no outcomes: add a column 'final' to runs.parquet or "

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import convert, elasticity, evaluate, fit, rank, replay, serve, study
+from earlycall.cli import convert, elasticity, evaluate, fit, nas, rank, replay, serve, study
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("replay")(replay.command)
 app.command("convert")(convert.command)
 app.command("serve")(serve.command)
 app.add_typer(study.app, name="study")
+app.add_typer(nas.app)
 
 
 def _version(wanted: bool) -> None:

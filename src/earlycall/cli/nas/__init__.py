@@ -1,0 +1,15 @@
+"""``earlycall nas``: architectures ranked before any training."""
+
+from __future__ import annotations
+
+import typer
+
+from earlycall.cli.nas import fit, rank
+
+app = typer.Typer(
+    name="nas",
+    help="Rank architectures that were never trained, from collected runs.",
+    no_args_is_help=True,
+)
+app.command("fit")(fit.command)
+app.command("rank")(rank.command)

@@ -1,0 +1,73 @@
+"""``earlycall nas fit``: a predictor from collected runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import Format, Metric, Output, Paths, Pattern
+
+if TYPE_CHECKING:
+    from earlycall.nas.predictor import Predictor
+
+
+def command(
+    paths: Paths,
+    out: Annotated[Path, typer.Option("--output", "-o", help="Where the predictor is written.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="What to predict: final (the outcome), a score of the first epochs such as "
+            "outlook, tse, lcga_d1 or last_loss, or auto: the outcome where runs have one."
+        ),
+    ] = "auto",
+    epochs: Annotated[
+        int | None, typer.Option(help="How many first epochs a score sees (5).", min=1)
+    ] = None,
+    metric: Metric = None,
+    force: Annotated[
+        bool, typer.Option(help="Write it even if it is no better than the parameter count.")
+    ] = False,
+    pattern: Pattern = None,
+    fmt: Output = Format.table,
+) -> None:
+    """Learn from collected runs to rank architectures that were never trained.
+
+    The runs need arch.* columns (arch.graph, arch.name, arch.params …) in the runs table beside
+    their logs. How good the predictor will be on unseen architectures is told with it; one that
+    is no better than the parameter count is not written (exit 2).
+
+    Examples:
+      earlycall nas fit study/ -o model
+
+      earlycall nas fit study/ --target lcga_d1 --epochs 5 -o model
+    """
+    from earlycall.nas.predictor import fit_predictor
+    from earlycall.nas.saving import save
+
+    curves = output.read(paths, pattern)
+    with output.working("learning"):
+        predictor = fit_predictor(curves, target=target, epochs=epochs, metric=metric, force=force)
+    save(predictor, out)
+    if not predictor.quality_.useful:
+        output.note("the predictor was not found to be better than the parameter count")
+    _print(predictor, out, fmt)
+
+
+def _print(predictor: Predictor, out: Path, fmt: Format) -> None:
+    from dataclasses import asdict
+
+    quality, chosen = predictor.quality_, predictor.regressor_.model_
+    if fmt is not Format.table:
+        features = len(predictor.features_.names_)
+        facts = {"target": predictor.target_, "model": chosen, "features": features}
+        output.print_json(facts | asdict(quality))
+        return
+    screen = output.console()
+    screen.print(f"learnt {predictor.target_} from {quality}", markup=False, soft_wrap=True)
+    tried = ", ".join(f"{name} {rho:.2f}" for name, rho in quality.by_model.items())
+    screen.print(f"model: {chosen}" + (f" (tried: {tried})" if tried else ""), markup=False)
+    screen.print(f"written to {out}", style="dim", markup=False)

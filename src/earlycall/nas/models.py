@@ -1,0 +1,202 @@
+"""A regression model chosen among a few well-kept ones by cross-validated rank correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+TREES = 150
+MEAN = "mean of trees"
+FOLDS, REPEATS = 5, 2
+FEWEST = 6
+ADVANTAGE = 0.02  # less counts as none
+
+
+def _ridge(seed: int) -> Any:
+    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 11)))
+
+
+def _forest(seed: int) -> Any:
+    return RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.33, random_state=seed)
+
+
+def _extra_trees(seed: int) -> Any:
+    return ExtraTreesRegressor(TREES, min_samples_leaf=2, max_features=0.33, random_state=seed)
+
+
+def _boosting(seed: int) -> Any:
+    return GradientBoostingRegressor(
+        n_estimators=TREES, max_depth=4, learning_rate=0.05, subsample=0.7, max_features=0.2,
+        random_state=seed,
+    )  # fmt: skip
+
+
+CANDIDATES: dict[str, Callable[[int], Any]] = {
+    "ridge": _ridge,
+    "random forest": _forest,
+    "extra trees": _extra_trees,
+    "boosting": _boosting,
+}
+_AVERAGED = ("random forest", "extra trees", "boosting")
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a model said of examples that it had not seen.
+
+    Attributes:
+        spearman: by model, the mean over repeats of the rank correlation of all held-out
+            predictions with the labels.
+        predicted: by model, shape (repeats, n).
+    """
+
+    spearman: dict[str, float]
+    predicted: dict[str, NDArray[np.float64]]
+
+
+class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Tries ridge regression, two forests, boosting and the mean of the last three.
+
+    The one with the best cross-validated Spearman correlation is fitted to all examples; an
+    advantage of less than 0.02 over the mean of the trees counts as none.
+
+    Args:
+        model: the name of a model, to use that one without choosing.
+        random_state: seeds the models and the folds.
+
+    Attributes:
+        model_: the name of the model that was chosen.
+        members_: the fitted regressors, whose predictions are averaged.
+        cv_: what the cross-validation found, None where there were too few examples for it.
+        noise_: shape (2,), the squared error is about ``noise_[0] + noise_[1] · spread²``.
+
+    Examples:
+        >>> X = np.arange(40.0)[:, None]
+        >>> chosen = ChosenRegressor().fit(X, np.sqrt(X[:, 0]))
+        >>> mean, se = chosen.predict(X, return_std=True)
+        >>> bool(chosen.cv_.spearman[chosen.model_] > 0.95), mean.shape == se.shape
+        (True, True)
+    """
+
+    def __init__(self, model: str | None = None, random_state: int = 0) -> None:
+        self.model = model
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> ChosenRegressor:
+        """Choose and fit.
+
+        Args:
+            X: shape (n, features).
+            y: shape (n,).
+            groups: shape (n,); examples of one group are held out together.
+        """
+        checked = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        features, label = checked[0], checked[1]
+        return self._fitted(features, label, None if groups is None else np.asarray(groups))
+
+    def _fitted(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], groups: NDArray[Any] | None
+    ) -> ChosenRegressor:
+        held = np.arange(len(y)) if groups is None else groups
+        able = len(np.unique(held)) >= FEWEST and np.ptp(y) > 0
+        names = list(CANDIDATES) if self.model is None else _members(self.model)
+        self.cv_ = _cross_validated(names, X, y, held, self.random_state) if able else None
+        self.model_ = self.model or _best(self.cv_)
+        self.members_ = [
+            CANDIDATES[name](self.random_state).fit(X, y) for name in _members(self.model_)
+        ]
+        self.noise_ = np.array([float(np.var(y)), 0.0])
+        if self.cv_ is not None:
+            self.noise_ = self._noise(self.cv_, y)
+        return self
+
+    def _noise(self, cv: CrossValidation, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How the squared error grows with the members' disagreement, by least squares."""
+        from scipy.optimize import nnls
+
+        squared = ((cv.predicted[self.model_] - y) ** 2).ravel()
+        several = np.array([cv.predicted[name] for name in _members(self.model_)])
+        spread = several.var(axis=0).ravel()
+        return np.asarray(nnls(np.column_stack([np.ones_like(spread), spread]), squared)[0])
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """The predictions, shape (n,); with ``return_std`` also how far they may be off."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        several = np.array([member.predict(X) for member in self.members_])
+        mean = several.mean(axis=0)
+        if not return_std:
+            return mean
+        return mean, np.sqrt(self.noise_[0] + self.noise_[1] * several.var(axis=0))
+
+
+def _best(cv: CrossValidation | None) -> str:
+    if cv is None:
+        return "ridge"
+    found = cv.spearman
+    best = max(found, key=lambda name: found[name])
+    return MEAN if found[best] - found[MEAN] < ADVANTAGE else best
+
+
+def _members(model: str) -> list[str]:
+    return list(_AVERAGED) if model == MEAN else [model]
+
+
+def folds(
+    held: NDArray[Any], random_state: int, repeats: int = REPEATS
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Repeat, training rows and held-out rows; rows of one group are held out together."""
+    groups, number = np.unique(held, return_inverse=True)
+    draw = np.random.default_rng(random_state)
+    for repeat in range(repeats):
+        fold = (np.argsort(draw.permutation(len(groups))) % FOLDS)[number]
+        for k in range(FOLDS):
+            if (fold == k).any():
+                yield repeat, np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+def _cross_validated(
+    names: list[str],
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    held: NDArray[Any],
+    random_state: int,
+) -> CrossValidation:
+    predicted = {name: np.zeros((REPEATS, len(y))) for name in names}
+    for repeat, known, unknown in folds(held, random_state):
+        for name in names:
+            model = CANDIDATES[name](random_state).fit(X[known], y[known])
+            predicted[name][repeat, unknown] = model.predict(X[unknown])
+    if set(_AVERAGED) <= set(names):
+        predicted[MEAN] = np.mean([predicted[name] for name in _AVERAGED], axis=0)
+    spearman = {
+        name: float(np.mean([rank_correlation(p, y) for p in values]))
+        for name, values in predicted.items()
+    }
+    return CrossValidation(spearman, predicted)
+
+
+def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's, 0 where one of the two is constant.
+
+    Examples:
+        >>> round(rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 2)
+        0.5
+    """
+    from scipy.stats import rankdata
+
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

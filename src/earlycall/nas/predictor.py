@@ -1,0 +1,259 @@
+"""A predictor of how good an architecture will be, learnt from collected runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from earlycall.errors import InputError
+from earlycall.nas.features import ArchitectureFeatures, architectures
+from earlycall.nas.labels import AUTO, Labels, label
+from earlycall.nas.models import FEWEST, ChosenRegressor, folds, rank_correlation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from earlycall.nas.features import Architecture
+
+PARAMETERS = "arch.params"
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a predictor will be on architectures that it has not seen.
+
+    Attributes:
+        n: labelled runs that it learnt from.
+        architectures: different ones among them.
+        spearman: cross-validated rank correlation, all runs of an architecture held out together;
+            None where there are fewer than 6 architectures.
+        low: lower end of the interval (95 %), by resampling the architectures.
+        high: upper end of it.
+        baseline: the same of the parameter count alone, its direction learnt; None where the
+            parameter counts are unknown.
+        by_model: ``spearman`` of every model that was tried.
+    """
+
+    n: int
+    architectures: int
+    spearman: float | None
+    low: float | None
+    high: float | None
+    baseline: float | None
+    by_model: dict[str, float]
+
+    @property
+    def useful(self) -> bool:
+        """Whether it beats the parameter count, and chance."""
+        return self.spearman is not None and self.spearman > max(self.baseline or 0.0, 0.0)
+
+    def __str__(self) -> str:
+        known = f"{self.n} runs of {self.architectures} architectures"
+        if self.spearman is None:
+            return f"{known}, too few to tell how good it will be (at least {FEWEST})"
+        size = "" if self.baseline is None else f"; parameter count alone {self.baseline:.2f}"
+        return (
+            f"{known}; on unseen ones Spearman {self.spearman:.2f} "
+            f"(95 % interval {self.low:.2f} to {self.high:.2f}){size}"
+        )
+
+
+class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Predicts from an architecture's columns how it will stand among others: scikit-learn's way.
+
+    ``fit(table, y)`` takes a table with ``arch.*`` (and ``hp.*``) columns and any label of which
+    larger is better; `fit_predictor` takes collected runs and makes the labels.
+
+    Args:
+        model: the name of a model (see `earlycall.nas.models`), None to choose by
+            cross-validation.
+        random_state: seeds models, folds and resamples.
+
+    Attributes:
+        features_: the fitted `ArchitectureFeatures`.
+        regressor_: the fitted `ChosenRegressor`.
+        quality_: how good it will be on architectures that it has not seen.
+        target_: what the label was.
+
+    Examples:
+        >>> rows = [{"arch.params": 10.0**i, "arch.depth": i % 3} for i in range(12)]
+        >>> predictor = Predictor("ridge").fit(rows, [float(i) for i in range(12)])
+        >>> bool(predictor.predict([{"arch.params": 1e9}])[0] > predictor.predict(rows[:1])[0])
+        True
+    """
+
+    def __init__(self, model: str | None = None, random_state: int = 0) -> None:
+        self.model = model
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: ArrayLike) -> Predictor:
+        """Learn from a table of architectures and their labels, shape (n,), larger is better."""
+        label = np.asarray(y, dtype=np.float64)
+        known = architectures(X)
+        if len(known) != len(label):
+            raise InputError(f"{len(known)} architectures but {len(label)} labels")
+        self.target_ = "y"
+        self.features_ = ArchitectureFeatures()
+        matrix = self.features_.fit_transform(X)
+        held = np.array([a.identity for a in known])
+        self.regressor_ = ChosenRegressor(self.model, self.random_state)
+        self.regressor_.fit(matrix, label, groups=held)
+        self.quality_ = self._quality(known, label, held)
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """The predicted labels of a table of architectures, shape (n,).
+
+        With ``return_std`` also their standard errors, from how far the cross-validated
+        predictions were off and how far the models disagree.
+        """
+        check_is_fitted(self)
+        return self.regressor_.predict(self.features_.transform(X), return_std=return_std)
+
+    def _quality(
+        self, known: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
+    ) -> Quality:
+        names = np.unique(held)
+        cv = self.regressor_.cv_
+        if cv is None:
+            return Quality(len(y), len(names), None, None, None, None, {})
+        predicted = cv.predicted[self.regressor_.model_].mean(axis=0)
+        low, high = _interval(predicted, y, held, self.random_state)
+        return Quality(
+            n=len(y),
+            architectures=len(names),
+            spearman=cv.spearman[self.regressor_.model_],
+            low=low,
+            high=high,
+            baseline=_size_alone(known, y, held, self.random_state),
+            by_model=dict(cv.spearman),
+        )
+
+
+def fit_predictor(
+    curves: Any,
+    *,
+    target: str = AUTO,
+    epochs: int | None = None,
+    metric: str | None = None,
+    model: str | None = None,
+    force: bool = False,
+    random_state: int = 0,
+) -> Predictor:
+    """A predictor learnt from collected runs.
+
+    Args:
+        curves: a `CurveSet` whose runs have ``arch.*`` columns.
+        target: see `earlycall.nas.labels.label`.
+        epochs: how many first epochs an early score sees.
+        metric: the loss that an early score judges.
+        model: the name of a model, None to choose.
+        force: also where it is no better than the parameter count.
+        random_state: seeds all that is random.
+
+    Raises:
+        InputError: if runs have no architecture or label, or the predictor is no better on
+            unseen architectures than the parameter count, unless forced.
+    """
+    from earlycall.ranking import as_curve_set
+
+    found = label(as_curve_set(curves), target=target, epochs=epochs, metric=metric)
+    predictor = of_labels(found, model=model, random_state=random_state)
+    quality = predictor.quality_
+    if not quality.useful and not force:
+        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it all the same")
+    return predictor
+
+
+def of_labels(found: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
+    """A predictor of how labelled runs stand, however good it is."""
+    predictor = Predictor(model, random_state).fit(found.runs, found.standing)
+    predictor.target_ = found.target
+    return predictor
+
+
+def _why_not(quality: Quality) -> str:
+    if quality.spearman is None:
+        return (
+            f"{quality.architectures} different architectures are too few to tell how good it "
+            f"would be on others; collect {FEWEST} or more"
+        )
+    if quality.baseline is None or quality.baseline <= 0:
+        return (
+            f"on unseen architectures it ranks no better than chance (Spearman "
+            f"{quality.spearman:.2f} from {quality}); collect more runs or describe them better"
+        )
+    return (
+        f"on unseen architectures it ranks no better (Spearman {quality.spearman:.2f}) than the "
+        f"parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
+    )
+
+
+def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
+    """Architectures ranked by what a predictor says of them.
+
+    Args:
+        predictor: a fitted one.
+        runs: a table with ``arch.*`` columns, ``run`` and optionally ``group``.
+
+    Returns:
+        A row per architecture: ``group``, ``run``, ``rank`` (within its group, from 1, ties
+        shared), ``score`` (the predicted standing, larger is better) and ``se``; the best first.
+    """
+    from earlycall.curves import as_polars
+
+    table = as_polars(runs)
+    if table is None or table.height == 0:
+        raise InputError("there is no architecture to rank: the table has no rows")
+    score, se = predictor.predict(table, return_std=True)
+    names = [str(i) for i in range(1, table.height + 1)]
+    out = pl.DataFrame({
+        "group": _column(table, "group", ["all"] * len(names)),
+        "run": _column(table, "run", names),
+        "score": score, "se": se,
+    })  # fmt: skip
+    order = pl.col("score").rank("min", descending=True).over("group").cast(pl.Int64)
+    ranked = out.with_columns(rank=order).select("group", "run", "rank", "score", "se")
+    return ranked.sort("group", "rank", maintain_order=True)
+
+
+def _column(table: pl.DataFrame, name: str, otherwise: list[str]) -> pl.Series:
+    return table[name].cast(pl.String) if name in table.columns else pl.Series(otherwise)
+
+
+def _interval(
+    predicted: NDArray[np.float64], y: NDArray[np.float64], held: NDArray[Any], seed: int
+) -> tuple[float, float]:
+    """95 % of the correlations of resampled architectures (bootstrap)."""
+    draw = np.random.default_rng(seed)
+    names, number = np.unique(held, return_inverse=True)
+    rows = [np.flatnonzero(number == i) for i in range(len(names))]
+    found = []
+    for _ in range(RESAMPLES):
+        sample = np.concatenate([rows[i] for i in draw.integers(0, len(names), len(names))])
+        found.append(rank_correlation(predicted[sample], y[sample]))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _size_alone(
+    known: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any], seed: int
+) -> float | None:
+    """Cross-validated correlation of the parameter count, its direction learnt on the others."""
+    sizes = [a.known.get(PARAMETERS) for a in known]
+    size = np.array([np.nan if s is None else float(s) for s in sizes])
+    if not np.isfinite(size).all():
+        return None
+    predicted = np.zeros((2, len(y)))
+    for repeat, rest, unknown in folds(held, seed):
+        direction = np.sign(rank_correlation(size[rest], y[rest])) or 1.0
+        predicted[repeat, unknown] = direction * size[unknown]
+    return float(np.mean([rank_correlation(p, y) for p in predicted]))

@@ -1,0 +1,186 @@
+"""The predictor: learns from outcomes or early losses, says how good it is, is saved safely."""
+
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
+
+from earlycall.curves import CurveSet
+from earlycall.errors import InputError
+from earlycall.nas.labels import label
+from earlycall.nas.models import ChosenRegressor, rank_correlation
+from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
+from earlycall.nas.saving import FACTS, MODELS, load, save
+from nas.cells import chain, collected
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return fit_predictor(collected())
+
+
+def unseen(n=40):
+    return collected(n, seed=7, noise=0).runs
+
+
+def test_unseen_cells_are_ranked_from_their_graphs(predictor):
+    table = unseen()
+    ranked = rank_unseen(predictor, table.drop("final", "arch.params"))
+    assert ranked.columns == ["group", "run", "rank", "score", "se"]
+    truth = table.join(ranked, on="run")
+    assert rank_correlation(truth["score"].to_numpy(), -truth["final"].to_numpy()) > 0.8
+    assert ranked["rank"][0] == 1
+    assert ranked["score"].is_sorted(descending=True)
+    assert (ranked["se"] > 0).all()
+
+
+def test_it_says_how_good_it_will_be(predictor):
+    quality = predictor.quality_
+    assert quality.architectures == 40
+    assert quality.low < quality.spearman < quality.high
+    assert quality.spearman > 0.7 > quality.baseline
+    assert "Spearman" in str(quality)
+
+
+def test_runs_of_one_architecture_are_held_out_together():
+    """Otherwise a copy in the training part would tell the answer."""
+    curves = collected(12)
+    draw = np.random.default_rng(0).permutation(12).astype(float)
+    noise = [{"arch.graph": g} for g in curves.runs["arch.graph"]]
+    twice = Predictor("random forest").fit(noise * 3, np.tile(draw, 3))
+    assert twice.quality_.architectures == 12
+    assert twice.quality_.spearman < 0.6
+
+
+def test_labels_from_the_first_epochs_agree_with_outcomes():
+    curves = collected()
+    finals = label(curves)
+    assert finals.target == "final"
+    for target in ("tse", "last_loss", "outlook"):
+        early = label(curves, target=target, epochs=5)
+        assert rank_correlation(early.standing, finals.standing) > 0.9, target
+    assert label(collected(finished=False)).target == "outlook"
+
+
+def test_runs_without_an_outcome_are_bridged_by_their_early_scores():
+    curves = collected()
+    cut = curves.runs["run"].to_list()[::2]
+    runs = curves.runs.with_columns(final=pl.when(~pl.col("run").is_in(cut)).then(pl.col("final")))
+    short = CurveSet.from_frame(
+        curves.frame().filter(~pl.col("run").is_in(cut) | (pl.col("epoch") < 3)), runs
+    )
+    found = label(short)
+    assert (len(found), found.bridged, found.target) == (40, 20, "final")
+    assert rank_correlation(found.standing, label(curves).standing) > 0.9
+
+
+def test_a_diverged_run_is_the_worst_of_its_group():
+    curves = CurveSet.from_losses(
+        {"good": [3.0, 2.0, 1.0], "bad": [3.0, 2.9, 2.8], "gone": [3.0, np.nan, np.nan]}
+    )
+    found = label(curves, target="last_loss")
+    by_run = dict(zip(found.runs["run"], found.standing, strict=True))
+    assert by_run["gone"] < by_run["bad"] < by_run["good"]
+
+
+def test_no_better_than_the_parameter_count_is_refused_politely():
+    curves = collected()
+    size = curves.runs["arch.params"]
+    told = CurveSet(curves.observations, curves.runs.with_columns(final=-size.cast(pl.Float64)))
+    only_size = CurveSet(told.observations, told.runs.drop("arch.graph"))
+    with pytest.raises(InputError, match=r"no better .* than the parameter count"):
+        fit_predictor(only_size, model="ridge")
+    assert not fit_predictor(only_size, model="ridge", force=True).quality_.useful
+    with pytest.raises(InputError, match="too few"):
+        fit_predictor(collected(4))
+
+
+def test_it_is_a_scikit_learn_estimator():
+    from sklearn.model_selection import cross_val_score
+    from sklearn.utils.estimator_checks import check_estimator
+
+    table = collected(30).runs
+    scores = cross_val_score(
+        clone(Predictor("ridge")), table.to_pandas(), -table["final"].to_numpy(), cv=3
+    )
+    assert scores.mean() > 0.3
+    check_estimator(ChosenRegressor("ridge"))
+
+
+def test_saved_and_loaded_it_says_the_same(predictor, tmp_path):
+    again = load(save(predictor, tmp_path / "model"))
+    assert rank_unseen(again, unseen()).equals(rank_unseen(predictor, unseen()))
+    assert again.quality_ == predictor.quality_
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def _with(path, models, facts=None):
+    with zipfile.ZipFile(path) as archive:
+        whole = {name: archive.read(name) for name in archive.namelist()}
+    whole[MODELS] = models or whole[MODELS]
+    whole[FACTS] = facts or whole[FACTS]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in whole.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_file_with_an_unexpected_type_is_refused_in_one_sentence(predictor, tmp_path):
+    import skops.io
+
+    path = save(predictor, tmp_path / "model")
+    _with(path, skops.io.dumps({"a": np.random.default_rng, "b": io.BytesIO}))
+    with pytest.raises(InputError, match="refused, since it holds"):
+        load(path)
+
+
+def test_a_pickle_is_not_a_model(tmp_path, capsys):
+    path = tmp_path / "model"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(InputError, match="not a model"):
+        load(path)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_trees_that_lead_nowhere_are_refused(tmp_path):
+    """scikit-learn would follow them out of its memory."""
+    predictor = Predictor("random forest").fit(collected(12).runs, np.arange(12.0))
+    forest = predictor.regressor_.members_[0]
+    assert isinstance(forest, RandomForestRegressor)
+    tree = forest.estimators_[0].tree_
+    state = tree.__getstate__()
+    inner = state["nodes"]["left_child"] >= 0
+    state["nodes"]["left_child"][inner] = 1_000_000
+    tree.__setstate__(state)
+    path = save(predictor, tmp_path / "model")
+    with pytest.raises(InputError, match="damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -10])
+def test_a_damaged_file_is_one_sentence(predictor, tmp_path, keep):
+    path = save(predictor, tmp_path / "model")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"not a model|damaged"):
+        load(path)
+
+
+def test_facts_that_do_not_fit_are_refused(predictor, tmp_path):
+    path = save(predictor, tmp_path / "model")
+    for facts in ("[]", "{}", json.dumps({"format": 1}), json.dumps({"format": 99})):
+        with pytest.raises(InputError, match=r"damaged|format"):
+            load(_with(path, None, facts))
+
+
+def test_graphs_of_one_chain_differ():
+    assert chain(["activation_tanh"]) != chain(["activation_sigm"])
