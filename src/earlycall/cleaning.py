@@ -138,8 +138,8 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         if isinstance(parsed, int):
             run = keys["run"][int(rows["run_id"][parsed])]
             raise InputError(
-                f"run {run!r}, column {column.name!r}, row {parsed}: "
-                f"{column[parsed]!r} is not a number"
+                f"run {run!r}, column {column.name!r:.80}, row {parsed}: "
+                f"{column[parsed]!r:.60} is not a number"
             )
         if parsed is not None:
             columns.append(parsed)

@@ -44,7 +44,7 @@ from earlycall.readers import (
     wandb_export,
 )
 from earlycall.readers.inside import is_inside
-from earlycall.readers.log import Log
+from earlycall.readers.log import Log, as_text
 
 HEAD = 8192
 _RUN_TABLES = ("runs.parquet", "runs.csv")
@@ -143,9 +143,9 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
     expression = None if pattern is None else text.compiled(pattern)
     if path.is_file():
         if expression is not None:
-            return [Source(path.name, path, lambda: text.load(path, expression))]
+            return [Source(as_text(path.name), path, lambda: text.load(path, expression))]
         reader = _reader_of(path)
-        return [Source(path.name, path, lambda: _as_log(reader.load(path)))]
+        return [Source(as_text(path.name), path, lambda: _as_log(reader.load(path)))]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -189,7 +189,7 @@ def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
         raise InputError(empty[0])
     for sentence in empty:
         warnings.warn(sentence, CurveWarning, stacklevel=3)
-    return assembled(logs, run_table(path), path.resolve().name)
+    return assembled(logs, run_table(path), as_text(path.resolve().name))
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
@@ -218,8 +218,8 @@ def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    inside = path.relative_to(folder).as_posix()
-    return folder.resolve().name if inside == "." else inside
+    inside = as_text(path.relative_to(folder).as_posix())
+    return as_text(folder.resolve().name) if inside == "." else inside
 
 
 def _files_in(folder: Path) -> Iterable[Path]:

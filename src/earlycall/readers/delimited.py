@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.readers.log import must_fit
+from earlycall.readers.log import is_text, must_fit
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
@@ -64,8 +64,8 @@ def load(path: Path) -> pl.DataFrame:
         parsed = numbers(column)
         if isinstance(parsed, int):
             raise InputError(
-                f"{path}, line {_line(path, parsed)}, column {column.name!r}: "
-                f"{column[parsed]!r} is not a number; correct or empty the cell"
+                f"{path}, line {_line(path, parsed)}, column {column.name!r:.80}: "
+                f"{column[parsed]!r:.60} is not a number; correct or empty the cell"
             )
         if parsed is not None:
             columns.append(parsed)
@@ -91,6 +91,8 @@ def table(path: Path, *, growing: bool = False) -> pl.DataFrame:
         raise InputError(f"{path}: the file is empty")
     _must_be_a_header(path, header)
     whole = _whole_lines(path, header) if growing else None
+    if whole is None and not is_text(str(path)):
+        whole = path.read_bytes()  # polars takes only names that are text
     try:
         frame = pl.read_csv(
             path if whole is None else whole,
@@ -180,7 +182,7 @@ def _why(path: Path, header: str, error: str) -> str:
         return ": not UTF-8 text; save it as UTF-8"
     except csv.Error as exception:
         error = str(exception)
-    return f": not a readable table ({error.splitlines()[0]})"
+    return f": not a readable table ({error.splitlines()[0][:200]})"
 
 
 def _line(path: Path, row: int) -> int:

@@ -44,15 +44,37 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for key, value in values.items():
+        name = as_text(f"{prefix}{key}")
         if str(key).startswith("_"):
             continue
         if isinstance(value, Mapping):
-            found |= settings(value, f"{prefix}{key}.")
-        elif isinstance(value, bool | int | float | str) or value is None:
-            found[f"{prefix}{key}"] = value
+            found |= settings(value, f"{name}.")
+        elif isinstance(value, bool | int | float) or value is None:
+            found[name] = value
         else:
-            found[f"{prefix}{key}"] = str(value)[:200]
+            found[name] = as_text(value if isinstance(value, str) else str(value)[:200])
     return found
+
+
+def as_text(text: str) -> str:
+    r"""Text that can be kept in a table: half of a surrogate pair becomes a question mark.
+
+    JSON and names of files may hold what is no text.
+
+    Examples:
+        >>> as_text("loss\udcff")
+        'loss?'
+    """
+    return text if is_text(text) else text.encode("utf-8", "replace").decode()
+
+
+def is_text(text: str) -> bool:
+    """Whether all characters of a text are characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -67,7 +89,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{key}/")
         else:
-            found[f"{prefix}{key}"] = value
+            found[as_text(f"{prefix}{key}")] = value
     return found
 
 
@@ -96,7 +118,7 @@ def table_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
         elif kinds == {bool}:
             columns.append(pl.Series(name, values, dtype=pl.Boolean))
         else:
-            text = [None if v is None else str(v) for v in values]
+            text = [None if v is None else as_text(str(v)) for v in values]
             columns.append(pl.Series(name, text, dtype=pl.String))
     return pl.DataFrame(columns)
 

@@ -19,6 +19,7 @@ _NOT_METRICS = frozenset({
     "timestamp", "time_this_iter_s", "pid", "time_since_restore", "iterations_since_restore",
     "timesteps_since_restore", "warmup_time", "timesteps_total", "episodes_total",
 })  # fmt: skip
+_LATEST = 1 << 40  # seconds
 _NAMES = {"training_iteration": "step", "time_total_s": "seconds"}
 
 
@@ -61,8 +62,8 @@ def _row(result: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     """A report; its number is its step, where it has no other. When the run started goes there."""
     result.pop("config", None)
     now, spent = result.get("timestamp"), result.get("time_total_s")
-    if isinstance(now, int | float) and isinstance(spent, int | float):
-        run.setdefault("started", now - spent)
+    if isinstance(now, int | float) and isinstance(spent, float):
+        run.setdefault("started", min(now, _LATEST) - spent)
     row = {name: value for name, value in flat(result).items() if name not in _NOT_METRICS}
     for old, new in _NAMES.items():
         if old in row and new not in row:

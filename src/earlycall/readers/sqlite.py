@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             copy = _copied(path, Path(folder))
             with _connected(copy, "rw") as connection:
                 yield connection
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable SQLite file ({error})") from None
 
 

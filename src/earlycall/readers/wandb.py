@@ -69,8 +69,8 @@ def load(path: Path) -> Log:
 def started(row: dict[str, Any]) -> dict[str, float]:
     """When a run started, by the clock at a row of its history; nothing where it does not say."""
     now, spent = row.get("_timestamp"), row.get("_runtime")
-    if isinstance(now, int | float) and isinstance(spent, int | float):
-        return {"started": float(now - spent)}
+    if isinstance(now, float) and isinstance(spent, int | float) and spent < now:
+        return {"started": now - spent}
     return {}
 
 

@@ -38,4 +38,6 @@ def load(path: Path) -> pl.DataFrame:
         values = table.select(pl.col(axis).alias("step"), pl.col(column).alias("value"))
         named = values.with_columns(run=pl.lit(run), name=pl.lit(metric))
         parts.append(named.drop_nulls().cast({"step": pl.Float64, "value": pl.Float64}))
+    if not parts:
+        raise InputError(f"{path}: no column of a run; export a chart of a metric")
     return by_step(pl.concat(parts))
