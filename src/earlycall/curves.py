@@ -25,7 +25,7 @@ from earlycall.metric_names import training_loss
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-Axis = Literal["observation", "step", "epoch", "seconds"]
+Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COSTS = ("seconds", "joules", "usd")
 KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
@@ -582,6 +582,7 @@ class CurveSet:
         epochs: int | None = None,
         horizon: float | None = None,
         metric: str | None = None,
+        cost: str = "step",
     ) -> CurveSet:
         """The part of every curve that is seen within a budget; everything when none is given.
 
@@ -592,9 +593,13 @@ class CurveSet:
                 has no epochs).
             horizon: the step at which training would end; by default as `horizon` tells.
             metric: the loss that is watched. At least its first 3 observations are kept.
+            cost: what the budget is a part of: ``step``; or ``seconds``, ``joules`` or ``usd``, of
+                which each run of a group may then spend as much as the others: the budget's part
+                of the median of what they logged in all.
 
         Raises:
-            InputError: if the budget is outside (0, 1] or more than one limit is given.
+            InputError: if the budget is outside (0, 1], more than one limit is given, or a run did
+                not log the cost.
 
         Examples:
             >>> curves = CurveSet.from_losses({"a": np.linspace(2, 1, 100)})
@@ -612,11 +617,13 @@ class CurveSet:
         ends = {g: self.horizon(g, metric) if horizon is None else horizon for g in self.groups}
         if budget is None and steps is None and epochs is None:
             return replace(self, horizons=ends)
-        kept = self._within(metric, self._limits(budget, steps, ends), epochs)
+        by = "step" if budget is None else cost
+        along = ends if by == "step" else self._wholes(cost)
+        kept = self._within(metric, self._limits(budget, steps, along), epochs, by)
         return CurveSet(self.observations.filter(pl.Series(kept)), self.runs, self.name, ends)
 
     def _within(
-        self, metric: str, limits: NDArray[np.float64], epochs: int | None
+        self, metric: str, limits: NDArray[np.float64], epochs: int | None, cost: str
     ) -> NDArray[np.bool_]:
         """Which observations a prefix has: those within its limit or before the third loss.
 
@@ -627,7 +634,10 @@ class CurveSet:
         seen = self.observations[metric].is_not_null().to_numpy()
         counted = np.concatenate([[0], np.cumsum(seen)])
         number = counted[1:] - counted[self._starts[row]]  # of the loss within its run, from 1
-        within = step <= limits[row]
+        spent = step
+        if cost != "step":
+            spent = self.observations[cost].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        within = spent <= limits[row]
         if epochs is not None and "epoch" in self.observations.columns:
             epoch = self.observations["epoch"].cast(pl.Float64).fill_null(np.nan).to_numpy()
             within = np.where(np.isnan(epoch), number <= epochs, epoch < epochs)
@@ -636,7 +646,22 @@ class CurveSet:
         last = np.flatnonzero(seen & (within | (number <= SHORTEST_PREFIX)))
         cut = np.full(len(self), -np.inf)
         cut[row[last]] = step[last]  # steps rise within a run: the last one stays
-        return np.asarray((step <= cut[row]) | (step <= limits[row]))
+        return np.asarray((step <= cut[row]) | (spent <= limits[row]))
+
+    def _wholes(self, cost: str) -> dict[str, float]:
+        """What a whole run of each group costs: the median of what its runs logged in all."""
+        if cost not in COSTS:
+            raise InputError(f"cost {cost!r} is unknown; use one of: step, {', '.join(COSTS)}")
+        if cost not in self.observations.columns:
+            raise InputError(f"{self._what()} has no column {cost!r} to take a part of")
+        value = self.observations[cost].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        whole = np.full(len(self), np.nan)
+        known = np.isfinite(value)
+        np.fmax.at(whole, self.observations["run_id"].to_numpy()[known], value[known])
+        if np.isnan(whole).any():
+            run = self.runs["run"][int(np.argmax(np.isnan(whole)))]
+            raise InputError(f"run {run!r} logged no {cost}; rank the runs that did, or by step")
+        return {g: float(np.median(whole[a:b])) for g, (a, b) in self._extents.items()}
 
     def _limits(
         self, budget: float | None, steps: float | None, ends: Mapping[str, float]

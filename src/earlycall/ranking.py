@@ -45,6 +45,7 @@ class Ranking:
         score: the name of the score.
         metric: the loss that was scored.
         budget: the part of the horizon that was asked for, None for all that was logged.
+        cost: what the budget is a part of.
         horizons: the step at which training of each group would end.
         warnings: what makes the runs of a group hard to compare, a sentence each.
         verdicts: how sure each group's ranking is, where the score says how sure it is.
@@ -65,6 +66,7 @@ class Ranking:
     warnings: tuple[str, ...]
     verdicts: dict[str, Verdict]
     top: int
+    cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
 
     def best(self, group: str | None = None) -> str | None:
@@ -95,6 +97,7 @@ def rank(
     horizon: float | None = None,
     group: str | None = None,
     axis: Axis = "observation",
+    cost: str = "step",
     top: int = TOP,
 ) -> Ranking:
     """Rank runs from the first part of their loss curves.
@@ -110,6 +113,8 @@ def rank(
             ``step_hint``, else their largest step.
         group: rank only the runs of this group.
         axis: the axis along which curves are fitted.
+        cost: what the budget is a part of (see `CurveSet.prefix`): with ``joules``, runs are
+            compared at the same energy.
         top: how many are the best, for ``p_top``.
 
     Returns:
@@ -124,7 +129,9 @@ def rank(
         curves = curves.select(group=group)
     _need_two_runs(curves)
     metric = curves.metric(metric)
-    seen = curves.prefix(budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric)
+    seen = curves.prefix(
+        budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
+    )
     prefixes = seen.prefixes(metric=metric, axis=axis)
     ranked = {p.group: _rank_group(p, chosen, top) for p in prefixes}
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
@@ -137,6 +144,7 @@ def rank(
         warnings=tuple(warnings),
         verdicts={group: said for group, (_, said) in ranked.items() if said is not None},
         top=top,
+        cost=cost,
         prefixes=tuple(prefixes),
     )
 

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import convert, elasticity, evaluate, fit, nas, rank, replay, serve, study
+from earlycall.cli import (
+    convert,
+    elasticity,
+    energy,
+    evaluate,
+    fit,
+    nas,
+    rank,
+    replay,
+    serve,
+    study,
+)
 from earlycall.errors import CurveWarning, InputError
 
 app = typer.Typer(
@@ -26,6 +37,7 @@ app.command("fit")(fit.command)
 app.command("evaluate")(evaluate.command)
 app.command("elasticity")(elasticity.command)
 app.command("replay")(replay.command)
+app.command("energy")(energy.command)
 app.command("convert")(convert.command)
 app.command("serve")(serve.command)
 app.add_typer(study.app, name="study")

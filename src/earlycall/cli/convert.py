@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Paths, Pattern
+from earlycall.cli.options import Paths, Pattern, Power, PowerOffset, Price, Zone
 from earlycall.errors import InputError
 
 
@@ -21,11 +21,15 @@ def command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a curve set that is there.")
     ] = False,
+    power: Power = None,
+    price: Price = None,
+    power_offset: PowerOffset = None,
+    zone: Zone = None,
 ) -> None:
     r"""Write the curves of logs of any kind as a curve set: curves.parquet and runs.parquet.
 
     A curve set is small, loads fast and keeps all metrics, hyper-parameters and costs under the
-    names that the logs gave them.
+    names that the logs gave them. Where power logs lie beside them, it gets their joules.
 
     Examples:
       earlycall convert mlruns/ wandb/ -o study/
@@ -33,11 +37,12 @@ def command(
       earlycall convert a.log -o study/ --pattern 'step (?P<step>\d+) loss (?P<train_loss>\S+)'
     """
     _must_be_free(to, paths, overwrite=overwrite)
-    curves = output.read(paths, pattern)
+    options = {"power": power, "price": price, "offset": power_offset, "zone": zone}
+    curves = output.read_with_power(paths, pattern, **options).curves  # type: ignore[arg-type]
     with output.working(f"writing {to}"):
         curves.write(to)
-    costs = [c for c in ("seconds", "joules") if c in curves.observations.columns]
-    with_costs = f", with {' and '.join(costs)}" if costs else ""
+    costs = [c for c in ("seconds", "joules", "usd") if c in curves.observations.columns]
+    with_costs = f", with {', '.join(costs)}" if costs else ""
     output.note(
         f"{to}: {len(curves)} runs, {curves.observations.height} observations of "
         f"{', '.join(curves.metrics)}{with_costs}"

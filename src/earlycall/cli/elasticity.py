@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Format, Group, Output, Paths, Pattern
+from earlycall.cli.options import (
+    CostName,
+    Format,
+    Group,
+    Output,
+    Paths,
+    Pattern,
+    Power,
+    PowerOffset,
+    Price,
+    Zone,
+)
 from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
 
 if TYPE_CHECKING:
@@ -19,16 +29,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from earlycall.curves import CurveSet
-
-
-class CostName(StrEnum):
-    """What a run costs."""
-
-    step = "step"
-    epoch = "epoch"
-    seconds = "seconds"
-    joules = "joules"
-    usd = "usd"
 
 
 Cost = Annotated[CostName, typer.Option("--cost", help="The column that says what a run cost.")]
@@ -54,6 +54,10 @@ def command(
     pattern: Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
+    power: Power = None,
+    price: Price = None,
+    power_offset: PowerOffset = None,
+    zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
     """Measure how many percent more gain one percent more cost still brings, run by run.
@@ -64,6 +68,8 @@ def command(
       earlycall elasticity runs/ --cost seconds --threshold 0.05 --format json
 
       earlycall elasticity runs/ --watch
+
+      earlycall elasticity runs/ --cost usd --price 0.30
     """
     from earlycall.elasticity import elasticities
 
@@ -72,12 +78,15 @@ def command(
         return elasticities(chosen, cost=cost.value, metric=name, threshold=threshold)
 
     if watching:
+        output.joined_once(power, price, power_offset, zone)
         watch(
             paths, pattern, lambda curves: _shown(measured(curves, metric)),
             every=every, top=top, fmt=fmt,
         )  # fmt: skip
         return
-    curves = output.read(paths, pattern)
+    curves = output.read_with_cost(
+        paths, pattern, cost.value, power=power, price=price, offset=power_offset, zone=zone
+    )
     table = measured(curves, output.watched_metric(curves, metric))
     if fmt is Format.json:
         output.print_json(_document(table))

@@ -26,6 +26,18 @@ class AxisName(StrEnum):
     step = "step"
     epoch = "epoch"
     seconds = "seconds"
+    joules = "joules"
+    usd = "usd"
+
+
+class CostName(StrEnum):
+    """What a run costs."""
+
+    step = "step"
+    epoch = "epoch"
+    seconds = "seconds"
+    joules = "joules"
+    usd = "usd"
 
 
 def part(text: str) -> float:
@@ -90,3 +102,32 @@ Pattern = Annotated[
 Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]
 Axis = Annotated[AxisName, typer.Option("--axis", help="The axis along which curves are fitted.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+Power = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--power",
+        help="Power logs (nvidia-smi, CodeCarbon, Zeus) or folders of them, for all runs; by "
+        "default those beside the runs.",
+        show_default=False,
+    ),
+]
+Price = Annotated[
+    float | None, typer.Option("--price", help="The price of a kWh, for usd.", show_default=False)
+]
+PowerOffset = Annotated[
+    float | None,
+    typer.Option(
+        "--power-offset",
+        help="Seconds from the start of the power log to that of a run whose log has no clock.",
+        show_default=False,
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--zone",
+        help="The time zone in which power was logged, such as Europe/Berlin; by default this "
+        "machine's.",
+        show_default=False,
+    ),
+]

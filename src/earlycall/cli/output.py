@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from earlycall.cli.options import Paths
     from earlycall.curves import CurveSet
+    from earlycall.energy import Joined
 
 WIDE = 180
 BARS = "▁▂▃▄▅▆▇█"
@@ -134,6 +135,69 @@ def read(paths: Paths, pattern: str | None = None) -> CurveSet:
 
     with working("reading logs"):
         return read_curves(paths, pattern=pattern)
+
+
+def read_with_power(
+    paths: Paths,
+    pattern: str | None,
+    *,
+    power: list[Path] | None,
+    price: float | None,
+    offset: float | None,
+    zone: str | None,
+) -> Joined:
+    """The runs under the paths with what power logs know of their energy; assumptions are noted."""
+    from earlycall.energy import with_energy
+
+    with working("reading logs"):
+        joined = with_energy(
+            list(paths), power=power, price=price, offset=offset, zone=zone, pattern=pattern
+        )
+    for sentence in joined.notes:
+        note(sentence)
+    return joined
+
+
+def read_with_cost(
+    paths: Paths, pattern: str | None, cost: str, *, price: float | None, **options: Any
+) -> CurveSet:
+    """The runs under the paths; where joules or money are asked for, those that have them.
+
+    Args:
+        paths: as everywhere.
+        pattern: as everywhere.
+        cost: what is asked for.
+        price: of a kWh.
+        options: the others of `read_with_power`.
+
+    Raises:
+        InputError: if the energy of no run is known, or money is asked for without a price.
+    """
+    if cost not in ("joules", "usd"):
+        return read(paths, pattern)
+    joined = read_with_power(paths, pattern, price=price, **options)
+    found = joined.measured
+    without = joined.facts.filter(joined.facts["source"].is_null())
+    if without.height:
+        names = ", ".join(repr(run) for run in without["run"][:3])
+        more = f" and {without.height - 3} more" if without.height > 3 else ""
+        note(f"left out, since no energy is known of them: {names}{more}: {without['reason'][0]}")
+    if cost == "usd" and "usd" not in found.observations.columns:
+        raise InputError("money needs a price: give --price, that of a kWh")
+    return found
+
+
+def joined_once(*options: object) -> None:
+    """Refuse options of power logs where runs are watched.
+
+    Raises:
+        InputError: if any is given.
+    """
+    if any(option is not None for option in options):
+        raise InputError(
+            "power logs are joined once, not while runs are watched: leave out --watch, or the "
+            "options of power; joules that a run logs itself are followed"
+        )
 
 
 def read_each(paths: Paths, pattern: str | None = None) -> list[CurveSet]:

@@ -11,13 +11,18 @@ from earlycall.cli import output
 from earlycall.cli.options import (
     Axis,
     AxisName,
+    CostName,
     Format,
     Group,
     Metric,
     Output,
     Paths,
     Pattern,
+    Power,
+    PowerOffset,
+    Price,
     ScoreName,
+    Zone,
     part,
 )
 from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
@@ -48,6 +53,13 @@ def command(
     ] = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
+    cost: Annotated[
+        CostName,
+        typer.Option(
+            help="What the budget is a part of: with joules or usd, runs are compared at the same "
+            "energy or money."
+        ),
+    ] = CostName.step,
     top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
     best: Annotated[
         int, typer.Option(help="K: show each run's chance to end among the best K.", min=1)
@@ -58,6 +70,10 @@ def command(
     pattern: Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
+    power: Power = None,
+    price: Price = None,
+    power_offset: PowerOffset = None,
+    zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves, the best first.
@@ -68,6 +84,8 @@ def command(
       earlycall rank runs/ --score lcga_d1 --epochs 10 --format json
 
       earlycall rank runs/ --watch --metric val_loss
+
+      earlycall rank runs/ --budget 10% --cost joules
     """
     from earlycall.ranking import DEFAULT_SCORE, rank
     from earlycall.scores import get
@@ -78,10 +96,11 @@ def command(
     def ranked(curves: CurveSet, name: str) -> Ranking:
         return rank(
             curves, score=chosen, metric=name, budget=seen, steps=steps, epochs=epochs,
-            horizon=horizon, group=group, axis=axis.value, top=best,
+            horizon=horizon, group=group, axis=axis.value, cost=cost.value, top=best,
         )  # fmt: skip
 
     if watching:
+        output.joined_once(power, price, power_offset, zone)
         if svg is not None:
             raise InputError("--svg draws one table; leave out --watch")
         watch(
@@ -89,7 +108,10 @@ def command(
             every=every, top=top, fmt=fmt,
         )  # fmt: skip
         return
-    curves = output.read(paths, pattern)
+    needed = axis.value if cost is CostName.step else cost.value
+    curves = output.read_with_cost(
+        paths, pattern, needed, power=power, price=price, offset=power_offset, zone=zone
+    )
     ranking = ranked(curves, output.chosen_metric(curves, metric))
     for warning in ranking.warnings:
         output.note(warning)
@@ -119,6 +141,7 @@ def _document(ranking: Ranking) -> dict[str, Any]:
     return {
         "score": ranking.score,
         "budget": ranking.budget,
+        "cost": ranking.cost,
         "horizon": one,
         "metric": ranking.metric,
         "warnings": list(ranking.warnings),
@@ -194,7 +217,10 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
     where = "" if prefixes.group == "all" else f"{prefixes.group}: "
     seen = "all of the log" if ranking.budget is None else f"the first {ranking.budget:.3g}"
     if ranking.budget is not None:
-        seen = f"the first {100 * ranking.budget:.3g} % of {prefixes.horizon:g} steps"
+        seen = f"the first {100 * ranking.budget:.3g} % of "
+        seen += (
+            f"{prefixes.horizon:g} steps" if ranking.cost == "step" else f"the usual {ranking.cost}"
+        )
     return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
 
 

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.elasticity import Cost, CostName, WatchedMetric
-from earlycall.cli.options import Format, Output, Pattern, words
+from earlycall.cli.elasticity import Cost, WatchedMetric
+from earlycall.cli.options import (
+    CostName,
+    Format,
+    Output,
+    Pattern,
+    Power,
+    PowerOffset,
+    Price,
+    Zone,
+    words,
+)
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,6 +70,10 @@ def command(
         ),
     ] = None,
     pattern: Pattern = None,
+    power: Power = None,
+    price: Price = None,
+    power_offset: PowerOffset = None,
+    zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
     """Replay stop rules on finished runs: the cost of each, and the regret.
@@ -68,10 +82,16 @@ def command(
       earlycall replay study/ --rules "gain:0.1,patience:3,patience:3:0.001"
 
       earlycall replay study/ --choose 2 --cost seconds
+
+      earlycall replay runs/ --cost joules --power gpu.csv
     """
     from earlycall.stopping.replay import replay
 
-    curve_sets = output.read_each(sets, pattern)
+    options = {"power": power, "price": price, "offset": power_offset, "zone": zone}
+    curve_sets = [
+        output.read_with_cost([path], pattern, cost.value, **options)  # type: ignore[arg-type]
+        for path in sets
+    ]
     for curves in curve_sets:
         output.watched_metric(curves, metric)
     with output.working("replaying"):

@@ -1,0 +1,203 @@
+"""``earlycall energy``: what runs used, and what calling them early would have saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.elasticity import WatchedMetric
+from earlycall.cli.options import (
+    Format,
+    Output,
+    Paths,
+    Pattern,
+    Power,
+    PowerOffset,
+    Price,
+    ScoreName,
+    Zone,
+    part,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+    from earlycall.energy import Energy
+
+BAR = 20  # characters of the bar of the run that used most
+
+
+def command(
+    paths: Paths,
+    power: Power = None,
+    price: Price = None,
+    carbon: Annotated[
+        float | None,
+        typer.Option(
+            help="Grams of CO2e per kWh; by default what CodeCarbon's log says.",
+            show_default=False,
+        ),
+    ] = None,
+    power_offset: PowerOffset = None,
+    zone: Zone = None,
+    metric: WatchedMetric = None,
+    score: ScoreName = None,
+    budget: Annotated[
+        str, typer.Option(help="The part of training after which runs are chosen.")
+    ] = "10%",
+    keep: Annotated[
+        int, typer.Option(help="How many runs of a group are then trained to their end.", min=1)
+    ] = 1,
+    rule: Annotated[str, typer.Option(help="The stop rule.")] = "gain:0.1",
+    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    pattern: Pattern = None,
+    fmt: Output = Format.table,
+) -> None:
+    """Show the energy that runs used, its money and CO2e, and what calling early would have saved.
+
+    Power logs of nvidia-smi, CodeCarbon and Zeus beside the runs are found and joined by the clock.
+
+    Examples:
+      earlycall energy runs/ --price 0.30 --carbon 380
+
+      earlycall energy runs/ --power gpu.csv --zone Europe/Berlin --format json
+    """
+    from earlycall.energy import energy_used
+    from earlycall.ranking import DEFAULT_SCORE
+
+    with output.working("reading logs"):
+        used = energy_used(
+            list(paths),
+            power=power,
+            price=price,
+            carbon=carbon,
+            offset=power_offset,
+            zone=zone,
+            pattern=pattern,
+            metric=metric,
+            score=score or DEFAULT_SCORE,
+            budget=part(budget),
+            keep=keep,
+            rule=rule,
+        )
+    for sentence in used.notes:
+        output.note(sentence)
+    if fmt is Format.json:
+        output.print_json(_document(used))
+    elif fmt is Format.csv:
+        output.print_csv(used.table)
+    else:
+        _print(used, top)
+
+
+def _document(used: Energy) -> dict[str, Any]:
+    return {
+        "metric": used.metric,
+        "score": used.score,
+        "budget": used.budget,
+        "keep": used.keep,
+        "rule": used.rule,
+        "price": used.price,
+        "carbon": used.carbon,
+        "notes": list(used.notes),
+        "summary": used.summary(),
+        "runs": used.table.to_dicts(),
+        "savings": used.savings.to_dicts(),
+    }
+
+
+def _print(used: Energy, top: int) -> None:
+    out = output.console()
+    groups = used.table["group"].unique(maintain_order=True).to_list()
+    for name in groups:
+        rows = used.table.filter(used.table["group"] == name)
+        rows = rows.sort("joules", descending=True, nulls_last=True)
+        title = "energy used" if name == "all" else f"{name}: energy used"
+        out.print(title, style="bold", markup=False)
+        out.print(_table(rows.head(top) if top > 0 else rows))
+        if 0 < top < rows.height:
+            out.print(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
+        out.print()
+    if used.savings.height:
+        out.print(f"what calling early would have saved, by {used.metric}", style="bold")
+        out.print(_savings(used))
+        out.print()
+    out.print(used.summary(), style="italic", markup=False)
+    if used.table["estimated"].any():
+        out.print("Energy by CodeCarbon is partly an estimate.", style="dim")
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column("run", overflow="fold")
+    for name in ("time", "joules", "kWh"):
+        shown.add_column(name, justify="right")
+    money, carbon = rows["usd"].count() > 0, rows["gco2e"].count() > 0
+    for name in [*(["usd"] if money else []), *(["g CO2e"] if carbon else []), "mean W"]:
+        shown.add_column(name, justify="right")
+    shown.add_column("")
+    reasons = rows["reason"].count() > 0
+    shown.add_column("from", style="dim", overflow="fold")
+    if reasons:
+        shown.add_column("why not", style="yellow", overflow="fold")
+    most = float(rows["joules"].max() or 0.0)  # type: ignore[arg-type]
+    for row in rows.iter_rows(named=True):
+        share = (row["joules"] or 0.0) / most if most > 0 else 0.0
+        shown.add_row(
+            Text(row["run"]),
+            _time(row["seconds"]),
+            *(output.number(row[k], 4) for k in ("joules", "kwh")),
+            *([output.number(row["usd"], 3)] if money else []),
+            *([output.number(row["gco2e"], 3)] if carbon else []),
+            output.number(row["mean_watts"], 3),
+            "█" * max(round(BAR * share), 1 if share > 0 else 0),
+            row["source"] or "–",
+            *([row["reason"] or ""] if reasons else []),
+        )
+    return shown
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _savings(used: Energy) -> Table:
+    from rich.table import Table
+
+    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    groups = used.savings["group"].n_unique() > 1
+    money, carbon = used.price is not None, used.carbon is not None
+    if groups:
+        shown.add_column("group")
+    shown.add_column("way")
+    names = ["used kWh", "would kWh", "saved kWh", "saved"]
+    more = [*(["saved usd"] if money else []), *(["saved g CO2e"] if carbon else [])]
+    for name in [*names, *more, "regret", "winner kept"]:
+        shown.add_column(name, justify="right")
+    kept = "the best" if used.keep == 1 else f"the best {used.keep}"
+    ways = {"choose": f"choose {kept} at {used.budget:.0%}", "stop": f"stop by {used.rule}"}
+    for row in used.savings.iter_rows(named=True):
+        regret = row["regret_pct"]
+        shown.add_row(
+            *([row["group"]] if groups else []),
+            ways[row["way"]],
+            *(output.number(row[k], 3) for k in ("used_kwh", "would_kwh", "saved_kwh")),
+            "–" if row["saved_pct"] is None else f"{row['saved_pct']:.1f} %",
+            *([output.number(row["saved_usd"], 3)] if money else []),
+            *([output.number(row["saved_gco2e"], 3)] if carbon else []),
+            "–" if regret is None else f"{regret:.2f} %",
+            "yes" if row["winner_kept"] else "no",
+        )
+    return shown
