@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -51,7 +51,7 @@ class Answers:
 
     def __init__(self, live: Live) -> None:
         self.live = live
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._kept: OrderedDict[Any, _Once] = OrderedDict()
         self._lock = threading.Lock()
 
     def ranked(self, view: View) -> Answer:
@@ -61,21 +61,29 @@ class Answers:
         return self.once(snapshot, ("ranked", asked.query()), lambda: _ranked(snapshot, view))
 
     def once(self, snapshot: Snapshot, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
-        """What was computed before of the same logs under the same key, else computed now."""
+        """What was computed of the same logs under the same key; who asks at once waits for it."""
         with self._lock:
-            if (snapshot.version, key) in self._kept:
-                self._kept.move_to_end((snapshot.version, key))
-                found: T = self._kept[snapshot.version, key]
-                return found
-        made = compute()
-        with self._lock:
-            old = [k for k in self._kept if k[0] != snapshot.version]
-            for k in old:
-                del self._kept[k]
-            self._kept[snapshot.version, key] = made
+            for old in [k for k in self._kept if k[0] != snapshot.version]:
+                del self._kept[old]
+            mine = self._kept.setdefault((snapshot.version, key), _Once())
+            self._kept.move_to_end((snapshot.version, key))
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return made
+        return cast("T", mine.get(compute))
+
+
+class _Once:
+    """A value that is computed by the first who asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: list[Any] = []
+
+    def get(self, compute: Callable[[], Any]) -> Any:
+        with self._lock:
+            if not self._made:
+                self._made.append(compute())
+            return self._made[0]
 
 
 def _ranked(snapshot: Snapshot, view: View) -> Answer:

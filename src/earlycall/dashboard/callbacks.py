@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,9 @@ def _wire_tab(
         outputs, Input("view", "data"), Input("version", "data"), prevent_initial_call=True
     )
     def _tab(query: str | None, version: str) -> Any:
-        if query is None:
+        if query is None or _tab_of(query) != name:
             return (no_update,) * len(outputs)
         answer = _answer(answers, query)
-        if answer.view.tab != name:
-            return (no_update,) * len(outputs)
         shown = make(answers, answer)
         out: list[Any] = [html.P(shown.words, className="lead"), version]
         for figure in shown.figures:
@@ -126,15 +125,20 @@ def _wire_tab(
         return out
 
 
+def _tab_of(query: str) -> str:
+    try:
+        return View.from_query(query).tab
+    except InputError:
+        return View().tab
+
+
 def _answer(answers: Answers, query: str) -> Answer:
     """The answer to a view; to the first view where a link cannot be used, with the reason."""
-    from dataclasses import replace
-
     try:
         view = View.from_query(query)
     except InputError as error:
-        answer = answers.ranked(View())
-        return replace(answer, problem=f"this link cannot be used: {error}")
+        problem = f"this link cannot be used: {error}"
+        return replace(answers.ranked(View()), problem=problem)
     return replace(answers.ranked(view), view=view)
 
 

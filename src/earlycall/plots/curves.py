@@ -253,12 +253,13 @@ def _draw_others(
     for part in reversed(np.array_split(np.arange(len(others)), min(SHADES, len(others)) or 1)):
         if not len(part):
             continue
-        x, y, names = [], [], []
-        for name, along, values in (others[i] for i in part.tolist()):
+        x, y, lengths = [], [], []
+        for _, along, values in (others[i] for i in part.tolist()):
             x += [along, [np.nan]]
             y += [values, [np.nan]]
-            names += [name] * (len(along) + 1)
+            lengths.append(len(along) + 1)
         place = int(part[0]) / max(len(others), 1)
+        names = np.repeat(np.array([others[i][0] for i in part.tolist()]), lengths)
         figure.add_trace(
             Scatter(
                 x=_small(np.concatenate(x)), y=_small(np.concatenate(y)), text=names,
