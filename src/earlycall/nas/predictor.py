@@ -76,6 +76,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model: the name of a model (see `earlycall.nas.models`), None to choose by
             cross-validation.
         random_state: seeds models, folds and resamples.
+        assess: whether to find out how good it will be; without, it learns ten times as fast.
 
     Attributes:
         features_: the fitted `ArchitectureFeatures`.
@@ -90,9 +91,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         True
     """
 
-    def __init__(self, model: str | None = None, random_state: int = 0) -> None:
+    def __init__(
+        self, model: str | None = None, random_state: int = 0, assess: bool = True
+    ) -> None:
         self.model = model
         self.random_state = random_state
+        self.assess = assess
 
     def fit(self, X: Any, y: ArrayLike) -> Predictor:
         """Learn from a table of architectures and their labels, shape (n,), larger is better."""
@@ -104,7 +108,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
         held = np.array([a.identity for a in known])
-        self.regressor_ = ChosenRegressor(self.model, self.random_state)
+        self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
         self.regressor_.fit(matrix, label, groups=held)
         self.quality_ = self._quality(known, label, held)
         return self

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from earlycall.cli.nas import fit, rank
+from earlycall.cli.nas import add, fit, rank
 
 app = typer.Typer(
     name="nas",
     help="Rank architectures that were never trained, from collected runs.",
     no_args_is_help=True,
 )
+app.command("add")(add.add)
+app.command("store")(add.store)
 app.command("fit")(fit.command)
 app.command("rank")(rank.command)
