@@ -5,9 +5,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: demo test lint bench docs examples clean
 
-demo: .venv/core.stamp  ## rank the bundled real runs from their first 10 %
+demo: .venv/core.stamp  ## rank the bundled real runs from their first 10 %, and write a report
 	@$(BIN)/earlycall rank examples/digits --budget 10%
 	@$(BIN)/earlycall evaluate examples/digits --budgets 5%,10%,20%
+	@$(BIN)/earlycall report examples/digits --budget 10% -o demo-report.html
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n 2
@@ -32,7 +33,7 @@ examples: .venv/dev.stamp  ## train the example runs again (a few minutes)
 	$(PYTHON) -m venv .venv
 
 .venv/core.stamp: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable .
+	$(PIP) --editable '.[plots]'
 	@touch $@
 
 .venv/dev.stamp: .venv/core.stamp

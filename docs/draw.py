@@ -1,12 +1,15 @@
 """Draw the pictures of the pages: python docs/draw.py SET… (curve sets; needs chromium)."""
 
-import subprocess
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
+
 import earlycall as ec
 from earlycall import plots
+from earlycall.report import report
 
 IMAGES = Path(__file__).parent / "images"
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
@@ -14,22 +17,43 @@ GAIN = [f"gain:{t}" for t in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.
 PATIENCE = [f"patience:{p}" for p in (1, 2, 3, 5, 10)]
 
 
-def picture(figure: object, name: str, width: int, height: int) -> None:
-    """A figure as a PNG, by a headless browser."""
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder, "figure.html")
-        plots.write(figure, page)
-        subprocess.run(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             f"--user-data-dir={folder}/profile", f"--window-size={width},{height}",
-             "--virtual-time-budget=4000", f"--screenshot={IMAGES / name}", page.as_uri()],
-            check=True, capture_output=True,
-        )  # fmt: skip
+def draw_figures(sets: list[ec.CurveSet]) -> None:
+    """The figures of the gallery, and those of the pages on stopping."""
+    curves = ec.read(DIGITS)
+    ranking = ec.rank(curves, budget=0.1)
+    one = curves.curve("linear_lr0.003.csv", metric="val_loss")
+    noisy = curves.curve("cnn-4_lr0.1.csv")
+    drawn = {
+        "curves": plots.curves(curves, ranking=ranking),
+        "ranking": ranking.plot(),
+        "fit": ec.fit(noisy.loss).plot(),
+        "elasticity": plots.elasticity_along(one.step, one.loss, threshold=0.3, name="val_loss"),
+        "agreement": ec.evaluate(curves, budgets=[0.05, 0.1, 0.2, 0.5]).plot(),
+    }
+    for name, figure in drawn.items():
+        plots.write(figure, IMAGES / f"{name}.png")
+    replayed = plots.cost_against_regret(ec.replay(sets, GAIN + PATIENCE))
+    plots.write(replayed, IMAGES / "replay.png", width=1300 if len(sets) > 1 else 900)
+
+
+def draw_report() -> None:
+    """The top of the report, light and dark."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = report(DIGITS, budget=0.1).write(Path(folder, "report.html"))
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]
+        )
+        for scheme, name in (("light", "report"), ("dark", "report-dark")):
+            size = {"width": 1180, "height": 1010}
+            context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+            shown = context.new_page()
+            shown.goto(page.as_uri())
+            shown.wait_for_selector("html[data-drawn=yes]")
+            shown.wait_for_timeout(500)
+            shown.screenshot(path=IMAGES / f"{name}.png")
+        browser.close()
 
 
 if __name__ == "__main__":
-    curve = ec.read(DIGITS).curve("linear_lr0.003.csv", metric="val_loss")
-    along = plots.elasticity_along(curve.step, curve.loss, threshold=0.3)
-    picture(along, "elasticity.png", 900, 470)
-    sets = [ec.read(path) for path in sys.argv[1:]] or [ec.read(DIGITS)]
-    picture(plots.cost_against_regret(ec.replay(sets, GAIN + PATIENCE)), "replay.png", 1300, 400)
+    draw_figures([ec.read(path) for path in sys.argv[1:]] or [ec.read(DIGITS)])
+    draw_report()

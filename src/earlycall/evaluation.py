@@ -76,6 +76,12 @@ class Evaluation:
 
         return agreement_map(self, **options)
 
+    def _repr_html_(self) -> str | None:
+        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
+        from earlycall.report.notebook import evaluation_html
+
+        return evaluation_html(self)
+
 
 def evaluate(
     sets: Any,

@@ -85,6 +85,12 @@ class Ranking:
 
         return ranking(self, **options)
 
+    def _repr_html_(self) -> str | None:
+        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
+        from earlycall.report.notebook import ranking_html
+
+        return ranking_html(self)
+
 
 def rank(
     curves: Any,

@@ -19,6 +19,7 @@ from earlycall.cli import (
     nas,
     rank,
     replay,
+    report,
     serve,
     study,
 )
@@ -38,6 +39,7 @@ app.command("evaluate")(evaluate.command)
 app.command("elasticity")(elasticity.command)
 app.command("replay")(replay.command)
 app.command("energy")(energy.command)
+app.command("report")(report.command)
 app.command("convert")(convert.command)
 app.command("serve")(serve.command)
 app.add_typer(study.app, name="study")

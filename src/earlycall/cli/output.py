@@ -129,6 +129,17 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def progressing(what: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr that says what is worked on (in a terminal only)."""
+    where = errors()
+    if not where.is_terminal:
+        yield lambda _: None
+        return
+    with where.status(what) as status:
+        yield lambda now: status.update(f"{what}: {now}")
+
+
 def read(paths: Paths, pattern: str | None = None) -> CurveSet:
     """The runs under the paths, with a spinner."""
     from earlycall.readers import read as read_curves

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FEW = 6  # curves that are all drawn in colour
 LEADERS = 4  # of more curves, those that are
 BANDS = 1  # leaders whose forecast has its interval drawn: several would hide the curves
+LEADING = 120  # points of a leader, whose noise is drawn pale behind it
 SHADES = 6  # of grey for the others, the better ones darker
 PANELS = 12  # groups at most
 ACROSS = 3  # panels in a row
@@ -187,9 +188,9 @@ def _draw(
     m = len(panel.prefixes)
     count = leaders if leaders is not None else (m if m <= FEW else LEADERS)
     first, rest = panel.order[:count].tolist(), panel.order[count:].tolist()
-    points = points_for(m)
+    points, others = points_for(m), set(rest)
     named = labels(panel.prefixes.runs)
-    thin = {i: _thinned(panel, i, points if i in rest else 240) for i in [*rest, *first]}
+    thin = {i: _thinned(panel, i, points if i in others else LEADING) for i in [*rest, *first]}
     low, high = _range(list(thin.values()))
     scale = log if log is not None else bool(low > 0 and high > SPREAD * low)
     limits = _limits(low, high, scale)

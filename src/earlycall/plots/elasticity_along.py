@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOMENTS = 160  # at which the elasticity is measured
 FIRST = 6  # observations
+LASTING = 3  # moments
 LOW, HIGH = -0.35, 1.45  # of the elasticities shown
 
 
@@ -36,7 +37,8 @@ def elasticity_along(
 
     Above 1 training is elastic (more gain than in proportion), between 1 and the threshold
     inelastic, below the threshold hardly worth its cost, below 0 the loss rises. The stop is marked
-    where the elasticity's 95 % interval first lies below the threshold.
+    where the elasticity's 95 % interval has lain below the threshold at three moments running, so
+    that the noise of single steps does not decide.
 
     Args:
         cost: shape (n,), rising.
@@ -100,15 +102,15 @@ def _moments(n: int) -> NDArray[np.int64]:
 def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
     """The regimes, each with its name at the right edge."""
     bands = [
-        (1.0, HIGH, colours.green, 0.10, "elastic"),
-        (threshold, 1.0, colours.sky, 0.06, "inelastic"),
-        (0.0, threshold, colours.amber, 0.12, ""),
-        (LOW, 0.0, colours.red, 0.10, "the loss rises"),
+        (1.0, HIGH, colours.green, 0.10, "elastic", "top right"),
+        (threshold, 1.0, colours.sky, 0.06, "inelastic", "top right"),
+        (0.0, threshold, colours.amber, 0.12, "", ""),
+        (LOW, 0.0, colours.red, 0.10, "the loss rises", "bottom left"),
     ]
-    for low, high, colour, opacity, name in bands:
+    for low, high, colour, opacity, name, place in bands:
         figure.add_hrect(
             y0=low, y1=high, fillcolor=soft(colour, opacity), line_width=0, layer="below",
-            annotation_text=name, annotation_position="top right", row=2, col=1,
+            annotation_text=name, annotation_position=place or "top right", row=2, col=1,
         )  # fmt: skip
     figure.add_hline(y=threshold, line={"color": colours.amber, "dash": "dash"}, row=2, col=1)
 
@@ -116,10 +118,13 @@ def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
 def _mark_stop(
     figure: Figure, found: list[dict[str, Any]], ends: Floats, threshold: float, colours: Palette
 ) -> None:
-    """Where the interval first lies below the threshold."""
-    sure = [f.get("high") is not None and f["high"] < threshold for f in found]
-    if True in sure:
-        where = float(ends[sure.index(True)])
+    """Where the interval has lain below the threshold at three moments running."""
+    sure = np.array([f.get("high") is not None and f["high"] < threshold for f in found], dtype=int)
+    lasting = np.flatnonzero(
+        np.convolve(sure, np.ones(LASTING, dtype=int))[LASTING - 1 :] == LASTING
+    )
+    if len(found) >= LASTING and len(lasting):
+        where = float(ends[lasting[0] + LASTING - 1])
         line = {"color": colours.red, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=where, line=line, row="all", col=1)
         figure.add_annotation(

@@ -76,6 +76,12 @@ class Replay:
 
         return cost_against_regret(self, **options)
 
+    def _repr_html_(self) -> str | None:
+        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
+        from earlycall.report.notebook import replay_html
+
+        return replay_html(self)
+
 
 def replay(
     sets: Any,

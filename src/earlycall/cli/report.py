@@ -1,0 +1,65 @@
+"""``earlycall report``: who leads, how sure that is, who should stop; one page to send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.options import Axis, AxisName, Group, Metric, Paths, Pattern, ScoreName, part
+
+
+def command(
+    paths: Paths,
+    to: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="What to write: .html or .md."),
+    ] = Path("report.html"),
+    score: ScoreName = None,
+    metric: Metric = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Judge by the first part of training only: 10% or 0.1.")
+    ] = None,
+    horizon: Annotated[
+        float | None, typer.Option(help="The step at which training would end.")
+    ] = None,
+    group: Group = None,
+    axis: Axis = AxisName.observation,
+    title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
+    pattern: Pattern = None,
+) -> None:
+    """Write a report: a verdict in plain words, figures, and a table of the runs.
+
+    The page is one file that opens offline, to be sent or printed.
+
+    Examples:
+      earlycall report runs/ -o report.html
+
+      earlycall report runs/ --budget 10% -o report.md
+    """
+    from earlycall.ranking import DEFAULT_SCORE
+    from earlycall.report import report
+
+    curves = output.read(paths, pattern)
+    with output.progressing("report") as progress:
+        made = report(
+            curves,
+            score=score or DEFAULT_SCORE,
+            metric=output.chosen_metric(curves, metric),
+            budget=None if budget is None else part(budget),
+            horizon=horizon,
+            group=group,
+            axis=axis.value,
+            title=title,
+            progress=progress,
+        )
+        progress("writing")
+        made.write(to)
+    for warning in made.warnings:
+        output.note(warning)
+    for verdict in made.verdicts:
+        where = f"{verdict.group}: " if len(made.verdicts) > 1 else ""
+        output.errors().print(f"{where}{verdict.sentences[0]}", markup=False, soft_wrap=True)
+    print(to)

@@ -1,0 +1,184 @@
+"""The verdict in plain words: who leads, how sure that is, who should stop, what that saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from earlycall.curves import CurveSet, Prefixes
+from earlycall.evaluation import agreement, outcomes
+from earlycall.plots.names import common_ending, plain
+from earlycall.ranking import Ranking
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
+LEAST = 0.005  # part of the training that is worth naming as saved
+NAMED = 3  # runs
+
+
+@dataclass(frozen=True)
+class GroupVerdict:
+    """What can be said of the runs of a group.
+
+    Attributes:
+        group: its name.
+        runs: how many there are.
+        best: the run that leads, None where none can be ranked.
+        leader: what it is called in words.
+        chance: that it ends first, None where the score does not say.
+        stop: the runs that will hardly end among the best, or have diverged.
+        saved: the part of the whole group's training that stopping them now saves.
+        seconds: what that saves, None where no time was logged.
+        left: the part of the group's training that is still to come.
+        sentences: the verdict in words.
+    """
+
+    group: str
+    runs: int
+    best: str | None
+    leader: str
+    chance: float | None
+    stop: tuple[str, ...]
+    saved: float
+    seconds: float | None
+    left: float
+    sentences: tuple[str, ...]
+
+
+def verdicts(ranking: Ranking, curves: CurveSet) -> list[GroupVerdict]:
+    """The verdict on each group of a ranking of these curves."""
+    return [_verdict(ranking, prefixes, curves) for prefixes in ranking.prefixes]
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Examples:
+        >>> duration(45), duration(5400), duration(400_000)
+        ('45 s', '1.5 h', '4.6 days')
+    """
+    for size, unit, most in ((1, "s", 90), (60, "min", 5400), (3600, "h", 172_800)):
+        if seconds < most:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds / 86_400:.2g} days"
+
+
+def several(names: list[str], most: int = NAMED) -> str:
+    """Some names in words.
+
+    Examples:
+        >>> several(["a", "b"]), several(["a", "b", "c", "d", "e"])
+        ('a and b', 'a, b, c and 2 more')
+    """
+    shown = [plain(name, 48) for name in names]
+    if len(shown) > most:
+        return f"{', '.join(shown[:most])} and {len(shown) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVerdict:
+    table = ranking.table.filter(pl.col("group") == prefixes.group)
+    best = ranking.best(prefixes.group)
+    first = table.row(0, named=True)
+    stop = table.filter((pl.col("p_top") < UNLIKELY) | (pl.col("status") == "diverged"))["run"]
+    left, rest = _left(prefixes, curves)
+    stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(stop, dtype=object))
+    whole = max(prefixes.horizon * len(prefixes), 1e-300)
+    saved = float(left[stopped].sum() / whole)
+    seconds = float(np.nansum(rest[stopped])) if np.isfinite(rest).any() else None
+    found = GroupVerdict(
+        group=prefixes.group, runs=len(prefixes), best=best,
+        leader="" if best is None else plain(_short(best, table)),
+        chance=first["p_first"] if best is not None else None, stop=tuple(stop), saved=saved,
+        seconds=seconds, left=float(left.sum() / whole), sentences=(),
+    )  # fmt: skip
+    return GroupVerdict(**{**vars(found), "sentences": _sentences(ranking, found, table, curves)})
+
+
+def _left(prefixes: Prefixes, curves: CurveSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The steps of each run between what was seen and the horizon, and the time they take."""
+    last = np.nan_to_num(prefixes.step.last())
+    left = np.maximum(prefixes.horizon - last, 0.0)
+    if not prefixes.has("seconds"):
+        return left, np.full(len(left), np.nan)
+    spent, at = prefixes.ragged("seconds"), prefixes.ragged("step", where="seconds")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pace = (spent.last() - spent.first()) / (at.last() - at.first())
+    return left, left * np.where(np.isfinite(pace) & (pace > 0), pace, np.nan)
+
+
+def _sentences(
+    ranking: Ranking, found: GroupVerdict, table: pl.DataFrame, curves: CurveSet
+) -> tuple[str, ...]:
+    if found.best is None:
+        return (f"None of the {found.runs} runs can be ranked: {table['reason'][0]}.",)
+    seen = "all that was logged"
+    if ranking.budget is not None:
+        seen = f"the first {100 * ranking.budget:.3g} % of training"
+    sure = ""
+    if found.chance is not None:
+        first, among = (_percent(table[name][0]) for name in ("p_first", "p_top"))
+        sure = (
+            f", with a chance of {first} to end first and of {among} to end among the best "
+            f"{ranking.top}"
+        )
+    said = [f"From {seen}, {found.leader} leads {found.runs} runs{sure}."]
+    if found.group in ranking.verdicts:
+        sentence = str(ranking.verdicts[found.group])
+        said.append(f"{sentence[0].upper()}{sentence[1:]}.")
+    said += _stopping(ranking, found, table)
+    said += _outcome(table, found, curves)
+    return tuple(said)
+
+
+def _stopping(ranking: Ranking, found: GroupVerdict, table: pl.DataFrame) -> list[str]:
+    if found.left < LEAST:
+        return ["The runs have reached the end of their training, so there is nothing to stop."]
+    if not found.stop:
+        return ["No run is hopeless enough to be stopped yet."] if found.chance is not None else []
+    one = len(found.stop) == 1
+    who = f"{len(found.stop)} run{'' if one else 's'} {'has' if one else 'have'}"
+    named = [_short(run, table) for run in found.stop]
+    time = "" if found.seconds is None else f" ({duration(found.seconds)})"
+    return [
+        f"{who} less than a {_percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
+        f"diverged: {several(named)}. Stopping {'it' if one else 'them'} here saves "
+        f"{_percent(found.saved)} of the training of all runs{time}."
+    ]  # fmt: skip
+
+
+def _outcome(table: pl.DataFrame, found: GroupVerdict, curves: CurveSet) -> list[str]:
+    """How the verdict turned out, where it is known how the runs ended."""
+    if "final" not in curves.runs.columns:
+        return []
+    known = curves.runs.with_columns(outcome=pl.Series(outcomes(curves.runs, curves.name)))
+    known = known.filter((pl.col("group") == found.group) & pl.col("outcome").is_finite())
+    mine = known.filter(pl.col("run") == found.best)
+    both = table.join(known.select("run", "outcome"), on="run").drop_nulls("score")
+    if not mine.height or known.height < 3:
+        return []
+    place = int((known["outcome"] > mine["outcome"][0]).sum()) + 1
+    rho = agreement(both["score"].to_numpy(), both["outcome"].to_numpy(), resamples=0).spearman
+    agreed = "" if rho is None else f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
+    return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{agreed}."]
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %"
+
+
+def _short(run: str, table: pl.DataFrame) -> str:
+    """A run's name without the ending that all share, as in the figures and the table."""
+    return run.removesuffix(common_ending(table["run"].to_list()))
+
+
+def _ordinal(place: int) -> str:
+    if place <= 3:
+        return ("first", "second", "third")[place - 1]
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{'th' if 10 < place % 100 < 14 else ending}"
