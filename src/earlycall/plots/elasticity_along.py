@@ -119,15 +119,16 @@ def _mark_stop(
     figure: Figure, found: list[dict[str, Any]], ends: Floats, threshold: float, colours: Palette
 ) -> None:
     """Where the interval has lain below the threshold at three moments running."""
-    sure = np.array([f.get("high") is not None and f["high"] < threshold for f in found], dtype=int)
-    lasting = np.flatnonzero(
-        np.convolve(sure, np.ones(LASTING, dtype=int))[LASTING - 1 :] == LASTING
-    )
-    if len(found) >= LASTING and len(lasting):
-        where = float(ends[lasting[0] + LASTING - 1])
+    below = 0
+    for measured, end in zip(found, ends.tolist(), strict=True):
+        high = measured.get("high")
+        below = below + 1 if high is not None and high < threshold else 0
+        if below < LASTING:
+            continue
         line = {"color": colours.red, "width": 1.5, "dash": "dot"}
-        figure.add_vline(x=where, line=line, row="all", col=1)
+        figure.add_vline(x=end, line=line, row="all", col=1)
         figure.add_annotation(
-            x=where, y=1, yref="y domain", text=f"stop at {where:,.6g}", showarrow=False,
+            x=end, y=1, yref="y domain", text=f"stop at {end:,.6g}", showarrow=False,
             xanchor="left", yanchor="top", xshift=4, row=1, col=1,
         )  # fmt: skip
+        return
