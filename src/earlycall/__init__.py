@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from earlycall.approximation import Fit, Fits, fit, fit_many
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
     from earlycall.elasticity import Elasticity, elasticities
-    from earlycall.energy import Energy, energy_used, with_energy
+    from earlycall.energy import Energy, energy_used, measure, with_energy
     from earlycall.errors import CurveWarning, InputError
     from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
     from earlycall.following import Follower
@@ -56,6 +56,7 @@ _HOMES = {
     "fit": "approximation",
     "fit_many": "approximation",
     "group_score": "scores",
+    "measure": "energy",
     "parse_rule": "stopping",
     "rank": "ranking",
     "read": "readers",
@@ -68,8 +69,8 @@ __all__ = [
     "Agreement", "Curve", "CurveSet", "CurveWarning", "Elasticity", "Energy", "Evaluation", "Fit",
     "Fits", "Follower", "InputError", "Monitor", "Prefixes", "Ragged", "Ranking", "Replay",
     "Rule", "Score", "Scored", "StreamingFit", "Uncertainty", "agreement", "elasticities",
-    "energy_used", "evaluate", "fit", "fit_many", "group_score", "parse_rule", "rank", "read",
-    "replay", "score", "uncertainty", "with_energy",
+    "energy_used", "evaluate", "fit", "fit_many", "group_score", "measure", "parse_rule", "rank",
+    "read", "replay", "score", "uncertainty", "with_energy",
 ]  # fmt: skip
 
 

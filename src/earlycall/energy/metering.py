@@ -23,6 +23,7 @@ class Meter:
         scope: ``machine`` for all that the machine draws, ``process`` for the share of this process
             and its children (of the CPU and memory; a GPU is always counted whole). Where several
             runs share a machine, ``process`` keeps their sum right.
+        before: joules of earlier sessions of the same run, which are added.
 
     Attributes:
         source: where the joules come from, or why there are none.
@@ -38,10 +39,10 @@ class Meter:
         True
     """
 
-    def __init__(self, scope: Scope = "machine") -> None:
+    def __init__(self, scope: Scope = "machine", before: float = 0.0) -> None:
         if scope not in ("machine", "process"):
             raise InputError(f"scope {scope!r} is unknown; use machine or process")
-        self.estimated = False
+        self.estimated, self.before = False, before
         self._begun = time.perf_counter()
         self._last: float | None = None
         self._stop: Callable[[], object] = lambda: None
@@ -57,7 +58,7 @@ class Meter:
         now = self._read()
         if now is not None:
             self._last = max(now, self._last or 0.0)
-        return self._last
+        return None if self._last is None else self.before + self._last
 
     def seconds(self) -> float:
         """The time so far."""

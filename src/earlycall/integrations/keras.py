@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from earlycall.atomic import write_whole
+from earlycall.energy import Meter
+from earlycall.energy.metering import Scope
 from earlycall.errors import InputError
 from earlycall.integrations.watched import Mode, Watched
 from earlycall.stopping import Rule
@@ -88,5 +90,63 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Remove the state of a training that came to its end."""
+        if self.state_path is not None:
+            self.state_path.unlink(missing_ok=True)
+
+
+class Joules(keras.callbacks.Callback):  # type: ignore[misc]
+    """Logs ``joules``, the energy since training began, beside what a Keras training logs.
+
+    Put it *first* in the list: the history, ``CSVLogger`` and ``EarlyCall(cost="joules")`` then
+    have it after each epoch.
+
+    Args:
+        scope: ``machine`` or ``process`` (see `earlycall.energy.Meter`).
+        state_path: a file for the sum so far, from which a training that was killed goes on; it is
+            removed when training ends.
+
+    Raises:
+        InputError: if the file holds something else.
+
+    Examples:
+        >>> callbacks = [Joules(), EarlyCall("val_loss", "gain:0.1", cost="joules")]
+    """
+
+    def __init__(self, scope: Scope = "machine", state_path: str | Path | None = None) -> None:
+        super().__init__()
+        self.scope: Scope = scope
+        self.state_path = None if state_path is None else Path(state_path)
+        self.joules = 0.0  # so far
+        self.meter: Meter | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start to measure, from the sum of a training that was killed."""
+        if self.state_path is not None and self.state_path.exists():
+            try:
+                saved = json.loads(self.state_path.read_text(encoding="utf-8"))
+                self.joules = float(saved["joules"])
+            except (OSError, ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{self.state_path}: no saved joules; remove the file to count from 0"
+                ) from None
+        self.meter = Meter(self.scope, before=self.joules)
+        if self.meter.joules() is None:
+            print(f"earlycall: no energy is measured: {self.meter.source}", flush=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Add the energy so far to what is logged; save it."""
+        now = None if self.meter is None else self.meter.joules()
+        if now is None:
+            return
+        self.joules = now
+        if logs is not None:
+            logs["joules"] = now
+        if self.state_path is not None:
+            write_whole(self.state_path, json.dumps({"joules": now}))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Stop to measure; remove the file of a training that came to its end."""
+        if self.meter is not None:
+            self.meter.close()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
+from earlycall.energy import Meter
+from earlycall.energy.metering import Scope
 from earlycall.integrations.watched import Mode, Watched
 from earlycall.stopping import Rule
 
@@ -115,3 +117,73 @@ class EarlyCall(Callback):
         """Go on from a checkpoint."""
         self.watched.load_state_dict(state_dict)
         self._in_validation = state_dict["in_validation"]
+
+
+class Joules(Callback):
+    """Logs ``joules``, the energy since training began, beside what a Lightning training logs.
+
+    It is logged with the training's steps, its validations and its epochs, so that any logger's
+    run has it and ``EarlyCall(cost="joules")``, later in the list, can judge by it. The sum is part
+    of Lightning's checkpoints. With several processes, those of rank 0's machine are logged.
+
+    Args:
+        scope: ``machine`` or ``process`` (see `earlycall.energy.Meter`).
+
+    Examples:
+        >>> from lightning.pytorch import Trainer
+        >>> watched = EarlyCall("val_loss", "gain:0.1", cost="joules")
+        >>> trainer = Trainer(callbacks=[Joules(), watched], logger=False, accelerator="cpu")
+    """
+
+    def __init__(self, scope: Scope = "machine") -> None:
+        super().__init__()
+        self.scope: Scope = scope
+        self.joules = 0.0  # so far
+        self.meter: Meter | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start to measure."""
+        self.meter = Meter(self.scope, before=self.joules)
+        if self.meter.joules() is None:
+            rank_zero_info(f"earlycall: no energy is measured: {self.meter.source}")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Log beside the losses of steps."""
+        self._log(pl_module, on_step=True)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log beside the metrics of validation."""
+        if not trainer.sanity_checking:
+            self._log(pl_module, on_step=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log beside the metrics of epochs."""
+        self._log(pl_module, on_step=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop to measure."""
+        if self.meter is not None:
+            self.meter.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Stop to measure."""
+        if self.meter is not None:
+            self.meter.close()
+
+    def _log(self, pl_module: LightningModule, *, on_step: bool) -> None:
+        now = None if self.meter is None else self.meter.joules()
+        if now is not None:
+            self.joules = now
+            pl_module.log("joules", now, on_step=on_step, on_epoch=not on_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into Lightning's checkpoints."""
+        return {"joules": self.joules}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.joules = float(state_dict["joules"])

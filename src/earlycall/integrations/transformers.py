@@ -10,6 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
+from earlycall.energy import Meter
+from earlycall.energy.metering import Scope
 from earlycall.integrations.watched import Mode, Watched
 from earlycall.stopping import Rule
 
@@ -121,6 +123,67 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
     def state(self) -> dict[str, Any]:
         """What goes into the trainer's checkpoints."""
         return {"args": self._made_with, "attributes": {"saved": self.saved}}
+
+
+class JoulesCallback(TrainerCallback, ExportableState):
+    """Logs ``joules``, the energy since training began, beside all that a trainer logs.
+
+    It stands in the trainer's log history and its ``trainer_state.json``, so that the run has it,
+    and ``EarlyCallCallback(cost="joules")``, later in the list, can judge by it. A training that is
+    resumed from a checkpoint goes on from its sum. With several processes, those of rank 0's
+    machine are logged.
+
+    Args:
+        scope: ``machine`` or ``process`` (see `earlycall.energy.Meter`).
+
+    Examples:
+        >>> JoulesCallback().joules
+        0.0
+    """
+
+    def __init__(self, scope: Scope = "machine") -> None:
+        self.scope: Scope = scope
+        self.joules = 0.0  # so far
+        self.meter: Meter | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start to measure, from the sum of the checkpoint that training goes on from."""
+        logged = [record["joules"] for record in state.log_history if "joules" in record]
+        self.joules = max([self.joules, *logged])
+        self.meter = Meter(self.scope, before=self.joules)
+        if self.meter.joules() is None:
+            logger.warning(f"earlycall: no energy is measured: {self.meter.source}")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Add the energy so far to what is logged."""
+        now = None if self.meter is None else self.meter.joules()
+        if now is None:
+            return
+        self.joules = now
+        if logs is not None:
+            logs["joules"] = now
+        if state.log_history and state.log_history[-1].get("step") == state.global_step:
+            state.log_history[-1]["joules"] = now
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop to measure."""
+        if self.meter is not None:
+            self.meter.close()
+
+    def state(self) -> dict[str, Any]:
+        """What goes into the trainer's checkpoints."""
+        return {"args": {"scope": self.scope}, "attributes": {"joules": self.joules}}
 
 
 def _of_rank_0(stop: bool, args: TrainingArguments) -> bool:
