@@ -260,7 +260,7 @@ from ray import tune
 def trainable(config):
     for loss, val in zip({LOSSES!r}, {VAL_LOSSES!r}):
         tune.report({{"loss": loss, "val_loss": val}})
-ray.init(num_cpus=1, include_dashboard=False)
+ray.init(address="local", num_cpus=1, include_dashboard=False)  # not another test's
 tune.Tuner(
     trainable,
     param_space={SETTINGS!r},

@@ -2,7 +2,8 @@
 
 A reader of files is a module with ``NAME``, ``recognises(path, head)`` and ``load(path)``; a
 reader of folders has ``NAME``, ``recognises_folder(folder, files)``, ``load_folder(folder)`` and
-``WHOLE_TREE``, which says whether all below the folder is its own. A module may be both.
+``WHOLE_TREE``, which says whether all below the folder is its own; if not, ``claims(name)`` says
+which files are, and ``owns(folder, below)`` which folders. A module may be both.
 Recognition is by content, never by the file's name alone. Third parties add readers by the
 entry-point group ``earlycall.readers``.
 """
@@ -186,31 +187,37 @@ def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
         except NothingYetError as error:
             empty.append(str(error))
     if not logs:
-        raise InputError(empty[0])
+        raise NothingYetError(empty[0])
     for sentence in empty:
         warnings.warn(sentence, CurveWarning, stacklevel=3)
     return assembled(logs, run_table(path), as_text(path.resolve().name))
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
-    """The logs below a folder; links that lead out of it are not followed."""
-    root = folder.resolve()
+    """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
     for where, folders, files in os.walk(folder):
         here = Path(where)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        visible = [f for f in sorted(files) if not f.startswith(".") and is_inside(here / f, root)]
+        visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
             yield Source(_relative(here, folder), here, _loader(reader.load_folder, here))
             if reader.WHOLE_TREE:
                 folders.clear()
                 continue
+            if hasattr(reader, "owns"):
+                owned = reader.owns(here, folders)
+                folders[:] = [name for name in folders if name not in owned]
             claims = getattr(reader, "claims", lambda name: True)
             visible = [name for name in visible if not claims(name)]
         for name in visible:
             path = here / name
             if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
                 yield Source(_relative(path, folder), path, _loader(found.load, path))
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
@@ -223,12 +230,11 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _files_in(folder: Path) -> Iterable[Path]:
-    root = folder.resolve()
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in sorted(files):
             path = Path(where, file)
-            if not file.startswith(".") and is_inside(path, root):
+            if not file.startswith(".") and _is_plain(path):
                 yield path
 
 

@@ -54,7 +54,8 @@ def load(path: Path) -> pl.DataFrame:
     A last line without its end is still being written, and left for later.
 
     Raises:
-        InputError: naming the line and column of text in a numeric column, or of a ragged row.
+        InputError: naming the line and column of text in a numeric column, or of a ragged row; or
+            if there is no row yet.
     """
     columns = []
     for column in table(path, growing=True).get_columns():
@@ -69,7 +70,10 @@ def load(path: Path) -> pl.DataFrame:
             )
         if parsed is not None:
             columns.append(parsed)
-    return without_empty_rows(pl.DataFrame(columns))
+    rows = without_empty_rows(pl.DataFrame(columns))
+    if not rows.height:
+        raise NothingYetError(f"{path}: no row with a value after the header yet")
+    return rows
 
 
 def table(path: Path, *, growing: bool = False) -> pl.DataFrame:
@@ -124,8 +128,8 @@ def _must_be_a_header(path: Path, header: str) -> None:
 def _whole_lines(path: Path, header: str) -> bytes | None:
     """The lines that have their ends, where the last one lacks it; None where all have.
 
-    The last line stands where it has all cells and the last of them is quoted, or has nothing but
-    an empty cell too few; a number may still lack digits. What a crash leaves (zero bytes) is none.
+    The last line stands where it has all cells and the last of them is quoted; another number may
+    still lack digits. What a crash leaves (zero bytes) is no line.
     """
     end = _end_of_lines(path)
     if end is None:
@@ -134,7 +138,8 @@ def _whole_lines(path: Path, header: str) -> bytes | None:
         content = file.read()
     last = content[end:].decode("utf-8", "replace")
     cells = _cells(last, _delimiter(header)) if len(last) < _LONGEST_HEADER else []
-    if last.endswith('"') and len(cells) == len(_cells(header, _delimiter(header))):
+    closed = last.endswith('"') and last.count('"') % 2 == 0
+    if closed and len(cells) == len(_cells(header, _delimiter(header))):
         return None
     if not end:
         raise NothingYetError(f"{path}: no whole line after the header yet")

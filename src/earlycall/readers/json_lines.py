@@ -116,4 +116,7 @@ def _table(path: Path, columns: dict[str, _Cells], lines: list[int]) -> pl.DataF
             )
         if parsed is not None:
             out.append(parsed)
-    return without_empty_rows(pl.DataFrame(out))
+    rows = without_empty_rows(pl.DataFrame(out))
+    if not rows.height:
+        raise NothingYetError(f"{path}: no line with a number yet")
+    return rows

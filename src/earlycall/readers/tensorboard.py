@@ -7,6 +7,7 @@ one kind have one layout, so that thousands are decoded at once.
 from __future__ import annotations
 
 import json
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -18,13 +19,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.errors import CurveWarning
+from earlycall.errors import CurveWarning, NothingYetError
 from earlycall.readers.inside import files_in
 from earlycall.readers.log import Log, by_step, settings
 from earlycall.readers.protobuf import fields, varint
 
 NAME = "TensorBoard events"
 WHOLE_TREE = False
+TRAIN, VALIDATION = "train", "validation"
+_OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
 _AT_ONCE = 1 << 15  # records decoded at once
 _TEMPLATES = 64  # layouts tried among records of one length before the slow way is taken
@@ -32,8 +35,8 @@ Bytes = NDArray[np.uint8]
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
-    """Whether the folder has event files."""
-    return any(".tfevents." in name for name in files)
+    """Whether the folder has event files, or is a Keras run with its two halves below it."""
+    return any(".tfevents." in name for name in files) or _has_halves(folder)
 
 
 def claims(name: str) -> bool:
@@ -41,9 +44,44 @@ def claims(name: str) -> bool:
     return ".tfevents." in name
 
 
+def owns(folder: Path, below: list[str]) -> list[str]:
+    """Which folders below that of a run belong to it."""
+    halves = [TRAIN, VALIDATION] if _has_halves(folder) else []
+    return halves + [name for name in below if _OF_HPARAMS.match(name)]
+
+
+def _has_halves(folder: Path) -> bool:
+    return all(_events_in(folder / half) for half in (TRAIN, VALIDATION))
+
+
+def _events_in(folder: Path) -> list[Path]:
+    return [] if folder.is_symlink() else files_in(folder, "*.tfevents.*")
+
+
 def load_folder(folder: Path) -> Log:
-    """The run whose event files are in a folder."""
-    return load_files(files_in(folder, "*.tfevents.*"))
+    """The run whose event files are in a folder.
+
+    Keras writes a run's validation into a folder of its own, under the names of the training; its
+    metrics get ``val_`` before their names. ``add_hparams`` of PyTorch writes into a folder that
+    is called by the time.
+
+    Raises:
+        InputError: if nothing has been logged yet.
+    """
+    run = _Run()
+    run.read(_events_in(folder))
+    if _has_halves(folder):
+        run.read(_events_in(folder / TRAIN))
+        held_out = _Run()
+        held_out.read(_events_in(folder / VALIDATION))
+        run.parts += [
+            part.with_columns(name=pl.format("val_{}", "name"), seconds=pl.lit(None, pl.Float64))
+            for part in held_out.parts
+        ]
+    for name in sorted(path.name for path in folder.iterdir() if _OF_HPARAMS.match(path.name)):
+        for path in _events_in(folder / name):
+            run.hyper |= Events.read(path).hyper
+    return run.log(folder)
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -52,31 +90,52 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def load(path: Path) -> Log:
-    """The run of one event file."""
+    """The run of one event file.
+
+    Raises:
+        InputError: if nothing has been logged yet.
+    """
     return load_files([path])
 
 
 def load_files(paths: list[Path]) -> Log:
     """The run of several event files; steps that a later file repeats are taken from it."""
-    parts: list[pl.DataFrame] = []
-    hyper: dict[str, Any] = {}
-    begun = 0.0
-    sessions: list[tuple[float, float]] = []  # where each begins: in seconds, on the clock
-    for path in paths:
-        if not path.is_file():
-            continue
-        events = Events.read(path)
-        hyper |= events.hyper
-        frame = events.frame()
-        if frame.height:
-            first = float(frame["seconds"].min())  # type: ignore[arg-type]
-            sessions.append((begun, first))
-            frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
-            begun = float(frame["seconds"].max())  # type: ignore[arg-type]
-            parts = [_until(part, frame) for part in parts] + [frame]
-    if not parts:
-        return Log(pl.DataFrame({"step": pl.Series([], dtype=pl.Int64)}), _runs(hyper, []))
-    return Log(by_step(pl.concat(parts)), _runs(hyper, sessions))
+    run = _Run()
+    run.read(paths)
+    return run.log(paths[0])
+
+
+class _Run:
+    """What the event files of a run hold."""
+
+    def __init__(self) -> None:
+        self.parts: list[pl.DataFrame] = []
+        self.hyper: dict[str, Any] = {}
+        self.sessions: list[tuple[float, float]] = []  # where each begins: in seconds, on the clock
+
+    def read(self, paths: list[Path]) -> None:
+        """Read the files of its sessions, one after the other."""
+        begun = 0.0
+        for path in paths:
+            events = Events.read(path)
+            self.hyper |= events.hyper
+            frame = events.frame()
+            if frame.height:
+                first = float(frame["seconds"].min())  # type: ignore[arg-type]
+                self.sessions.append((begun, first))
+                frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
+                begun = float(frame["seconds"].max())  # type: ignore[arg-type]
+                self.parts = [_until(part, frame) for part in self.parts] + [frame]
+
+    def log(self, where: Path) -> Log:
+        """The run.
+
+        Raises:
+            InputError: if nothing has been logged yet.
+        """
+        if not self.parts:
+            raise NothingYetError(f"{where}: no scalar has been logged yet")
+        return Log(by_step(pl.concat(self.parts)), _runs(self.hyper, self.sessions))
 
 
 def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
