@@ -86,6 +86,8 @@ class StudyProgress:
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._whole: TaskID | None = None
         self._bar: dict[str, TaskID] = {}
+        self._planned: dict[str, int] = {}
+        self._count: dict[str, int] = {}  # epochs that a run has done, or need not do any more
 
     def __enter__(self) -> StudyProgress:
         self._bars.start()
@@ -110,12 +112,10 @@ class StudyProgress:
             f"{self._runs} runs: {self._done} done{also}, "
             f"{self._runs - self._done - started} to begin"
         )
-        self._whole = self._bars.add_task("study", total=self._epochs(states), told="")
-        self._bars.update(self._whole, completed=sum(s.epochs for s in states))
-
-    @staticmethod
-    def _epochs(states: Sequence[State]) -> int:
-        return sum(s.epochs if s.done else s.plan.epochs for s in states)
+        self._planned = {state.plan.name: state.plan.epochs for state in states}
+        self._count = {s.plan.name: s.plan.epochs if s.done else s.epochs for s in states}
+        self._whole = self._bars.add_task("study", total=sum(self._planned.values()), told="")
+        self._show()
 
     def epoch(self, run: str, told: dict[str, Any]) -> None:
         """A run has done an epoch."""
@@ -124,16 +124,17 @@ class StudyProgress:
             self._bar[run] = self._bars.add_task(run, total=told["epochs"], told="")
         shown = f"epoch {told['epoch']}/{told['epochs']}, accuracy {told['val_accuracy']:.3f}"
         self._bars.update(self._bar[run], completed=told["epoch"], told=shown)
-        self._advance(1)
+        self._count[run] = told["epoch"]
+        self._show()
 
-    def _advance(self, epochs: int) -> None:
+    def _show(self) -> None:
         if self._whole is not None:
             shown = f"{self._done}/{self._runs} runs{self._remaining()}"
-            self._bars.update(self._whole, advance=epochs, told=shown)
+            self._bars.update(self._whole, completed=sum(self._count.values()), told=shown)
 
     def _remaining(self) -> str:
         seconds = self._left.seconds
-        return "" if not seconds else f", about {duration(seconds)} left"
+        return "" if seconds is None or seconds < 0.1 else f", about {duration(seconds)} left"
 
     def _leave(self, run: str) -> None:
         self._left.done(run)
@@ -154,7 +155,8 @@ class StudyProgress:
             soft_wrap=True,
             markup=False,
         )
-        self._advance(0)
+        self._count[run] = self._planned[run]
+        self._show()
 
     def failed(self, run: str, why: str, *, again: bool) -> None:
         """A run has failed."""
