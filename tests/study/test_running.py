@@ -174,6 +174,31 @@ def test_resources_that_no_node_has_and_a_second_process_are_refused(cluster, tm
         Resources(at_once=0)
 
 
+@pytest.mark.parametrize(("address", "why"), [
+    ("127.0.0.1:1", "Connection refused"),
+    ("nowhere", "not auto or host:port"),
+    ("ray://127.0.0.1:10001", "Ray's client cannot keep a study"),
+])  # fmt: skip
+def test_an_address_where_no_cluster_is_is_refused_at_once(address, why, tmp_path):
+    program = """
+import sys
+from pathlib import Path
+from earlycall.study.folder import StudyFolder
+from earlycall.study.plan import Plan
+from earlycall.study.running import Resources, run_study
+plan = Plan.of({"data": "digits", "epochs": 1, "architectures": {"a": "thin/mlp"},
+                "settings": {"s": {}}})
+run_study(StudyFolder.make(Path(sys.argv[1]), plan), Resources(address=sys.argv[2]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path, address], capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert why in done.stderr.splitlines()[-1]
+    assert "InputError" in done.stderr.splitlines()[-1]
+
+
 def epochs_in(folder):
     """The epochs that each run has done."""
     found = {}
@@ -189,7 +214,7 @@ def test_a_study_killed_by_9_is_resumed_from_its_last_epochs_with_the_same_losse
     command = [sys.executable, "-m", "earlycall", "study", "run", plan, "-o", folder]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240
         while max(epochs_in(folder).values(), default=0) < 2:
             assert process.poll() is None, process.stderr.read().decode()
             assert time.monotonic() < until

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ class Resources:
         least = {"cpus": 0.01, "gpus": 0, "at_once": 1, "retries": 0}
         for name, lowest in least.items():
             value = getattr(self, name)
-            if value is not None and value < lowest:
+            if value is not None and not value >= lowest:
                 raise InputError(f"{name}={value} must be at least {lowest}")
 
 
@@ -156,6 +157,7 @@ def _ray(resources: Resources) -> Iterator[None]:
         raise InputError("studies need Ray and torch: pip install 'earlycall[study]'") from None
     mine = not ray.is_initialized()
     if mine:
+        _reachable(resources.address)
         how: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if resources.address is None:
             how |= {"include_dashboard": False}
@@ -177,6 +179,27 @@ def _ray(resources: Resources) -> Iterator[None]:
     finally:
         if mine:
             ray.shutdown()
+
+
+def _reachable(address: str | None) -> None:
+    """Nothing, if something listens at host:port: Ray itself would try for minutes.
+
+    Raises:
+        InputError: if nothing does, or it is an address of Ray's client.
+    """
+    if address is None or address == "auto":
+        return
+    if address.startswith("ray://"):
+        raise InputError(
+            f"{address}: Ray's client cannot keep a study; start it on a machine of the cluster "
+            "with --address auto"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "it is not auto or host:port"
+        raise InputError(f"no Ray cluster at {address!r}: {why}") from None
 
 
 def _tune(
