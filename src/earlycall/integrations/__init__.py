@@ -5,4 +5,5 @@
 - `earlycall.integrations.keras`: `EarlyCall`, a callback of Keras 3.
 - `earlycall.integrations.optuna`: `EarlyCallPruner`.
 - `earlycall.integrations.ray`: `EarlyCallStopper` and `EarlyCallScheduler` for Ray Tune.
+- `earlycall.integrations.trackers`: verdicts and pictures in MLflow, TensorBoard and W&B.
 """

@@ -33,6 +33,8 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         verbose: whether to say why training stops.
         stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
             command for it.
+        show_to: where a picture of the run and the decision go when training ends: a
+            ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``.
 
     Raises:
         InputError: if an argument or the state file cannot be used, or the metric is not logged.
@@ -53,9 +55,10 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         state_path: str | Path | None = None,
         verbose: bool = True,
         stop_file: str | Path | None = None,
+        show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file)
+        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
         self.state_path = None if state_path is None else Path(state_path)
         self.verbose = verbose
 
@@ -66,6 +69,7 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on from the state of a training that was killed."""
+        self.watched.resolve()
         if self.state_path is None or not self.state_path.exists():
             return
         try:
@@ -89,7 +93,9 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
                 print(f"\nearlycall: {self.monitor.explain()}", flush=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Remove the state of a training that came to its end."""
+        """Show the run in its trackers; remove the state of a training that came to its end."""
+        if problem := self.watched.show():
+            print(f"\n{problem}", flush=True)
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
 

@@ -33,6 +33,9 @@ class EarlyCall(Callback):
         verbose: whether to say why training stops.
         stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
             command for it.
+        show_to: where a picture of the run and the decision go when training ends: a
+            ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``, or
+            ``"loggers"`` for those of the trainer.
 
     Raises:
         InputError: if an argument cannot be used, or the metric is not logged.
@@ -54,9 +57,10 @@ class EarlyCall(Callback):
         mode: Mode | None = None,
         verbose: bool = True,
         stop_file: str | Path | None = None,
+        show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file)
+        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
         self.verbose = verbose
         self._old: torch.Tensor | None = None  # the value before the validation
         self._validated = False  # whether a validation ended since training began
@@ -96,6 +100,16 @@ class EarlyCall(Callback):
             self._validated or not trainer.enable_validation
         ):
             self._judge(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the trackers that pictures go to."""
+        if trainer.is_global_zero:
+            self.watched.resolve(trainer.loggers)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the run in its trackers."""
+        if trainer.is_global_zero and (problem := self.watched.show()):
+            rank_zero_info(problem)
 
     def _judge(self, trainer: Trainer) -> None:
         logs: dict[str, Any] = dict(trainer.callback_metrics)

@@ -34,6 +34,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
             training losses of single steps (see `earlycall.Monitor`).
         stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
             command for it.
+        show_to: where a picture of the run and the decision go when training ends: a
+            ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``.
 
     Raises:
         InputError: if an argument cannot be used, or nothing is logged under that name.
@@ -52,8 +54,9 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         mode: Mode | None = None,
         every: int | Literal["auto"] = 1,
         stop_file: str | Path | None = None,
+        show_to: Any = None,
     ) -> None:
-        self.watched = Watched(metric, rule, cost, mode, every, stop_file)
+        self.watched = Watched(metric, rule, cost, mode, every, stop_file, show_to)
         self._made_with = {
             "metric": metric,
             "rule": str(self.watched.monitor.rule),
@@ -61,6 +64,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
             "mode": mode,
             "every": every,
         }
+        if isinstance(show_to, str):
+            self._made_with["show_to"] = show_to
         if stop_file is not None:
             self._made_with["stop_file"] = str(stop_file)
         self._training = False
@@ -75,6 +80,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Take up the state of the checkpoint that training goes on from."""
         self._training = True
+        if state.is_world_process_zero:
+            self.watched.resolve()
         known: Any = state.stateful_callbacks  # a mapping, once it was read from a checkpoint
         saved = known.get(type(self).__name__) if state.global_step else None
         for one in saved if isinstance(saved, list) else [saved]:
@@ -104,6 +111,8 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Say so where the metric was never logged; what is logged from now on is not training."""
         self._training = False
+        if state.is_world_process_zero and (problem := self.watched.show()):
+            logger.warning(problem)
         if self.monitor.updates == 0 and state.log_history:
             seen = sorted({name for record in state.log_history for name in record})
             logger.warning(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from earlycall.curves import higher_is_better
 from earlycall.errors import InputError
+from earlycall.integrations.shown import Seen, show, told
 from earlycall.stopping import Monitor, Rule
 
 Mode = Literal["min", "max"]
@@ -40,6 +41,8 @@ class Watched:
         mode: ``min`` or ``max``; by default told by the metric's name.
         every: how many values are averaged before the rule sees them (see `Monitor`).
         stop_file: a file that somebody makes to have the run stopped (see `Monitor`).
+        show_to: the tracker that gets a picture of the run when it ends (see
+            `earlycall.integrations.trackers.trackers`).
 
     Raises:
         InputError: if an argument cannot be used.
@@ -53,10 +56,14 @@ class Watched:
         mode: Mode | None,
         every: int | Literal["auto"] = 1,
         stop_file: str | Path | None = None,
+        show_to: Any = None,
     ) -> None:
         self.metric, self.sign = metric, sign_of(metric, mode)
         self.monitor = Monitor(rule, cost=cost, every=every, stop_file=stop_file)
         self._before: float | None = None  # the step last seen
+        self.show_to = show_to
+        self._seen = None if show_to is None else Seen()
+        self._shown = False
 
     def see(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:
         """Take the metric from some logs; whether to stop.
@@ -81,7 +88,40 @@ class Watched:
                     f"{', '.join(map(repr, sorted(logs))) or 'nothing'}"
                 )
         self._before = float(step)
-        return self.monitor.update(self.sign * float(logs[self.metric]), spent)
+        value = float(logs[self.metric])
+        stop = self.monitor.update(self.sign * value, spent)
+        if self._seen is not None:
+            self._seen.add(self.monitor.spent, self.sign * value)
+        return stop
+
+    def resolve(self, loggers: Sequence[Any] = ()) -> None:
+        """Find the trackers before training, so that one that cannot be used is told at once.
+
+        Args:
+            loggers: what ``show_to="loggers"`` stands for.
+
+        Raises:
+            InputError: if ``show_to`` is no tracker.
+        """
+        if self.show_to is not None:
+            from earlycall.integrations.trackers import shown_in, trackers
+
+            named = isinstance(self.show_to, str) and self.show_to == "loggers"
+            self.show_to = shown_in(loggers) if named else trackers(self.show_to)
+
+    def show(self) -> str | None:
+        """Log the picture and the decision, once; why that failed, where it did."""
+        if self._seen is None or not self.show_to or self._shown:
+            return None
+        self._shown = True
+        metric = self.metric if self.sign > 0 else f"−{self.metric}"
+        step = int(self._before or 0)
+        try:
+            show(self._seen, self.monitor.explain(), self.show_to, metric=metric,
+                 unit=self.monitor.cost, step=step)  # fmt: skip
+        except InputError as error:
+            return told(error)
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """All that is remembered, as JSON."""
@@ -90,7 +130,7 @@ class Watched:
             "sign": self.sign,
             "step": self._before,
             "monitor": self.monitor.state_dict(),
-        }
+        } | ({} if self._seen is None else {"seen": self._seen.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave.
@@ -105,3 +145,5 @@ class Watched:
             )
         self.monitor.load_state_dict(state["monitor"])
         self._before = state["step"]
+        if self._seen is not None and "seen" in state:
+            self._seen.load_state_dict(state["seen"])

@@ -85,6 +85,11 @@ class Monitor:
         return self.stopped is not None
 
     @property
+    def spent(self) -> float:
+        """The cost so far."""
+        return self._last
+
+    @property
     def reason(self) -> str | None:
         """Why the run should stop; None while it should not."""
         return self.stopped
