@@ -17,12 +17,12 @@ from earlycall.dashboard.view import SETTINGS, View, setting_text
 from earlycall.errors import InputError
 from earlycall.plots.names import common_ending
 from earlycall.ranking import TIED, Ranking, rank
+from earlycall.report.verdict import GroupVerdict, verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEPT = 32  # answers
-UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ class Answer:
         view: what was asked for.
         curves: the runs that are looked at, whole; None where there is none.
         ranking: None where they cannot be ranked.
+        verdicts: of the group that is looked at.
         problem: why not, in a sentence.
     """
 
@@ -43,6 +44,7 @@ class Answer:
     view: View
     curves: CurveSet | None = None
     ranking: Ranking | None = None
+    verdicts: tuple[GroupVerdict, ...] = ()
     problem: str | None = None
 
 
@@ -102,13 +104,8 @@ def _ranked(snapshot: Snapshot, view: View) -> Answer:
                        horizon=view.horizon, axis=view.axis)  # fmt: skip
     except InputError as error:
         return replace(start, curves=curves, problem=str(error))
-    return replace(start, curves=curves, ranking=ranking)
-
-
-def unlikely(ranking: Ranking) -> list[str]:
-    """The runs that will hardly end among the best: to be stopped first."""
-    hopeless = (pl.col("p_top") < UNLIKELY) | (pl.col("status") == "diverged")
-    return ranking.table.filter(hopeless)["run"].to_list()
+    said = tuple(verdicts(ranking, curves))
+    return replace(start, curves=curves, ranking=ranking, verdicts=said)
 
 
 def saved(ranking: Ranking, runs: list[str]) -> float:
@@ -168,7 +165,7 @@ def table(answer: Answer) -> dict[str, Any]:
         columns.append(_column(name, name.removeprefix("hp."), "value"))
         values[name] = [_setting(told.get(run, {}).get(name)) for run in values["run"]]
     rows = [list(row) for row in zip(*(values[c["key"]] for c in columns), strict=True)]
-    return {"columns": columns, "rows": [_finite(r) for r in rows], "unlikely": unlikely(ranking),
+    return {"columns": columns, "rows": [_finite(r) for r in rows], "unlikely": [run for said in answer.verdicts for run in said.stop],
             "ending": common_ending(values["run"])}  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import html
 
-from earlycall.dashboard.answers import UNLIKELY, Answer, saved, unlikely
+from earlycall.dashboard.answers import Answer
 from earlycall.dashboard.live import Snapshot
 
 SHOWN = 3  # warnings; the others are counted
@@ -15,24 +15,10 @@ LONGEST = 120  # characters of a name
 
 def verdict(answer: Answer) -> Any:
     """Who leads, how sure that is, and what stopping the unlikely runs would save."""
-    ranking = answer.ranking
-    if ranking is None:
+    if answer.ranking is None:
         return [html.P(_waiting(answer), className="lead")]
-    best = ranking.best()
-    if best is None:
-        return [html.P("No run can be ranked yet.", className="lead")]
-    said: list[Any] = [html.P([html.Strong(short(best)), " leads."], className="lead")]
-    for told in ranking.verdicts.values():
-        sentence = str(told)
-        said.append(html.P(f"{sentence[0].upper()}{sentence[1:]}."))
-    hopeless = unlikely(ranking)
-    if hopeless:
-        part = saved(ranking, hopeless)
-        who = "1 run has" if len(hopeless) == 1 else f"{len(hopeless)} runs have"
-        gain = f" Stopping them here saves {part:.0%} of all training." if part >= 0.005 else ""
-        chance = f"less than {UNLIKELY:.0%} chance to end among the best {ranking.top}"
-        said.append(html.P(f"{who} {chance}, or diverged.{gain}"))
-    return said
+    sentences = [sentence for said in answer.verdicts for sentence in said.sentences]
+    return [html.P(s, className="" if i else "lead") for i, s in enumerate(sentences)]
 
 
 def messages(answer: Answer) -> Any:
