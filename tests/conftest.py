@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,3 +109,31 @@ def written(tmp_path_factory) -> Written:
     root = base / "written"
     root.mkdir(exist_ok=True)
     return Written(root)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL server; a test that wants an empty database makes its own."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("no PostgreSQL server here (Debian's package postgresql brings one)")
+    if os.geteuid() == 0 and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="earlycall-postgres-"))
+    if as_user:
+        shutil.chown(folder, "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(tool, *arguments):
+        subprocess.run([*as_user, found[-1].parent / tool, "-D", folder / "data", *arguments],
+                       check=True, stdout=subprocess.DEVNULL, cwd="/")  # fmt: skip
+
+    options = f"-p {port} -h 127.0.0.1 -k '' -c fsync=off"
+    run("initdb", "-A", "trust", "-U", "earlycall")
+    run("pg_ctl", "-w", "-l", folder / "log", "-o", options, "start")
+    yield f"postgresql://earlycall@127.0.0.1:{port}/postgres"
+    run("pg_ctl", "-w", "-m", "immediate", "stop")
+    shutil.rmtree(folder)

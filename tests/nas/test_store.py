@@ -1,13 +1,8 @@
 """The experiment store: many real processes write at once, nothing twice, nothing lost."""
 
-import os
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -41,34 +36,6 @@ def write_at_once(where, writers=5, runs=6):
     ]
     assert [p.wait(120) for p in started] == [0] * writers
     return writers * runs + runs
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """The URL of a real PostgreSQL server, started for the test."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("no PostgreSQL server here (Debian's package postgresql brings one)")
-    if os.geteuid() == 0 and not shutil.which("runuser"):
-        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="earlycall-postgres-"))
-    if as_user:
-        shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(tool, *arguments):
-        subprocess.run([*as_user, found[-1].parent / tool, "-D", folder / "data", *arguments],
-                       check=True, stdout=subprocess.DEVNULL, cwd="/")  # fmt: skip
-
-    options = f"-p {port} -h 127.0.0.1 -k '' -c fsync=off"
-    run("initdb", "-A", "trust", "-U", "earlycall")
-    run("pg_ctl", "-w", "-l", folder / "log", "-o", options, "start")
-    yield f"postgresql://earlycall@127.0.0.1:{port}/postgres"
-    run("pg_ctl", "-w", "-m", "immediate", "stop")
-    shutil.rmtree(folder)
 
 
 def test_what_was_added_comes_back(tmp_path):

@@ -134,6 +134,8 @@ def _optuna(address: str) -> Log:
                 trial.started = optuna.on_the_clock(one.datetime_start)
                 trial.ended = optuna.on_the_clock(one.datetime_complete)
                 trials.append(trial)
+        storage.remove_session()
+        storage.engine.dispose()  # connections that stay would keep the server from stopping
     except Exception as error:  # each database driver raises its own
         raise InputError(f"{hidden}: no Optuna storage: {_first_line(error)}") from None
     return optuna.tables(hidden, trials)
