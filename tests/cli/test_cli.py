@@ -61,6 +61,21 @@ def test_names_that_look_like_markup_are_text(tmp_path):
     assert "<script>" in out
 
 
+def test_names_with_control_characters_cannot_move_the_cursor(tmp_path):
+    for name in ("a\nb.csv", "\x1b[2J\x1b[31mred.csv", "\u202etxt.csv"):
+        (tmp_path / name).write_text("step,Train/\x1b[5mLoss,lr\n1,2,1\n2,1,1\n3,0.5,1\n")
+    for command in ("rank", "fit", "elasticity"):
+        ran = earlycall(command, tmp_path)
+        assert ran.code == 0, ran.err
+        assert "a\\nb" in ran.out
+        assert r"\x1b[2J\x1b[31mred" in ran.out
+        assert not {"\x1b", "\u202e"} & set(ran.out + ran.err)
+    assert "\x1b" not in earlycall("rank", tmp_path / "\x1b[2Jnothing").err
+    assert "a\nb.csv" in {
+        row["run"] for row in earlycall("fit", tmp_path, "--format", "json").json["runs"]
+    }
+
+
 def good(folder, name="a.csv"):
     (folder / name).write_text("step,train_loss\n1,2\n2,1\n3,0.5\n")
 

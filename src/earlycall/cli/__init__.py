@@ -17,6 +17,7 @@ from earlycall.cli import (
     evaluate,
     fit,
     nas,
+    output,
     rank,
     replay,
     report,
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def _fail(sentence: str) -> int:
-    line = " ".join(sentence.split())
+    line = output.shown(" ".join(sentence.split()))
     print(f"earlycall: {line}", file=sys.stderr)
     return 2
 
@@ -89,4 +90,4 @@ def _show_warning(
     message: Warning | str, category: type[Warning], *_: object, **__: object
 ) -> None:
     if issubclass(category, CurveWarning):
-        print(f"note: {message}", file=sys.stderr)
+        print(f"note: {output.shown(str(message))}", file=sys.stderr)

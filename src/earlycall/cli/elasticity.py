@@ -116,7 +116,7 @@ def _tables(table: pl.DataFrame, top: int) -> Iterator[RenderableType]:
         rows = table.filter(table["group"] == name)
         where = "" if name == "all" else f"{name}: "
         over = f"elasticity of {rows['metric'][0]} over {rows['cost'][0]}, at the last one"
-        yield Text(where + over, style="bold")
+        yield Text(output.shown(where + over), style="bold")
         yield _table(rows.head(top) if top > 0 else rows)
         if 0 < top < rows.height:
             yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
@@ -136,7 +136,7 @@ def _table(rows: pl.DataFrame) -> Table:
     for row in rows.iter_rows(named=True):
         low, high = output.number(row["low"], 2), output.number(row["high"], 2)
         shown.add_row(
-            Text(row["run"]),
+            Text(output.shown(row["run"])),
             *(output.number(row[k], 3) for k in ("loss", "gain", "loss_elasticity")),
             output.number(row["gain_elasticity"], 2),
             "–" if row["low"] is None else f"{low} to {high}",

@@ -150,7 +150,7 @@ def _table(rows: pl.DataFrame) -> Table:
     for row in rows.iter_rows(named=True):
         share = (row["joules"] or 0.0) / most if most > 0 else 0.0
         shown.add_row(
-            Text(row["run"]),
+            Text(output.shown(row["run"])),
             _time(row["seconds"]),
             *(output.number(row[k], 4) for k in ("joules", "kwh")),
             *([output.number(row["usd"], 3)] if money else []),

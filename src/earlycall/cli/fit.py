@@ -111,4 +111,4 @@ def _print_table(table: pl.DataFrame) -> None:
 def _cell(value: Any) -> Any:
     from rich.text import Text
 
-    return Text(value) if isinstance(value, str) else output.number(value)
+    return Text(output.shown(value)) if isinstance(value, str) else output.number(value)

@@ -250,6 +250,16 @@ def _show_guess(curves: CurveSet, metric: str, kind: str) -> None:
         note(f"{metric!r} is taken as the {kind} loss; --metric NAME takes another of: {others}")
 
 
+def shown(text: str) -> str:
+    r"""A name as a terminal may show it: what would move the cursor or hide text is written out.
+
+    Examples:
+        >>> shown("a\nb.csv"), shown("\x1b[2Jküche.csv")
+        ('a\\nb.csv', '\\x1b[2Jküche.csv')
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def note(sentence: str) -> None:
     """Something worth knowing, on stderr."""
-    errors().print(f"note: {sentence}", style="yellow", markup=False, soft_wrap=True)
+    errors().print(f"note: {shown(sentence)}", style="yellow", markup=False, soft_wrap=True)

@@ -198,7 +198,7 @@ def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
         step = prefixes.step[i]
         cells = [
             "–" if row["rank"] is None else str(row["rank"]),
-            Text(row["run"].removesuffix(suffix)),
+            Text(output.shown(row["run"].removesuffix(suffix))),
             output.sparkline(prefixes.loss[i].tolist(), low, high),
             f"{step[-1]:g}" if len(step) else "–",
             output.number(row["score"] if sure else row["raw"], 3),
@@ -221,7 +221,9 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
         seen += (
             f"{prefixes.horizon:g} steps" if ranking.cost == "step" else f"the usual {ranking.cost}"
         )
-    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
+    return output.shown(
+        f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
+    )
 
 
 def _heights(prefixes: Prefixes) -> tuple[float, float]:
