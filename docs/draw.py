@@ -1,6 +1,8 @@
 """Draw the pictures of the pages: python docs/draw.py SET… (curve sets; needs chromium)."""
 
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +16,13 @@ from earlycall.report import report
 IMAGES = Path(__file__).parent / "images"
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 GAIN = [f"gain:{t}" for t in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)]
+PAGES = {
+    "page": ("budget=10", "light", 1280, 900),
+    "page-dark": ("budget=10", "dark", 1280, 900),
+    "page-stop": ("budget=10&stop=mlp-4_lr0.003.csv&stop=cnn-4_lr0.003.csv", "light", 1280, 900),
+    "page-elasticity": ("tab=elasticity&focus=linear_lr0.1.csv", "light", 1280, 900),
+    "page-phone": ("budget=10", "light", 390, 844),
+}
 PATIENCE = [f"patience:{p}" for p in (1, 2, 3, 5, 10)]
 
 
@@ -54,6 +63,34 @@ def draw_report() -> None:
         browser.close()
 
 
+def draw_page() -> None:
+    """The live page, light, dark and on a phone."""
+    served = subprocess.Popen(
+        [sys.executable, "-m", "earlycall", "serve", "examples/digits"],
+        cwd=DIGITS.parent.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = re.search(r"http://\S+", next(iter(served.stderr or ())))
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]
+            )
+            for name, (query, scheme, width, height) in PAGES.items():
+                size = {"width": width, "height": height}
+                context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+                shown = context.new_page()
+                shown.goto(f"{address[0] if address else ''}?{query}")
+                shown.locator("main .js-plotly-plot:visible").first.wait_for()
+                shown.wait_for_timeout(2500)
+                shown.screenshot(path=IMAGES / f"{name}.png")
+            browser.close()
+    finally:
+        served.terminate()
+
+
 if __name__ == "__main__":
     draw_figures([ec.read(path) for path in sys.argv[1:]] or [ec.read(DIGITS)])
     draw_report()
+    draw_page()

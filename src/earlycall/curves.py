@@ -569,9 +569,10 @@ class CurveSet:
             if len(hints):
                 return float(np.median(hints.to_numpy()))
         rows = self._rows(first, last)
-        if metric is not None:
-            rows = rows.filter(pl.col(metric).is_not_null())
-        largest = rows["step"].max()
+        steps = rows["step"]
+        if metric is not None and rows[metric].null_count():
+            steps = steps.filter(rows[metric].is_not_null())
+        largest = steps.max()
         return float(largest) if isinstance(largest, int | float) else 0.0
 
     def prefix(
@@ -629,8 +630,10 @@ class CurveSet:
 
         By numpy, since joins over millions of observations take longer than all that follows.
         """
-        row = self.observations["run_id"].to_numpy()
         step = self.observations["step"].cast(pl.Float64).to_numpy()
+        if epochs is None and not self.observations[metric].null_count():
+            return self._up_to(step, limits)
+        row = self.observations["run_id"].to_numpy()
         seen = self.observations[metric].is_not_null().to_numpy()
         counted = np.concatenate([[0], np.cumsum(seen)])
         number = counted[1:] - counted[self._starts[row]]  # of the loss within its run, from 1
@@ -662,6 +665,15 @@ class CurveSet:
             run = self.runs["run"][int(np.argmax(np.isnan(whole)))]
             raise InputError(f"run {run!r} logged no {cost}; rank the runs that did, or by step")
         return {g: float(np.median(whole[a:b])) for g, (a, b) in self._extents.items()}
+
+    def _up_to(self, step: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """As `_within`, where each observation has the loss: a search in each run's steps."""
+        kept = np.zeros(len(step), dtype=bool)
+        starts = self._starts.tolist()
+        for start, stop, limit in zip(starts[:-1], starts[1:], limits.tolist(), strict=True):
+            seen = int(np.searchsorted(step[start:stop], limit, side="right"))
+            kept[start : min(start + max(seen, SHORTEST_PREFIX), stop)] = True
+        return kept
 
     def _limits(
         self, budget: float | None, steps: float | None, ends: Mapping[str, float]

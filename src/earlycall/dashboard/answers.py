@@ -165,8 +165,12 @@ def table(answer: Answer) -> dict[str, Any]:
         columns.append(_column(name, name.removeprefix("hp."), "value"))
         values[name] = [_setting(told.get(run, {}).get(name)) for run in values["run"]]
     rows = [list(row) for row in zip(*(values[c["key"]] for c in columns), strict=True)]
-    return {"columns": columns, "rows": [_finite(r) for r in rows], "unlikely": [run for said in answer.verdicts for run in said.stop],
-            "ending": common_ending(values["run"])}  # fmt: skip
+    return {
+        "columns": columns,
+        "rows": [_finite(row) for row in rows],
+        "unlikely": [run for said in answer.verdicts for run in said.stop],
+        "ending": common_ending(values["run"]),
+    }
 
 
 def settings_of(curves: CurveSet) -> list[str]:

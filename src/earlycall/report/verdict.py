@@ -143,7 +143,8 @@ def _stopping(ranking: Ranking, found: GroupVerdict, table: pl.DataFrame) -> lis
         return ["No run is hopeless enough to be stopped yet."] if found.chance is not None else []
     one = len(found.stop) == 1
     who = f"{len(found.stop)} run{'' if one else 's'} {'has' if one else 'have'}"
-    named = [_short(run, table) for run in found.stop]
+    ending = common_ending(table["run"].to_list())
+    named = [run.removesuffix(ending) for run in found.stop]
     time = "" if found.seconds is None else f" ({duration(found.seconds)})"
     return [
         f"{who} less than a {_percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
