@@ -106,7 +106,7 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     if _TIME.match(rows.item(0, 0) or ""):
         return _of_headless(path, rows), "[W]"
     is_header = rows.select(
-        pl.any_horizontal(pl.all().str.replace(r"\s*\[.*\]$", "").is_in(_POWER).fill_null(False))
+        pl.any_horizontal(pl.all().str.starts_with("power.draw").fill_null(False))
     ).to_series()
     starts = np.flatnonzero(is_header.to_numpy())
     parts, named = [], ""
@@ -117,7 +117,9 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
             raise InputError(
                 f"{path}: no timestamp beside {header[0]!r}; log --query-gpu=timestamp,power.draw"
             )
-        power = next(names.index(name) for name in _POWER if name in names)
+        power = next((names.index(name) for name in _POWER if name in names), None)
+        if power is None:
+            continue
         device = next((names.index(name) for name in _DEVICE if name in names), None)
         body = rows[int(start) + 1 : int(stop)]
         columns = {"time": body[:, names.index("timestamp")], "power": body[:, power]}
@@ -125,6 +127,8 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
             columns["device"] = body[:, device]
         parts.append(pl.DataFrame(columns))
         named = header[power]
+    if not parts:
+        raise NothingYetError(f"{path}: no power in this nvidia-smi log yet")
     return pl.concat(parts, how="diagonal"), named
 
 
@@ -146,6 +150,9 @@ def _watts(cells: pl.Series, header: str) -> tuple[pl.Series, pl.Series]:
     """The power in each cell, and what stands there where it is none."""
     text = cells.str.strip_chars()
     unit = next((u for u in _UNITS if f"[{u}]" in header), "W")
+    plain = text.str.strip_suffix(" W").cast(pl.Float64, strict=False).fill_nan(None)
+    if unit == "W" and plain.null_count() == text.null_count():
+        return plain.rename("watts"), text.clear(len(text))
     parts = text.str.extract_groups(r"^([\d.]+)\s*(W|mW|kW)?$")
     number = parts.struct.field("1").cast(pl.Float64, strict=False)
     factor = parts.struct.field("2").fill_null(unit).replace_strict(_UNITS, return_dtype=pl.Float64)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+HEAD = 4096  # characters in which the number of columns is looked for
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -44,12 +45,12 @@ def rows_of(path: Path) -> pl.DataFrame:
     """
     text = text_of(path.read_bytes()).replace("\0", "")
     whole = text[: text.rfind("\n") + 1]
-    lines = [line for line in whole.splitlines() if line.strip()]
-    width = max((line.count(",") + 1 for line in lines[:20]), default=0)
+    lines = [line for line in whole[:HEAD].splitlines() if line.strip()]
+    width = max((line.count(",") + 1 for line in lines), default=0)
     if not width:
         return pl.DataFrame()
     found = pl.read_csv(
-        io.StringIO("\n".join(lines) + "\n"),
+        io.BytesIO(whole.lstrip().encode()),
         has_header=False,
         schema={f"column_{i}": pl.String for i in range(width)},
         quote_char='"' if '"' in whole else None,
