@@ -631,7 +631,7 @@ class CurveSet:
         By numpy, since joins over millions of observations take longer than all that follows.
         """
         step = self.observations["step"].cast(pl.Float64).to_numpy()
-        if epochs is None and not self.observations[metric].null_count():
+        if cost == "step" and epochs is None and not self.observations[metric].null_count():
             return self._up_to(step, limits)
         row = self.observations["run_id"].to_numpy()
         seen = self.observations[metric].is_not_null().to_numpy()
