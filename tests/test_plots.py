@@ -66,12 +66,17 @@ def test_curves_of_a_prefix_are_forecast_from_it_alone():
     assert dashed[0].y[-1] == pytest.approx(1 + 4 / 200, rel=0.01)
 
 
-def test_many_curves_are_thinned_but_none_is_left_out():
+def test_of_many_curves_as_many_are_drawn_as_the_eye_can_see():
     rng = np.random.default_rng(0)
     losses = {f"run{i}": 1 + 3 / np.arange(1, 301) + rng.normal(0, 0.1, 300) for i in range(1500)}
     figure = plots.curves(losses)
     others = [t for t in figure.data if t.name == "others"]
-    assert sum(len(set(t.text)) for t in others) == 1500 - 4
+    assert sum(len(set(t.text)) for t in others) == 150
+    assert figure.layout.annotations[0].text.startswith("150 of 1,496 others drawn")
+    ranked = ec.rank(losses, score="last_loss").table["run"].to_list()
+    drawn = {name for t in plots.curves(losses, ranking=ec.rank(losses, score="last_loss")).data
+             if t.name == "others" for name in t.text}  # fmt: skip
+    assert {ranked[4], ranked[-1]} <= drawn
     assert sum(len(t.x) for t in figure.data) < 70_000
     assert len(figure.data) < 40
 

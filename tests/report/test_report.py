@@ -50,6 +50,19 @@ def test_the_verdict_names_the_leader_and_what_stopping_saves(digits):
     ]  # fmt: skip
 
 
+def test_of_very_many_runs_those_tied_with_the_leader_are_not_to_be_stopped():
+    rng = np.random.default_rng(0)
+    losses = {f"r{i}": 1 + i / 200 + 3 / np.arange(1, 41) + rng.normal(0, 0.05, 40)
+              for i in range(400)}  # fmt: skip
+    ranking = ec.rank(losses, budget=0.5)
+    (verdict,) = report(losses, budget=0.5).verdicts
+    first = ranking.table["run"][: ranking.verdicts["all"].tied].to_list()
+    assert ranking.table["p_top"][: len(first)].min() < 0.05
+    assert verdict.best == first[0]
+    assert verdict.stop
+    assert not set(verdict.stop) & set(first)
+
+
 def test_the_verdict_does_not_look_past_the_budget(digits):
     whole = ec.read(digits)
     torn = pl.when(pl.col("step") > 114).then(9.0).otherwise(pl.col("train_loss"))

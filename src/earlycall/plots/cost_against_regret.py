@@ -42,6 +42,7 @@ def cost_against_regret(replayed: Replay, *, theme: Theme = "light") -> Figure:
     ]
     for column, name in enumerate(sets, start=1):
         rows = summary.filter(pl.col("set") == name).sort("cost_pct").to_dicts()
+        most = max((row["regret_pct"] for row in rows), default=0.0)
         for family, colour, symbol in families:
             mine = [r for r in rows if _family(r["rule"]) == family]
             figure.add_trace(
@@ -64,11 +65,14 @@ def cost_against_regret(replayed: Replay, *, theme: Theme = "light") -> Figure:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(title="regret, % of the gain", rangemode="tozero", row=1, col=column)
+        figure.update_xaxes(
+            title="regret, % of the gain", range=[-0.02 * most, 1.12 * most or 1], row=1, col=column
+        )
     figure.update_yaxes(title="cost, % of the full run", range=[0, 105], row=1, col=1)
+    above = 1.1 if len(sets) > 1 else 1.02
     return styled(
         figure, colours, height=440,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.04, "x": 1, "xanchor": "right"},
+        legend={"orientation": "h", "yanchor": "bottom", "y": above, "x": 1, "xanchor": "right"},
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ FEW = 6  # curves that are all drawn in colour
 LEADERS = 4  # of more curves, those that are
 BANDS = 1  # leaders whose forecast has its interval drawn: several would hide the curves
 LEADING = 120  # points of a leader, whose noise is drawn pale behind it
+OTHERS = 150  # that the eye can tell apart; of more, so many are drawn, evenly spread by rank
 SHADES = 6  # of grey for the others, the better ones darker
 PANELS = 12  # groups at most
 ACROSS = 3  # panels in a row
@@ -53,8 +54,8 @@ def curves(
     A panel for each group. Of each leader: the part that was seen as a line, its single losses
     pale behind it where they are noisy, the fit dashed with its forecast up to the horizon (the
     first leader's with its 90 % interval), and what was logged after the prefix as a thin line.
-    The other curves are means of neighbouring losses in shades of grey, the better ones darker. A
-    cross marks where a run diverged.
+    The other curves are means of neighbouring losses in shades of grey, the better ones darker; of
+    more than 150, so many are drawn, evenly spread by rank. A cross marks where a run diverged.
 
     Args:
         curves: whatever `earlycall.rank` takes.
@@ -187,8 +188,10 @@ def _draw(
     """The curves of a panel, the leaders last, so that they lie on top."""
     m = len(panel.prefixes)
     count = leaders if leaders is not None else (m if m <= FEW else LEADERS)
-    first, rest = panel.order[:count].tolist(), panel.order[count:].tolist()
-    points, others = points_for(m), set(rest)
+    first, unled = panel.order[:count].tolist(), panel.order[count:]
+    spread = np.linspace(0, len(unled) - 1, OTHERS).round().astype(np.int64)
+    rest = (unled if len(unled) <= OTHERS else unled[spread]).tolist()
+    points, others = points_for(count + len(rest)), set(rest)
     named = labels(panel.prefixes.runs)
     thin = {i: _thinned(panel, i, points if i in others else LEADING) for i in [*rest, *first]}
     low, high = _range(list(thin.values()))
@@ -204,6 +207,8 @@ def _draw(
             colour = colours.ink if len(first) == 1 else line["color"]
             band = line["color"] if place < BANDS else None
             _draw_forecast(figure, made[i], colour, band, floor, where)
+    if len(rest) < len(unled):
+        _tell_thinning(figure, len(rest), len(unled), where)
     _draw_ends(figure, panel, named, colours, where)
     _draw_limit(figure, panel, colours, where)
     if np.isfinite(limits).all() and high > low:
@@ -269,6 +274,15 @@ def _draw_others(
             ),
             **where,
         )  # fmt: skip
+
+
+def _tell_thinning(figure: Figure, shown: int, all_others: int, where: dict[str, int]) -> None:
+    """That not all others are drawn stands in the panel's upper right corner."""
+    figure.add_annotation(
+        x=1, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom",
+        text=f"{shown:,} of {all_others:,} others drawn, evenly spread by rank", showarrow=False,
+        **where,
+    )  # fmt: skip
 
 
 def _draw_leader(

@@ -175,7 +175,8 @@ def _draw_chances(
             line = {"color": colour, "width": 2}
             trace = Scatter(mode="lines", line=line, **shared)
         figure.add_trace(trace, row=row, col=2)
-    figure.update_xaxes(title="chance, %", range=[0, 102], row=row, col=2)
+    largest = 100 * max((p for p in rows["p_top"].to_list() if p is not None), default=0.0)
+    figure.update_xaxes(title="chance, %", range=[0, max(1.05 * largest, 1)], row=row, col=2)
 
 
 def _colours(ranking: Ranking, rows: pl.DataFrame, colours: Palette) -> list[str]:

@@ -85,7 +85,7 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     table = ranking.table.filter(pl.col("group") == prefixes.group)
     best = ranking.best(prefixes.group)
     first = table.row(0, named=True)
-    stop = table.filter((pl.col("p_top") < UNLIKELY) | (pl.col("status") == "diverged"))["run"]
+    stop = _hopeless(ranking, table)
     left, rest = _left(prefixes, curves)
     stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(stop, dtype=object))
     whole = max(prefixes.horizon * len(prefixes), 1e-300)
@@ -98,6 +98,17 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
         seconds=seconds, left=float(left.sum() / whole), sentences=(),
     )  # fmt: skip
     return GroupVerdict(**{**vars(found), "sentences": _sentences(ranking, found, table, curves)})
+
+
+def _hopeless(ranking: Ranking, table: pl.DataFrame) -> list[str]:
+    """The runs of a group to stop: diverged, or unlikely to win and told from the leader.
+
+    Of very many runs each has a small chance, the leader too: being unlikely is not enough.
+    """
+    said = ranking.verdicts.get(str(table["group"][0]))
+    tied = 1 if said is None else max(said.tied, 1)
+    unlikely = (pl.col("p_top") < UNLIKELY) & (pl.col("rank") > tied)
+    return table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
 
 
 def _left(prefixes: Prefixes, curves: CurveSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
