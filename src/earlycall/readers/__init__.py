@@ -44,6 +44,7 @@ from earlycall.readers import (
     wandb,
     wandb_export,
 )
+from earlycall.readers.growing import Tail
 from earlycall.readers.inside import is_inside
 from earlycall.readers.log import Log, as_text
 
@@ -114,11 +115,15 @@ class Source:
         run: what its run is called (or what its runs' names begin with).
         path: where it is.
         load: reads it.
+        tail: what reads it on as it grows, where its reader knows how.
+        kind: what its reader calls it.
     """
 
     run: str
     path: Path
     load: Callable[[], pl.DataFrame | Log]
+    tail: Callable[[], Tail | None] = lambda: None
+    kind: str = ""
 
     def log(self) -> Log:
         """What it holds.
@@ -146,7 +151,8 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
         if expression is not None:
             return [Source(as_text(path.name), path, lambda: text.load(path, expression))]
         reader = _reader_of(path)
-        return [Source(as_text(path.name), path, lambda: _as_log(reader.load(path)))]
+        load = _loader(reader.load, path)
+        return [Source(as_text(path.name), path, load, _tail(reader, "tail", path), reader.NAME)]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -167,10 +173,6 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
 
 def _by_pattern(path: Path, expression: Any) -> Callable[[], pl.DataFrame]:
     return lambda: text.load(path, expression)
-
-
-def _as_log(found: pl.DataFrame | Log) -> Log:
-    return found if isinstance(found, Log) else Log(found)
 
 
 def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
@@ -201,7 +203,8 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
-            yield Source(_relative(here, folder), here, _loader(reader.load_folder, here))
+            load, tail = _loader(reader.load_folder, here), _tail(reader, "tail_folder", here)
+            yield Source(_relative(here, folder), here, load, tail, reader.NAME)
             if reader.WHOLE_TREE:
                 folders.clear()
                 continue
@@ -213,7 +216,8 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         for name in visible:
             path = here / name
             if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
-                yield Source(_relative(path, folder), path, _loader(found.load, path))
+                load, tail = _loader(found.load, path), _tail(found, "tail", path)
+                yield Source(_relative(path, folder), path, load, tail, found.NAME)
 
 
 def _is_plain(path: Path) -> bool:
@@ -222,6 +226,10 @@ def _is_plain(path: Path) -> bool:
 
 def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
     return lambda: load(path)
+
+
+def _tail(reader: Any, name: str, path: Path) -> Callable[[], Tail | None]:
+    return lambda: getattr(reader, name, lambda _: None)(path)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import CurveWarning, InputError, NothingYetError
+from earlycall.readers.growing import DoubtError, GrowingLines, Kinds
 from earlycall.readers.log import is_text, must_fit
 
 NAME = "CSV or TSV"
@@ -228,3 +229,68 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def tail(path: Path) -> DelimitedTail:
+    """What reads a growing table of one run on."""
+    return DelimitedTail(path)
+
+
+class DelimitedTail:
+    """The observations of one run's table, a part of the file at a time.
+
+    Args:
+        path: the table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lines = GrowingLines(path)
+        self._header = b""
+        self._kinds = Kinds()
+
+    def runs(self) -> pl.DataFrame | None:
+        """What is known of the run: nothing."""
+        return None
+
+    def more(self) -> pl.DataFrame | None:
+        """Some of the new observations, None if there are none yet.
+
+        Raises:
+            DoubtError: if a line or a column cannot be understood without the others.
+        """
+        lines = self._lines.read()
+        if self._lines.rest.endswith(b'"'):
+            raise DoubtError  # it may be a whole last line, without its end
+        if lines and not self._header:
+            header, _, lines = lines.partition(b"\n")
+            self._header = header + b"\n"
+        if not lines.strip(b"\r\n"):
+            return None
+        if lines.count(b'"') % 2 or b"\0" in lines:
+            raise DoubtError  # cut within a cell, or damaged
+        columns = [c for c in map(self._column, self._cells(lines).get_columns()) if c is not None]
+        return without_empty_rows(pl.DataFrame(columns)) if columns else None
+
+    def _cells(self, lines: bytes) -> pl.DataFrame:
+        try:
+            header = _text(self._header)
+            _must_be_a_header(self._lines.path, header)
+            frame = pl.read_csv(
+                self._header + lines,
+                separator=_delimiter(header),
+                null_values=_NULLS,
+                infer_schema_length=None,
+                try_parse_dates=False,
+            )
+            return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+        except (pl.exceptions.PolarsError, UnicodeDecodeError, InputError) as error:
+            raise DoubtError from error
+
+    def _column(self, column: pl.Series) -> pl.Series | None:
+        """A column as numbers; one of nothing yet has no type of its own."""
+        if column.name in ("run", "group"):
+            raise DoubtError
+        parsed = self._kinds.numbers(column)
+        if parsed is None:
+            return None
+        return parsed if column.count() else column.cast(pl.Null)

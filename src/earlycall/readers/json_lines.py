@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError, NothingYetError
+from earlycall.readers.growing import DoubtError, GrowingLines, Kinds
 from earlycall.readers.log import MOST_METRICS, as_text, flat, must_fit
 
 NAME = "JSON lines"
 _CELLS = (str, int, float, bool)
+_SAMPLE = 64  # lines by which the names and types in a part are guessed
+_MOST_NAMES, _MOST_CELLS = 4096, 1 << 27
+_NAME = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"\s*:')
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -37,6 +43,14 @@ def load(path: Path) -> pl.DataFrame:
     Raises:
         InputError: naming the line that is not a JSON object, or the text in a numeric column.
     """
+    try:
+        return _in_parts(path)
+    except (DoubtError, OSError):
+        return _line_by_line(path)
+
+
+def _line_by_line(path: Path) -> pl.DataFrame:
+    """As `load`: slowly, but knowing each line's number."""
     columns: dict[str, _Cells] = {}
     lines: list[int] = []
     with path.open("rb") as file:
@@ -120,3 +134,182 @@ def _table(path: Path, columns: dict[str, _Cells], lines: list[int]) -> pl.DataF
     if not rows.height:
         raise NothingYetError(f"{path}: no line with a number yet")
     return rows
+
+
+def tail(path: Path) -> JsonLinesTail:
+    """What reads a growing log of one run on."""
+    return JsonLinesTail(path)
+
+
+class JsonLinesTail:
+    """The observations of one run's log, a part of the file at a time.
+
+    Args:
+        path: the log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lines = GrowingLines(path)
+        self._kinds = Kinds()
+
+    def runs(self) -> pl.DataFrame | None:
+        """What is known of the run: nothing."""
+        return None
+
+    def more(self) -> pl.DataFrame | None:
+        """Some of the new observations, None if there are none yet.
+
+        Raises:
+            DoubtError: if a line or a column cannot be understood without the others.
+        """
+        first = not self._lines.end
+        lines = self._lines.read()
+        if not lines.strip():
+            if self._lines.rest.rstrip().endswith(b"}"):
+                raise DoubtError  # it may be a whole last line, without its end
+            return None
+        table = _parsed(lines.removeprefix(b"\xef\xbb\xbf") if first else lines)
+        columns = []
+        for column in table.get_columns():
+            if column.name in ("run", "group"):
+                raise DoubtError
+            parsed = self._kinds.numbers(column)
+            if parsed is not None:
+                columns.append(parsed.cast(pl.Float64))
+        rows = without_empty_rows(pl.DataFrame(columns))
+        return rows if rows.width else None
+
+
+def _in_parts(path: Path) -> pl.DataFrame:
+    """As `load`, thousands of lines at once.
+
+    Raises:
+        DoubtError: if a part cannot be understood alone.
+    """
+    follower, parts = JsonLinesTail(path), []
+    while (part := follower.more()) is not None:
+        parts.append(part)
+    if not parts:
+        raise DoubtError
+    names = set().union(*(part.columns for part in parts))
+    if len(names) > MOST_METRICS or not any(p.height for p in parts):
+        raise DoubtError
+    must_fit(sum(p.height for p in parts), len(names), sum(p.height * p.width for p in parts))
+    return pl.concat(parts, how="diagonal")
+
+
+def _parsed(lines: bytes) -> pl.DataFrame:
+    """A table of whole lines: numbers, truth values and texts, nested names joined.
+
+    Raises:
+        DoubtError: if a line is not understood as it would be alone.
+    """
+    import pyarrow as pa
+    from pyarrow import json as arrow
+
+    try:
+        lines.decode("utf-8")
+        sample, height = _sample(lines)
+        fields = pa.schema(_fields([json.loads(line) for line in sample]))
+        options = arrow.ReadOptions(block_size=len(lines) + 1, use_threads=False)
+        try:
+            strict = arrow.ParseOptions(fields, unexpected_field_behavior="error")
+            table = arrow.read_json(pa.BufferReader(lines), options, strict)
+        except pa.ArrowInvalid:
+            table = arrow.read_json(pa.BufferReader(lines), options, _known(lines, height))
+        if table.num_rows != height:
+            raise DoubtError
+        found = _flattened(table)
+        return pl.DataFrame(found) if found else pl.DataFrame({"": [None] * height})
+    except (ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
+        raise DoubtError from error
+    except pl.exceptions.PolarsError as error:
+        raise DoubtError from error
+
+
+def _sample(lines: bytes) -> tuple[list[bytes], int]:
+    """Some lines, of each number of quotes at least two, and how many lines there are."""
+    content = np.frombuffer(lines, np.uint8)
+    stops = np.flatnonzero(content == ord("\n"))
+    starts = np.concatenate([[0], stops[:-1] + 1])
+    if np.any(stops - starts < 3):  # perhaps a blank line
+        kept = [bool(lines[a:b].strip()) for a, b in zip(starts, stops, strict=True)]
+        starts, stops = starts[kept], stops[kept]
+    quotes = np.add.reduceat(content == ord('"'), starts, dtype=np.int64)
+    _, first = np.unique(quotes, return_index=True)
+    _, last = np.unique(quotes[::-1], return_index=True)
+    some = np.linspace(0, len(starts) - 1, min(_SAMPLE, len(starts))).astype(np.int64)
+    rows = np.unique(np.concatenate([some, first[:_SAMPLE], len(starts) - 1 - last[:_SAMPLE]]))
+    return [lines[starts[i] : stops[i]] for i in rows.tolist()], len(starts)
+
+
+def _known(lines: bytes, height: int) -> Any:
+    """How to read lines with names that the sample lacks, if these are not too many.
+
+    Raises:
+        DoubtError: if they are.
+    """
+    from pyarrow import json as arrow
+
+    names = set(_NAME.findall(lines))
+    if len(names) > _MOST_NAMES or len(names) * height > _MOST_CELLS:
+        raise DoubtError
+    return arrow.ParseOptions(unexpected_field_behavior="infer")
+
+
+def _fields(records: list[dict[str, Any]]) -> list[Any]:
+    """The names and types in some records."""
+    import pyarrow as pa
+
+    seen: dict[str, list[Any]] = {}
+    for record in records:
+        for name, value in record.items():
+            seen.setdefault(name, []).append(value)
+    out = []
+    for name, values in seen.items():
+        known = [v for v in values if v is not None]
+        kinds = {type(v) for v in known}
+        if kinds == {dict}:
+            out.append(pa.field(name, pa.struct(_fields(known))))
+        elif kinds and kinds <= {int, float}:
+            out.append(pa.field(name, pa.float64()))
+        elif kinds <= {bool}:
+            out.append(pa.field(name, pa.bool_() if kinds else pa.null()))
+        elif kinds == {str}:
+            out.append(pa.field(name, pa.string()))
+        else:
+            raise DoubtError
+    return out
+
+
+def _flattened(table: Any, prefix: str = "") -> dict[str, pl.Series]:
+    """The columns, nested ones by their names joined with a slash.
+
+    Raises:
+        DoubtError: if a column is of another kind, or two have the same name.
+    """
+    import pyarrow as pa
+
+    out: dict[str, pl.Series] = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        name = f"{prefix}{field.name}"
+        if pa.types.is_struct(field.type):
+            chunks = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            inner = pa.table(
+                [pa.chunked_array([part]) for part in chunks.flatten()], names=_inner(field)
+            )
+            found = _flattened(inner, f"{name}/")
+        elif pa.types.is_list(field.type):
+            continue
+        elif pa.types.is_temporal(field.type):
+            raise DoubtError
+        else:
+            found = {name: pl.Series(name, column)}
+        if out.keys() & found.keys():
+            raise DoubtError
+        out |= found
+    return out
+
+
+def _inner(field: Any) -> list[str]:
+    return [field.type.field(i).name for i in range(field.type.num_fields)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from earlycall.readers import delimited
+from earlycall.readers.growing import Stamp, stamp
 from earlycall.readers.log import Log, going_on, settings, table_of
 from earlycall.readers.settings_file import settings_beside
 
@@ -53,13 +54,44 @@ class TableFolder:
         """
         table = delimited.load(folder / self.table)
         new = {a: b for a, b in self.renamed if a in table.columns and b not in table.columns}
-        hyper: dict[str, object] = {}
-        for name in self.beside:
-            hyper |= settings(settings_beside(folder / name))
         table = table.rename(new)
         if "seconds" in new.values():
             table = table.with_columns(going_on(pl.col("seconds")))
-        return Log(table, table_of([hyper]) if hyper else None)
+        return Log(table, self.settings_of(folder))
+
+    def settings_of(self, folder: Path) -> pl.DataFrame | None:
+        """The run's settings."""
+        hyper: dict[str, object] = {}
+        for name in self.beside:
+            hyper |= settings(settings_beside(folder / name))
+        return table_of([hyper]) if hyper else None
+
+    def tail_folder(self, folder: Path) -> TableTail | None:
+        """What reads a growing run on, where nothing depends on its later rows."""
+        return None if self.renamed else TableTail(folder, self)
+
+
+class TableTail(delimited.DelimitedTail):
+    """The observations of the table in a folder, a part of it at a time.
+
+    Args:
+        folder: the run's folder.
+        kind: what the folder is.
+    """
+
+    def __init__(self, folder: Path, kind: TableFolder) -> None:
+        super().__init__(folder / kind.table)
+        self._folder, self._kind = folder, kind
+        self._stamps: list[Stamp] = []
+        self._settings: pl.DataFrame | None = None
+
+    def runs(self) -> pl.DataFrame | None:
+        """The run's settings."""
+        files = (self._folder / name for name in self._kind.beside)
+        now = [stamp(file) for file in files if file.is_file()]
+        if now != self._stamps:
+            self._stamps, self._settings = now, self._kind.settings_of(self._folder)
+        return self._settings
 
 
 lightning_csv = TableFolder(

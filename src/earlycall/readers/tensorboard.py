@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earlycall.errors import CurveWarning, NothingYetError
+from earlycall.readers.growing import AT_ONCE, DoubtError, Stamp, stamp
 from earlycall.readers.inside import files_in
 from earlycall.readers.log import Log, by_step, settings
 from earlycall.readers.protobuf import fields, varint
@@ -138,6 +139,66 @@ class _Run:
         return Log(by_step(pl.concat(self.parts)), _runs(self.hyper, self.sessions))
 
 
+def tail_folder(folder: Path) -> EventsTail:
+    """What reads a growing run on."""
+    return EventsTail(folder)
+
+
+class EventsTail:
+    """The observations of a run with one event file, a part of it at a time.
+
+    Args:
+        folder: where the file is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: Stamp = (0, 0, 0)
+        self._path: Path | None = None
+        self._end = 0
+        self._clock: tuple[float, float] | None = None  # of the first and the last event
+        self._hyper: dict[str, Any] = {}
+
+    def runs(self) -> pl.DataFrame | None:
+        """What is known of the run."""
+        return _runs(self._hyper, [] if self._clock is None else [(0.0, self._clock[0])])
+
+    def more(self) -> pl.DataFrame | None:
+        """Some of the new observations, None if there are none yet.
+
+        Raises:
+            DoubtError: if the run was restarted or replaced, or the clock went back.
+        """
+        paths = files_in(self._folder, "*.tfevents.*")
+        if len(paths) != 1 or self._path not in (None, paths[0]):
+            raise DoubtError
+        self._path = paths[0]
+        now = stamp(self._path)
+        if now == self._seen:
+            return None
+        if self._seen[0] not in (0, now[0]) or now[1] < self._end:
+            raise DoubtError
+        while True:
+            events = Events.read(self._path, self._end, AT_ONCE)
+            if events.end == self._end and now[1] - self._end > AT_ONCE:
+                raise DoubtError  # a record larger than is read at once
+            self._end = events.end
+            self._hyper |= events.hyper
+            if len(events.value):
+                return self._wide(events)
+            if now[1] - self._end <= AT_ONCE:
+                self._seen = now
+                return None
+
+    def _wide(self, events: Events) -> pl.DataFrame:
+        first, last = float(events.wall.min()), float(events.wall.max())
+        begun, so_far = self._clock or (first, first)
+        if first < so_far:
+            raise DoubtError
+        self._clock = begun, last
+        return by_step(events.frame().with_columns(seconds=pl.col("seconds") - begun + 0.0))
+
+
 def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
     """What a restart leaves of the values logged before it, as TensorBoard shows them."""
     starts = later.group_by("name").agg(pl.col("step").min().alias("restart"))
@@ -178,11 +239,11 @@ class Events:
     end: int
 
     @classmethod
-    def read(cls, path: Path, start: int = 0) -> Events:
-        """The records of a file from a byte on."""
+    def read(cls, path: Path, start: int = 0, most: int = -1) -> Events:
+        """The records of a file from a byte on, in at most so many bytes."""
         with path.open("rb") as file:
             file.seek(start)
-            content = np.frombuffer(file.read(), np.uint8)
+            content = np.frombuffer(file.read(most), np.uint8)
         at, size, end, damaged = _records(content)
         if damaged is not None:
             warnings.warn(
