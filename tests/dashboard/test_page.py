@@ -209,6 +209,26 @@ def test_an_empty_folder_waits_for_its_first_run(serve, look, tmp_path):
     expect(rows(page)).to_have_count(2, timeout=20_000)
 
 
+def test_groups_and_the_energy_that_was_logged(serve, look, tmp_path):
+    lines = [
+        f"{group},{group}-{run},{step},{run + 2 / step:.4f},{7 * step}\n"
+        for group in ("cars", "birds") for run in (1, 2, 3) for step in range(1, 40)
+    ]  # fmt: skip
+    (tmp_path / "all.csv").write_text("group,run,step,train_loss,joules\n" + "".join(lines))
+    page = look(serve(tmp_path / "all.csv").url)
+    expect(rows(page)).to_have_count(3, timeout=30_000)
+    assert names(page) == ["birds-1", "birds-2", "birds-3"]
+    page.get_by_label("Group").select_option("cars")
+    expect(rows(page).first).to_contain_text("cars-1")
+    assert "group=cars" in page.url
+    page.locator("#tab-energy").click()
+    expect(page.locator("#panel-energy .js-plotly-plot")).to_be_visible(timeout=30_000)
+    expect(page.locator("#figure-energy")).to_contain_text("cars-1")
+    page.locator("#tab-elasticity").click()
+    page.get_by_label("Cost").select_option("joules")
+    expect(page.locator("#figure-elasticity .x2title")).to_contain_text("joules", timeout=30_000)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_serious(of_digits, look, theme, width):

@@ -16,6 +16,7 @@ from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.page import PANELS
 from earlycall.dashboard.view import View
 from earlycall.errors import InputError
+from earlycall.plots.names import common_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,8 @@ def _wire_tab(
             return (no_update,) * len(outputs)
         answer = _answer(answers, query)
         shown = make(answers, answer)
-        out: list[Any] = [html.P(shown.words, className="lead"), version]
+        said = [html.P(shown.words, className="lead")] if shown.words else []
+        out: list[Any] = [said, version]
         for figure in shown.figures:
             out += _drawn(figure, answer.view)
         if with_table:
@@ -182,17 +184,19 @@ def _stopping(
 def _elasticities(table: pl.DataFrame | None) -> Any:
     if table is None:
         return []
+    ending = common_ending(table["run"].to_list())
     head = ["Run", "ε gain", "95 %", "Regime", "Shape", "Advice"]
     rows = []
     for row in table.head(MOST).iter_rows(named=True):
         between = "–" if row["low"] is None else f"{row['low']:.2g} to {row['high']:.2g}"
         gain = "–" if row["gain_elasticity"] is None else f"{row['gain_elasticity']:.2g}"
+        name = words.short(row["run"].removesuffix(ending))
         cells = [gain, between, row["regime"] or "–", row["shape"], row["advice"]]
-        numbers = ("number", "number", "text", "text", "text")
+        numbers = ("number", "number", "text", "text", "note")
         rows.append(
             html.Tr(
                 [
-                    html.Th(words.short(row["run"]), scope="row", className="text"),
+                    html.Th(name, scope="row", className="text"),
                     *(html.Td(c, className=k) for c, k in zip(cells, numbers, strict=True)),
                 ]
             )

@@ -17,6 +17,16 @@ PANELS = {
 }
 
 
+_BLANK: Any = {
+    "layout": {
+        "paper_bgcolor": "rgba(0, 0, 0, 0)",
+        "plot_bgcolor": "rgba(0, 0, 0, 0)",
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+    }
+}
+
+
 def page(paths: str, version: str) -> Any:
     """The page as it is before any answer has come.
 
@@ -112,7 +122,7 @@ def _panel(name: str) -> Any:
 
 def _figure(name: str, what: str) -> Any:
     config: Any = CONFIG
-    graph = dcc.Graph(id=f"figure-{name}", config=config, responsive=True)
+    graph = dcc.Graph(id=f"figure-{name}", figure=_BLANK, config=config, responsive=True)
     caption = html.Figcaption(what, className="unseen")
     sized = html.Div(graph, className="graph")
     return html.Figure([sized, caption], className="card figure", id=f"card-{name}")

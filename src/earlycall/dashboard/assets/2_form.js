@@ -10,6 +10,7 @@
   const controls = {};
   let offered = { horizon: { logged: 0, offered: [] } };
   let shownSettings = "";
+  let shownTab = "curves";
 
   function labelled(label, control, ...more) {
     return make("div", { class: "control" },
@@ -124,8 +125,12 @@
       const button = document.getElementById("tab-" + name);
       button.setAttribute("aria-selected", String(name === tab));
       button.tabIndex = name === tab ? 0 : -1;
+      if (name === tab && tab !== shownTab) {
+        button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      }
       document.getElementById("panel-" + name).hidden = name !== tab;
     }
+    shownTab = tab;
     document.getElementById("row-cost").hidden = !["elasticity", "rules"].includes(tab);
     for (const name of ["score", "metric", "axis", "cost", "group"]) {
       const first = { score: "outlook", metric: offered.metric, axis: "observation", cost: "step",
