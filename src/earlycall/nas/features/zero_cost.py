@@ -1,0 +1,127 @@
+"""Measures of an untrained network on one batch, which need no training."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import nn
+
+MEANINGS = {
+    "grad_norm": "norm of the loss's gradient (Abdelfattah et al., ICLR 2021), log10",
+    "snip": "Σ |gradient · weight| (Lee et al., SNIP, ICLR 2019), log10",
+    "synflow": "Σ |weight · gradient of the output for an input of ones| with all weights made "
+    "positive (Tanaka et al., SynFlow, NeurIPS 2020), log10",
+    "jacov": "how little the gradients for different inputs resemble each other, from the "
+    "eigenvalues of their correlation (Mellor et al., 2020, first version)",
+    "naswot": "log-determinant of the kernel of how many ReLU-like units agree between inputs "
+    "(Mellor et al., Neural Architecture Search without Training, ICML 2021)",
+}
+
+
+def zero_cost(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
+    """The five measures, as columns ``arch.zero.*``; the module is not changed.
+
+    Args:
+        module: a classifier with random weights.
+        x: inputs, shape (n, channels, height, width); 16 to 64 are usual.
+        y: their classes, shape (n,).
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> _ = torch.manual_seed(0)
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> found = zero_cost(net, torch.randn(6, 1, 4, 4), torch.arange(6) % 3)
+        >>> sorted(found)
+        ['arch.zero.grad_norm', 'arch.zero.jacov', 'arch.zero.naswot', 'arch.zero.snip',
+         'arch.zero.synflow']
+    """
+    grad_norm, snip = _of_gradient(copy.deepcopy(module), x, y)
+    found = {
+        "grad_norm": _log(grad_norm),
+        "snip": _log(snip),
+        "synflow": _log(_synflow(copy.deepcopy(module), x[:1])),
+        "jacov": _jacov(copy.deepcopy(module), x),
+        "naswot": _naswot(copy.deepcopy(module), x),
+    }
+    return {f"arch.zero.{name}": value for name, value in found.items()}
+
+
+def _logits(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The network's answer; some return auxiliary ones beside it."""
+    out = module(x)
+    answer: torch.Tensor = out if hasattr(out, "ndim") else out[0]
+    return answer
+
+
+def _of_gradient(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    from torch.nn.functional import cross_entropy
+
+    module.train()
+    cross_entropy(_logits(module, x), y).backward()  # type: ignore[no-untyped-call]
+    pairs = [(p, p.grad) for p in module.parameters() if p.grad is not None]
+    norm = math.sqrt(sum(float((g**2).sum()) for _, g in pairs))
+    return norm, sum(float((g * p).abs().sum()) for p, g in pairs)
+
+
+def _synflow(module: nn.Module, image: torch.Tensor) -> float:
+    import torch
+
+    module = module.double().eval()
+    with torch.no_grad():
+        for p in module.parameters():
+            p.abs_()
+    ones = torch.ones_like(image, dtype=torch.float64)
+    _logits(module, ones).sum().backward()  # type: ignore[no-untyped-call]
+    pairs = ((p, p.grad) for p in module.parameters() if p.grad is not None)
+    return sum(float((g * p).abs().sum()) for p, g in pairs)
+
+
+def _jacov(module: nn.Module, x: torch.Tensor) -> float:
+    import torch
+
+    module.eval()
+    x = x.clone().requires_grad_()
+    _logits(module, x).sum().backward()  # type: ignore[no-untyped-call]
+    if x.grad is None:
+        return math.nan
+    rows = x.grad.flatten(1).double()
+    rows = rows - rows.mean(1, keepdim=True)
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    values = torch.linalg.eigvalsh(rows @ rows.T).clamp_min(0) + 1e-5
+    return -float((values.log() + 1 / values).sum())
+
+
+def _naswot(module: nn.Module, x: torch.Tensor) -> float:
+    import torch
+
+    kernel = torch.zeros(len(x), len(x), dtype=torch.float64)
+
+    def note(_: nn.Module, taken: tuple[torch.Tensor, ...], __: torch.Tensor) -> None:
+        active = (taken[0].flatten(1) > 0).double()
+        kernel.add_(active @ active.T + (1 - active) @ (1 - active).T)
+
+    for layer in _activations(module):
+        layer.register_forward_hook(note)
+    module.eval()
+    with torch.no_grad():
+        module(x)
+    value = torch.linalg.slogdet(kernel + 1e-6 * torch.eye(len(x), dtype=torch.float64))
+    return float(value.logabsdet) if float(kernel.sum()) else math.nan
+
+
+def _activations(module: nn.Module) -> Iterator[nn.Module]:
+    from torch import nn
+
+    kinds = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ELU, nn.Mish)
+    return (layer for layer in module.modules() if isinstance(layer, kinds))
+
+
+def _log(value: float) -> float:
+    return math.log10(value) if 0 < value < math.inf else math.nan

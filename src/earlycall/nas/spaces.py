@@ -1,0 +1,238 @@
+"""Spaces of architectures: each suggests one by asking an Optuna trial, so that any sampler fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from earlycall.errors import InputError
+from earlycall.nas.features.graph import Graph
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that could be trained.
+
+    Attributes:
+        name: what to call it.
+        known: its ``arch.*`` columns.
+        model: how `earlycall.study.models.build` names it, None where it cannot be trained there.
+        arguments: the model's arguments.
+    """
+
+    name: str
+    known: Mapping[str, Any]
+    model: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """A row of a table of architectures."""
+        return {"run": self.name, **self.known}
+
+
+class Space(Protocol):
+    """Anything that suggests an architecture."""
+
+    def suggest(self, trial: Trial) -> Candidate | None:
+        """An architecture from what the trial suggests, None where that makes none."""
+
+
+@dataclass
+class ModelSpace:
+    """A grid of models and their arguments: timm's, torchvision's, thin ones or your own.
+
+    Args:
+        families: for each family its ``model`` and, for arguments, the list of choices.
+        in_chans: channels of the images.
+        num_classes: classes.
+        image_size: pixels.
+        describe: from a built model, an image and a name to ``arch.*`` columns.
+
+    Examples:
+        >>> space = ModelSpace([{"model": "thin/mlp", "widths": [[16], [32, 32]]}], 1, 10, 8)
+        >>> from optuna.trial import FixedTrial
+        >>> found = space.suggest(FixedTrial({"family": 0, "0.widths": 1}))
+        >>> found.name, found.known["arch.params"]
+        ('mlp_widths=32x32', 3466)
+    """
+
+    families: Sequence[Mapping[str, Any]]
+    in_chans: int
+    num_classes: int
+    image_size: int
+    describe: Callable[..., dict[str, Any]] | None = None
+    _built: dict[str, Candidate | None] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            raise InputError("the space has no family of models; name at least one 'model'")
+        for family in self.families:
+            if not isinstance(family, Mapping) or not isinstance(family.get("model"), str):
+                raise InputError(f"a family of the space needs a 'model', got {family!r:.80}")
+            for key, choices in family.items():
+                if key != "model" and (not isinstance(choices, list) or not choices):
+                    raise InputError(
+                        f"model {family['model']!r}: {key!r} must be a list of choices, "
+                        f"got {choices!r:.60}"
+                    )
+
+    def suggest(self, trial: Trial) -> Candidate | None:
+        """A family, then each of its arguments."""
+        number = trial.suggest_int("family", 0, len(self.families) - 1)
+        family = self.families[number]
+        arguments = {
+            key: choices[trial.suggest_int(f"{number}.{key}", 0, len(choices) - 1)]
+            for key, choices in family.items()
+            if key != "model"
+        }
+        return self.candidate(family["model"], arguments)
+
+    def candidate(self, model: str, arguments: Mapping[str, Any]) -> Candidate | None:
+        """The architecture of a model with these arguments, None where it cannot be built."""
+        key = json.dumps([model, arguments], sort_keys=True, default=str)
+        if key not in self._built:
+            self._built[key] = self._build(model, dict(arguments))
+        return self._built[key]
+
+    def _build(self, model: str, arguments: dict[str, Any]) -> Candidate | None:
+        import torch
+
+        from earlycall.nas.features.module import described
+        from earlycall.study.models import build
+
+        shape = {"in_chans": self.in_chans, "image_size": self.image_size}
+        name = _name(model, arguments)
+        try:
+            net = build(model, arguments, num_classes=self.num_classes, **shape)
+            image = torch.zeros(1, self.in_chans, self.image_size, self.image_size)
+            known = (self.describe or described)(net, image, name)
+        except InputError as error:
+            if "cannot be built" in str(error):
+                return None
+            raise
+        except (RuntimeError, ValueError, AssertionError):  # does not fit the images
+            return None
+        return Candidate(name, known, model, arguments)
+
+
+def _name(model: str, arguments: Mapping[str, Any]) -> str:
+    """A name that can be a folder's."""
+    parts = [model.rpartition("/")[2].replace(":", "_")]
+    for key, value in arguments.items():
+        said = "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        parts.append(f"{key}={said}")
+    return "_".join(parts)
+
+
+MUTATIONS = ("none", "operation", "rewire", "insert", "remove")
+
+
+@dataclass(frozen=True)
+class GraphSpace:
+    """Graphs within a few mutations of known ones.
+
+    A mutation changes the operation of a node, rewires one of its inputs, inserts a node into a
+    connection, or removes a node that takes one input. All that a sampler chooses are a parent,
+    kinds and places, so that every sampler of Optuna can be used.
+
+    Args:
+        parents: the graphs to start from.
+        operations: what nodes may become; by default what the parents' nodes with one input are.
+        mutations: how many mutations at most.
+
+    Examples:
+        >>> space = GraphSpace([Graph.of('{"a": {"op": "tanh", "input": ["x"]}}')], ("relu",), 1)
+        >>> from optuna.trial import FixedTrial
+        >>> fixed = FixedTrial({"parent": 0, "0.kind": "operation", "0.where": 0.1, "0.what": 0.0})
+        >>> space.suggest(fixed).known["arch.graph"]
+        '{"a": {"op": "relu", "input": ["x"]}}'
+    """
+
+    parents: Sequence[Graph]
+    operations: Sequence[str] = ()
+    mutations: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.parents:
+            raise InputError("a space of graphs needs at least one graph to start from")
+
+    def suggest(self, trial: Trial) -> Candidate:
+        """A parent, mutated."""
+        graph = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
+        for i in range(self.mutations):
+            kind = trial.suggest_categorical(f"{i}.kind", MUTATIONS)
+            where = trial.suggest_float(f"{i}.where", 0, 1)
+            what = trial.suggest_float(f"{i}.what", 0, 1)
+            graph = self._mutated(graph, str(kind), where, what)
+        text = graph.json()
+        return Candidate(f"graph-{trial.number}", {"arch.graph": text})
+
+    def _mutated(self, graph: Graph, kind: str, where: float, what: float) -> Graph:
+        nodes = {n: {"op": graph.op[n], "input": list(graph.takes[n])} for n in graph.op}
+        single = [n for n in nodes if len(graph.takes[n]) == 1]
+        if kind == "operation" and single:
+            nodes[_at(single, where)]["op"] = _at(self._operations(), what)
+        elif kind == "rewire":
+            node = _at(list(nodes), where)
+            earlier = [*graph.inputs, *list(nodes)[: list(nodes).index(node)]]
+            taken = [n for n in nodes[node]["input"] if n]
+            if taken:
+                place = int(where * 997) % len(taken)
+                nodes[node]["input"][place] = _at(earlier, what)
+        elif kind == "insert":
+            node = _at(list(nodes), where)
+            fresh = next(f"m{i}" for i in range(len(nodes) + 1) if f"m{i}" not in nodes)
+            if nodes[node]["input"]:
+                nodes[fresh] = {
+                    "op": _at(self._operations(), what),
+                    "input": nodes[node]["input"][:1],
+                }
+                nodes[node]["input"] = [fresh, *nodes[node]["input"][1:]]
+        elif kind == "remove":
+            inner = [n for n in single if n not in graph.states.values() and len(nodes) > 1]
+            if inner:
+                gone = _at(inner, where)
+                before = nodes.pop(gone)["input"][0]
+                for node in nodes.values():
+                    node["input"] = [before if n == gone else n for n in node["input"]]
+        return Graph.of(nodes) if nodes else graph
+
+    def _operations(self) -> Sequence[str]:
+        if self.operations:
+            return self.operations
+        found = {g.op[n] for g in self.parents for n in g.op if len(g.takes[n]) == 1} or {
+            op for g in self.parents for op in g.op.values()
+        }
+        return sorted(found)
+
+
+def _at(several: Sequence[Any], place: float) -> Any:
+    return several[min(int(place * len(several)), len(several) - 1)]
+
+
+@dataclass(frozen=True)
+class OptunaSpace:
+    """Any function of a trial that returns ``arch.*`` columns (or a `Candidate`).
+
+    Examples:
+        >>> space = OptunaSpace(lambda t: {"arch.depth": t.suggest_int("depth", 1, 9)})
+        >>> from optuna.trial import FixedTrial
+        >>> space.suggest(FixedTrial({"depth": 3})).known
+        {'arch.depth': 3}
+    """
+
+    function: Callable[[Trial], Mapping[str, Any] | Candidate | None]
+
+    def suggest(self, trial: Trial) -> Candidate | None:
+        """What the function makes of the trial."""
+        found = self.function(trial)
+        if found is None or isinstance(found, Candidate):
+            return found
+        return Candidate(str(found.get("run", f"trial-{trial.number}")),
+                         {k: v for k, v in found.items() if k != "run"})  # fmt: skip
