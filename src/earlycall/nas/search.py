@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
-    from earlycall.nas.predictor import Predictor
     from earlycall.nas.spaces import Candidate, Space
 
 SAMPLERS = ("random", "tpe", "evolution", "nsga2")
 AT_ONCE = 10
+
+
+class Promise(Protocol):
+    """Anything that predicts as a `Predictor` does."""
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Scores of a table of architectures, and their standard errors if asked for."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Found:
 
 def search(
     space: Space,
-    predictor: Predictor,
+    predictor: Promise,
     *,
     trials: int = 200,
     sampler: str = "evolution",
@@ -102,7 +108,7 @@ def search(
 def _judge(
     study: Study,
     space: Space,
-    predictor: Predictor,
+    predictor: Promise,
     number: int,
     cost: str | None,
     candidates: dict[str, tuple[Candidate, float, float]],

@@ -1,4 +1,4 @@
-"""Spaces of architectures: each suggests one by asking an Optuna trial, so that any sampler fits."""
+"""Spaces of architectures: each asks an Optuna trial, so that any sampler can search it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from earlycall.errors import InputError
 from earlycall.nas.features.graph import Graph
+from earlycall.nas.mutations import MUTATIONS
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -130,9 +131,6 @@ def _name(model: str, arguments: Mapping[str, Any]) -> str:
     return "_".join(parts)
 
 
-MUTATIONS = ("none", "operation", "rewire", "insert", "remove")
-
-
 @dataclass(frozen=True)
 class GraphSpace:
     """Graphs within a few mutations of known ones.
@@ -166,54 +164,19 @@ class GraphSpace:
         """A parent, mutated."""
         graph = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
         for i in range(self.mutations):
-            kind = trial.suggest_categorical(f"{i}.kind", MUTATIONS)
+            kind = trial.suggest_categorical(f"{i}.kind", ["none", *MUTATIONS])
             where = trial.suggest_float(f"{i}.where", 0, 1)
             what = trial.suggest_float(f"{i}.what", 0, 1)
-            graph = self._mutated(graph, str(kind), where, what)
+            if kind != "none":
+                graph = MUTATIONS[kind](graph, where, what, self._operations())
         text = graph.json()
         return Candidate(f"graph-{trial.number}", {"arch.graph": text})
-
-    def _mutated(self, graph: Graph, kind: str, where: float, what: float) -> Graph:
-        nodes = {n: {"op": graph.op[n], "input": list(graph.takes[n])} for n in graph.op}
-        single = [n for n in nodes if len(graph.takes[n]) == 1]
-        if kind == "operation" and single:
-            nodes[_at(single, where)]["op"] = _at(self._operations(), what)
-        elif kind == "rewire":
-            node = _at(list(nodes), where)
-            earlier = [*graph.inputs, *list(nodes)[: list(nodes).index(node)]]
-            taken = [n for n in nodes[node]["input"] if n]
-            if taken:
-                place = int(where * 997) % len(taken)
-                nodes[node]["input"][place] = _at(earlier, what)
-        elif kind == "insert":
-            node = _at(list(nodes), where)
-            fresh = next(f"m{i}" for i in range(len(nodes) + 1) if f"m{i}" not in nodes)
-            if nodes[node]["input"]:
-                nodes[fresh] = {
-                    "op": _at(self._operations(), what),
-                    "input": nodes[node]["input"][:1],
-                }
-                nodes[node]["input"] = [fresh, *nodes[node]["input"][1:]]
-        elif kind == "remove":
-            inner = [n for n in single if n not in graph.states.values() and len(nodes) > 1]
-            if inner:
-                gone = _at(inner, where)
-                before = nodes.pop(gone)["input"][0]
-                for node in nodes.values():
-                    node["input"] = [before if n == gone else n for n in node["input"]]
-        return Graph.of(nodes) if nodes else graph
 
     def _operations(self) -> Sequence[str]:
         if self.operations:
             return self.operations
-        found = {g.op[n] for g in self.parents for n in g.op if len(g.takes[n]) == 1} or {
-            op for g in self.parents for op in g.op.values()
-        }
-        return sorted(found)
-
-
-def _at(several: Sequence[Any], place: float) -> Any:
-    return several[min(int(place * len(several)), len(several) - 1)]
+        single = {g.op[n] for g in self.parents for n in g.op if len(g.takes[n]) == 1}
+        return sorted(single or {op for g in self.parents for op in g.op.values()})
 
 
 @dataclass(frozen=True)

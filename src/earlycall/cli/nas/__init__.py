@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from earlycall.cli.nas import add, fit, rank
+from earlycall.cli.nas import add, explain, fit, rank, search
 
 app = typer.Typer(
     name="nas",
@@ -15,3 +15,5 @@ app.command("add")(add.add)
 app.command("store")(add.store)
 app.command("fit")(fit.command)
 app.command("rank")(rank.command)
+app.command("search")(search.command)
+app.command("explain")(explain.command)

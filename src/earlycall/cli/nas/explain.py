@@ -1,0 +1,56 @@
+"""``earlycall nas explain``: which features a predictor goes by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.nas.rank import described
+from earlycall.cli.options import Format, Output
+
+
+def command(
+    runs: Annotated[
+        Path,
+        typer.Argument(
+            help="Architectures to try it on: a table with arch.* columns, or a curve set.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[Path, typer.Option(help="What 'earlycall nas fit' wrote.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw it, as a page (.html) or picture.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Rows of the table; 0 for all.")] = 20,
+    fmt: Output = Format.table,
+) -> None:
+    """Show which features matter to a predictor, and what they mean.
+
+    The importance of a feature is how much of the ranking is lost when its values are shuffled.
+
+    Examples:
+      earlycall nas explain study/ --model model --plot features.html
+    """
+    from earlycall.nas.explain import explain
+    from earlycall.nas.saving import load
+
+    predictor = load(model)
+    with output.working("shuffling features"):
+        table = explain(predictor, described(runs))
+    if plot is not None:
+        from earlycall import plots
+
+        plots.write(plots.importance(table), plot)
+    if fmt is Format.json:
+        output.print_json({"target": predictor.target_, "features": table.to_dicts()})
+    elif fmt is Format.csv:
+        output.print_csv(table)
+    else:
+        for row in (table.head(top) if top > 0 else table).iter_rows(named=True):
+            sign = {True: "+", False: "-"}.get((row["direction"] or 0) > 0, " ")
+            sign = " " if row["direction"] is None else sign
+            said = f"{row['importance']:6.3f} {sign} {row['feature']}: {row['meaning']}"
+            output.console().print(said, markup=False, soft_wrap=True)
