@@ -12,11 +12,12 @@ from earlycall.plots.early_agreement import early_agreement
 from earlycall.plots.elasticity_along import elasticity_along
 from earlycall.plots.energy import energy
 from earlycall.plots.fit import fit
+from earlycall.plots.importance import importance
 from earlycall.plots.ranking import ranking
 from earlycall.plots.theme import Theme
 from earlycall.plots.writing import write
 
 __all__ = [
     "Theme", "agreement_map", "agreement_scatter", "cost_against_regret", "curves",
-    "early_agreement", "elasticity_along", "energy", "fit", "ranking", "write",
+    "early_agreement", "elasticity_along", "energy", "fit", "importance", "ranking", "write",
 ]  # fmt: skip

@@ -1,0 +1,57 @@
+"""Which features a predictor of architectures goes by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from earlycall.errors import InputError
+from earlycall.plots.names import shown
+from earlycall.plots.theme import Theme, palette, styled
+
+if TYPE_CHECKING:
+    import polars as pl
+    from plotly.graph_objects import Figure
+
+
+def importance(table: pl.DataFrame, *, top: int = 20, theme: Theme = "light") -> Figure:
+    """A bar for each of the most important features, whole families at the top in grey.
+
+    Args:
+        table: of `earlycall.nas.explain.explain`.
+        top: how many features to draw.
+        theme: light or dark.
+
+    Raises:
+        InputError: if no feature matters, or plotly is not installed.
+    """
+    colours = palette(theme)
+    from plotly.graph_objects import Bar
+
+    if table.height == 0:
+        raise InputError("no feature matters to this predictor, so there is nothing to draw")
+    rows = table.head(top).to_dicts()
+    rows.sort(key=lambda row: (row["direction"] is not None, -row["importance"]))
+    rise, fall = colours.line(0)["color"], colours.line(1)["color"]
+    tint = [
+        colours.faint if r["direction"] is None else rise if r["direction"] > 0 else fall
+        for r in rows
+    ]
+    from plotly.graph_objects import Figure as NewFigure
+
+    figure = NewFigure()
+    figure.add_trace(
+        Bar(
+            x=[r["importance"] for r in rows], y=list(range(len(rows))), orientation="h",
+            marker={"color": tint, "line": {"width": 0}}, showlegend=False,
+            text=[shown(r["meaning"], 120) for r in rows], textposition="none",
+            hovertemplate="%{text}<br>importance %{x:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    for name, colour in (("more is better", rise), ("less is better", fall)):
+        figure.add_trace(Bar(x=[None], y=[None], name=name, marker={"color": colour}))
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))), ticktext=[shown(r["feature"], 48) for r in rows],
+        autorange="reversed", automargin=True,
+    )  # fmt: skip
+    figure.update_xaxes(title="part of the ranking lost when shuffled", rangemode="tozero")
+    return styled(figure, colours, height=140 + 24 * len(rows))

@@ -1,0 +1,197 @@
+"""Search: samplers on spaces, and a small loop that really trains."""
+
+import json
+
+import numpy as np
+import optuna
+import polars as pl
+import pytest
+from optuna.trial import FixedTrial
+
+from conftest import earlycall
+from earlycall.errors import InputError
+from earlycall.nas.evolution import RegularizedEvolutionSampler
+from earlycall.nas.explain import explain
+from earlycall.nas.features import Graph
+from earlycall.nas.loop import Budget, Loop, SearchPlan
+from earlycall.nas.mutations import MUTATIONS
+from earlycall.nas.predictor import Predictor, fit_predictor
+from earlycall.nas.saving import save
+from earlycall.nas.search import SAMPLERS, search
+from earlycall.nas.spaces import GraphSpace, ModelSpace, OptunaSpace
+from earlycall.nas.store import Store
+from nas.cells import cells, chain, collected
+
+DIGITS = {
+    "name": "digits", "data": {"name": "digits", "train": 300, "val": 200}, "epochs": 5, "early": 2,
+    "setting": {"lr": 0.05, "batch_size": 32},
+    "space": [
+        {"model": "thin/mlp", "widths": [[4], [8], [16], [32], [16, 16], [32, 32], [8, 8, 8]]},
+        {"model": "thin/cnn", "widths": [[2, 4], [4, 8], [8, 16], [16, 32], [4, 8, 16]]},
+        {"model": "thin/vgg", "widths": [[4, 8], [8, 16]], "convolutions": [1, 2, 3]},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return fit_predictor(collected(), model="random forest")
+
+
+def parents():
+    return [Graph.of(chain(ops)) for ops in cells(5, seed=3)]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3])
+def test_samplers_find_better_graphs_than_they_start_from(predictor, sampler):
+    start = predictor.predict([{"arch.graph": g.json()} for g in parents()])
+    found = search(GraphSpace(parents()), predictor, trials=60, sampler=sampler)
+    assert found.table["score"][0] >= start.max()
+    assert found.table["score"].is_sorted(descending=True)
+    assert found.table["arch.graph"].n_unique() == found.table.height
+
+
+def test_a_seed_repeats_a_search_and_known_ones_are_left_out(predictor):
+    one = search(GraphSpace(parents()), predictor, trials=30, seed=1)
+    two = search(GraphSpace(parents()), predictor, trials=30, seed=1)
+    assert one.table.equals(two.table)
+    best = one.table["arch.graph"][0]
+    rest = search(GraphSpace(parents()), predictor, trials=30, seed=1, known=[best])
+    assert best not in rest.table["arch.graph"]
+
+
+def test_score_against_cost_gives_a_front():
+    rows = [{"arch.params": 10.0**i, "arch.depth": i} for i in range(1, 9)]
+    model = Predictor("ridge").fit(rows, [float(i) for i in range(8)])
+    space = OptunaSpace(lambda t: {
+        "arch.params": 10 ** t.suggest_float("p", 1, 8), "arch.depth": t.suggest_int("d", 1, 8),
+    })  # fmt: skip
+    found = search(space, model, trials=80, cost="arch.params")
+    front = found.table.filter(pl.col("front"))
+    assert 1 < front.height < found.table.height
+    assert front["cost"].is_sorted(descending=True)  # less score, less cost
+    with pytest.raises(InputError, match=r"no number 'arch\.flops'"):
+        search(space, model, trials=5, cost="arch.flops")
+
+
+def test_every_mutation_gives_a_graph_without_cycles():
+    draw = np.random.default_rng(0)
+    for graph in parents():
+        for mutate in MUTATIONS.values():
+            changed = 0
+            for _ in range(40):
+                where, what = draw.random(2)
+                child = mutate(graph, where, what, ["activation_tanh", "activation_sigm"])
+                assert set(child.inputs) <= set(graph.inputs)
+                assert "h_new_0" in child.op
+                changed += child != graph
+            assert changed or mutate.__name__ == "remove"
+
+
+def test_a_child_differs_from_its_parent_in_one_parameter():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=RegularizedEvolutionSampler(5, 2, seed=0))
+    study.optimize(lambda t: sum(t.suggest_int(f"x{i}", 0, 99) for i in range(6)), 40)
+    for number in range(5, 40):
+        trial = study.trials[number]
+        living = study.trials[max(0, number - 5) : number]
+        same = [sum(trial.params[k] == p.params[k] for k in p.params) for p in living]
+        assert max(same) >= 5, number
+
+
+def test_models_that_cannot_be_built_are_passed_over():
+    space = ModelSpace([{"model": "thin/vgg", "widths": [[4, 8, 16, 32, 64], [4, 8]]}], 1, 10, 8)
+    assert space.suggest(FixedTrial({"family": 0, "0.widths": 0})) is None  # 8 pixels, 5 halvings
+    found = space.suggest(FixedTrial({"family": 0, "0.widths": 1}))
+    assert found.known["arch.stage1.width"] == 4
+    assert found.known["arch.stage2.width"] == 8
+    assert "conv2d" in found.known["arch.graph"]
+
+
+def test_a_whole_small_loop(tmp_path):
+    """Six runs collected, a fit, a search of 200 candidates, two trained, a refit."""
+    plan = SearchPlan.of(DIGITS)
+    said = []
+    with Store(tmp_path / "experiments.db") as store:
+        first = Loop(plan, store, tmp_path / "first", trials=30, train=6, tell=said.append)
+        assert first.run(Budget(runs=6)).rounds[0]["by"] == "random"
+        assert len(store) == 6
+        loop = Loop(plan, store, tmp_path / "search", trials=200, train=2, tell=said.append)
+        done = loop.run(Budget(runs=2))
+        assert len(store) == 8
+        assert (len(done.trained), done.waiting, done.rounds[0]["runs_known"]) == (2, [], 6)
+        assert set(done.trained) & set(first.progress.trained) == set()
+        curves = store.curves()
+        assert curves.observations["epoch"].max() == 1  # early epochs only
+        refit = fit_predictor(curves, epochs=2, force=True)
+        assert refit.target_ == "outlook"
+        assert (refit.quality_.n, refit.quality_.architectures) == (8, 8)
+        # Started again, it goes on where it was: nothing is trained twice.
+        again = Loop(plan, store, tmp_path / "search", trials=200, train=2).run(Budget(runs=2))
+        assert again.trained == done.trained
+        assert len(store) == 8
+
+
+def test_a_choice_that_was_not_trained_yet_is_trained_after_a_kill(tmp_path):
+    plan = SearchPlan.of(DIGITS)
+    with Store(tmp_path / "experiments.db") as store:
+        loop = Loop(plan, store, tmp_path / "search", trials=20, train=2)
+        loop._choose()
+        waiting = [w["name"] for w in loop.progress.waiting]
+        del loop
+        done = Loop(plan, store, tmp_path / "search", trials=20, train=2).run(Budget(runs=2))
+        assert [t.removesuffix("-search-s0") for t in done.trained] == waiting
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epoch": 3}, "unknown key 'epoch'"),
+        ({"space": []}, "'space' is missing or empty"),
+        ({"early": 9}, "'early' must be"),
+        ({"epochs": "many"}, "'epochs' must be"),
+    ],
+)
+def test_a_plan_that_is_none_is_one_sentence(change, said):
+    with pytest.raises(InputError, match=said):
+        SearchPlan.of(DIGITS | change)
+
+
+def test_what_matters_is_what_the_outcomes_were_made_of(predictor):
+    table = explain(predictor, collected().runs, repeats=2)
+    assert (
+        "activation_sigm" in " ".join(table["feature"].head(12)) or "signal" in table["feature"][0]
+    )
+    assert "arch.params" not in table["feature"].head(5)
+    assert table["importance"].is_sorted(descending=True)
+
+
+def test_the_commands(predictor, tmp_path):
+    model = save(predictor, tmp_path / "model")
+    collected(10).write(tmp_path / "set")
+    where = tmp_path / "proposals.parquet"
+    ran = earlycall("nas", "search", tmp_path / "set", "--model", model, "--trials", 20,
+                    "-o", where, "--format", "json")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert pl.read_parquet(where).height == len(ran.json["candidates"])
+    ranked = earlycall("nas", "rank", where, "--model", model, "--format", "json").json["runs"]
+    assert sorted(r["rank"] for r in ranked)[0] == 1
+    assert set(ranked[0]) == {"group", "run", "rank", "score", "se"}
+    told = earlycall("nas", "explain", tmp_path / "set", "--model", model, "--format", "json",
+                     "--plot", tmp_path / "features.html")  # fmt: skip
+    assert told.json["features"][0]["meaning"]
+    assert "plotly" in (tmp_path / "features.html").read_text()[:5000].lower()
+
+
+def test_bad_commands_are_one_sentence(tmp_path):
+    plan = tmp_path / "space.yaml"
+    plan.write_text(json.dumps(DIGITS))
+    for arguments, said in (
+        ([plan], "give --model to propose"),
+        ([plan, "--store", tmp_path / "s.db", "--budget", "soon"], "budget 'soon' is none"),
+        ([tmp_path / "none.yaml", "--store", tmp_path / "s.db"], "cannot be read"),
+    ):
+        ran = earlycall("nas", "search", *arguments)
+        assert (ran.code, ran.out) == (2, ""), ran.err
+        assert said in ran.err
+        assert ran.err.count("\n") == 1
