@@ -40,7 +40,7 @@ def means(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
 
     Examples:
         >>> x, y = means(np.arange(100.0), np.ones(100), 20)
-        >>> len(x), x[0], x[-1]
+        >>> len(x), float(x[0]), float(x[-1])
         (20, 0.0, 99.0)
     """
     n = len(x)
@@ -61,7 +61,7 @@ def extremes(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
 
     Examples:
         >>> x, y = extremes(np.arange(1000.0), np.arange(1000.0) % 7, 20)
-        >>> len(x) <= 20, y.min(), y.max()
+        >>> len(x) <= 20, float(y.min()), float(y.max())
         (True, 0.0, 6.0)
     """
     n = len(x)
