@@ -106,9 +106,9 @@ def compare(
 
     Examples:
         >>> from earlycall import read
-        >>> curves = read("examples/study/fashion")  # doctest: +SKIP
-        >>> found = compare(curves, epochs=[3], resamples=0).table  # doctest: +SKIP
-        >>> found.filter(score="last_loss", view="overall")["n"].to_list()  # doctest: +SKIP
+        >>> curves = read("examples/study/fashion")
+        >>> found = compare(curves, epochs=[3], resamples=0).table
+        >>> found.filter(score="last_loss", view="overall")["n"].to_list()
         [52, 52]
     """
     several = [sets] if isinstance(sets, CurveSet) else list(sets)
