@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dash import Dash
+from dash import Dash, html, set_props
 
 from earlycall.dashboard.answers import Answers
 from earlycall.dashboard.callbacks import wire
@@ -36,6 +36,7 @@ def make_app(
         assets_folder=str(Path(__file__).parent / "assets"),
         add_log_handler=False,
         enable_mcp=False,
+        on_error=_amiss,
         suppress_callback_exceptions=False,
     )
     app.layout = lambda: page(_shown(paths), live.now.version)
@@ -61,6 +62,12 @@ _INDEX = """<!DOCTYPE html>
 <footer>{%config%}{%scripts%}{%renderer%}</footer>
 </body>
 </html>"""
+
+
+def _amiss(error: Exception) -> None:
+    """Say on the page that a view cannot be shown, and go on."""
+    why = f"This view cannot be shown: {type(error).__name__}: {error}"
+    set_props("messages", {"children": [html.P(why[:1000], className="message wrong")]})
 
 
 def _pulse(live: Live) -> dict[str, Any]:

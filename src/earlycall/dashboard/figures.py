@@ -62,7 +62,9 @@ def curves_and_ranking(answer: Answer) -> Shown:
 def narrowed(figure: Figure) -> None:
     """Make a figure fit a phone: small words, and no more of them than there is room for."""
     figure.update_layout(margin={"l": 8, "r": 12, "t": 30}, font={"size": 11})
-    if figure.layout.yaxis2.ticktext:  # names between two panels need room
+    if (
+        "yaxis2" in figure.layout and figure.layout.yaxis2.ticktext
+    ):  # names between two panels need room
         figure.update_xaxes(domain=[0, 0.4], col=1).update_xaxes(domain=[0.72, 1], col=2)
     for axis in [*figure.select_xaxes(), *figure.select_yaxes()]:
         title = axis.title.text
