@@ -130,7 +130,19 @@ def test_plain_text_by_a_pattern_is_converted_ranked_and_judged(tmp_path, truth)
         ran = earlycall(command, logs, "--pattern", pattern, "--format", "json")
         assert ran.code == 0, ran.err
     assert earlycall("convert", logs, "--pattern", pattern, "-o", tmp_path / "set").code == 0
-    assert read(tmp_path / "set").metrics == ["loss", "val_loss"]
+    assert read(tmp_path / "set").metrics == ["train_loss", "val_loss"]
+
+
+def test_convert_takes_the_training_loss_that_is_named(tmp_path):
+    log = tmp_path / "a.csv"
+    log.write_text("step,train/box_loss,train/cls_loss\n1,3,2\n2,2,1\n3,1,0.5\n")
+    assert earlycall("convert", log, "-o", tmp_path / "guessed").code == 0
+    assert read(tmp_path / "guessed").metrics == ["train/box_loss", "train/cls_loss"]
+    ran = earlycall("convert", log, "-o", tmp_path / "set", "--metric", "train/cls_loss")
+    assert "'train/cls_loss' is written as train_loss" in ran.err
+    assert read(tmp_path / "set").metrics == ["train/box_loss", "train_loss"]
+    ran = earlycall("convert", log, "-o", tmp_path / "none", "--metric", "nope")
+    assert (ran.code, "no column 'nope'" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["rank", "fit", "evaluate"])

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Paths, Pattern, Power, PowerOffset, Price, Zone
+from earlycall.cli.options import Metric, Paths, Pattern, Power, PowerOffset, Price, Zone
+from earlycall.curves import CurveSet
 from earlycall.errors import InputError
+from earlycall.metric_names import training_loss
 
 
 def command(
@@ -17,6 +19,7 @@ def command(
     to: Annotated[
         Path, typer.Option("--output", "-o", metavar="CURVESET", help="The folder to write.")
     ],
+    metric: Metric = None,
     pattern: Pattern = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a curve set that is there.")
@@ -28,8 +31,9 @@ def command(
 ) -> None:
     r"""Write the curves of logs of any kind as a curve set: curves.parquet and runs.parquet.
 
-    A curve set is small, loads fast and keeps all metrics, hyper-parameters and costs under the
-    names that the logs gave them. Where power logs lie beside them, it gets their joules.
+    A curve set is small and loads fast. The training loss becomes train_loss; other metrics,
+    hyper-parameters and costs keep the names that the logs gave them. Where power logs lie beside
+    them, it gets their joules.
 
     Examples:
       earlycall convert mlruns/ wandb/ -o study/
@@ -39,6 +43,7 @@ def command(
     _must_be_free(to, paths, overwrite=overwrite)
     options = {"power": power, "price": price, "offset": power_offset, "zone": zone}
     curves = output.read_with_power(paths, pattern, **options).curves  # type: ignore[arg-type]
+    curves = _with_train_loss(curves, metric)
     with output.working(f"writing {to}"):
         curves.write(to)
     costs = [c for c in ("seconds", "joules", "usd") if c in curves.observations.columns]
@@ -47,6 +52,24 @@ def command(
         f"{to}: {len(curves)} runs, {curves.observations.height} observations of "
         f"{', '.join(curves.metrics)}{with_costs}"
     )
+
+
+def _with_train_loss(curves: CurveSet, wanted: str | None) -> CurveSet:
+    """The set with its training loss under the name that curve sets give it.
+
+    Raises:
+        InputError: if there is no such metric, or ``train_loss`` is the name of another.
+    """
+    loss = training_loss(curves.metrics)[0] if wanted is None else curves.metric(wanted)
+    if loss is None or loss == "train_loss":
+        return curves  # where several could be meant, none is chosen for the reader
+    if "train_loss" in curves.metrics:
+        raise InputError(
+            f"{wanted!r} cannot become train_loss: the logs have another metric of that name"
+        )
+    output.note(f"{loss!r} is written as train_loss")
+    renamed = curves.observations.rename({loss: "train_loss"})
+    return CurveSet(renamed, curves.runs, curves.name)
 
 
 def _must_be_free(folder: Path, paths: list[Path], *, overwrite: bool) -> None:
