@@ -161,17 +161,21 @@ def test_hostile_names_and_settings_are_text(serve, look, tmp_path):
         "<img src=x onerror=alert(1)>", "<script>alert(2)<script>", "a&lt;b&gt;&amp;",
         "<b>bold<b>", "'; touch hacked; '", "$(touch hacked)", "%{x} {run}",
     ]  # fmt: skip
+    folder = tmp_path / "<" / "title><img src=x onerror=alert(6)>"
+    folder.mkdir(parents=True)
     for i, name in enumerate(hostile):
         losses = "".join(f"{step},{3 / step + i / 10:.4f}\n" for step in range(1, 60))
-        (tmp_path / f"{name}.csv").write_text("step,train_loss\n" + losses)
+        (folder / f"{name}.csv").write_text("step,train_loss\n" + losses)
     settings = "".join(
         f'"{n}.csv","<img src=x onerror=alert({i})>{i}"\n' for i, n in enumerate(hostile)
     )
-    (tmp_path / "runs.csv").write_text('run,"hp.<script>alert(3)</script>"\n' + settings)
-    (tmp_path / "<img src=x onerror=alert(4)>.jsonl").write_text('{"step": <script>alert(5)\n')
-    page = look(serve(tmp_path).url + "?focus=" + "%3Cb%3Ebold%3Cb%3E.csv")
+    (folder / "runs.csv").write_text('run,"hp.<script>alert(3)</script>"\n' + settings)
+    (folder / "<img src=x onerror=alert(4)>.jsonl").write_text('{"step": <script>alert(5)\n')
+    page = look(serve(folder).url + "?focus=" + "%3Cb%3Ebold%3Cb%3E.csv")
     expect(rows(page)).to_have_count(7, timeout=30_000)
     assert sorted(names(page)) == sorted(hostile)
+    assert page.title().endswith(str(folder))
+    expect(page.locator(".paths")).to_have_text(str(folder))
     expect(page.locator("#settings")).to_contain_text("<img src=x onerror=alert(0)>0")
     expect(page.locator("#settings")).to_contain_text("<script>alert(3)</script>")
     expect(page.locator("#figure-ranking")).to_contain_text("<script>alert(2)<script>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def make_app(
     """
     app = Dash(
         "earlycall.dashboard",
-        title=f"earlycall {_shown(paths)}",
+        title=escape(f"earlycall {_shown(paths)}"),  # dash puts it into the page as it is
         update_title="",
         serve_locally=True,
         assets_folder=str(Path(__file__).parent / "assets"),
