@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay",
-            "study run", "study resume", "study list", "study export", "study report")  # fmt: skip
+            "study run", "study resume", "study list", "study export", "study report",
+            "nas add", "nas store", "nas fit", "nas rank", "nas explain", "nas search")  # fmt: skip
 
 
 def reference() -> str:

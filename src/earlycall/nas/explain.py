@@ -52,12 +52,11 @@ def explain(
     draw = np.random.default_rng(random_state)
     rows = []
     for name, columns in _parts(names, _used(predictor.regressor_)).items():
-        lost = []
-        for _ in range(repeats):
-            shuffled = X.copy()
-            order = draw.permutation(len(X))
-            shuffled[:, columns] = X[order][:, columns]
-            lost.append(1 - rank_correlation(predictor.regressor_.predict(shuffled), told))
+        shuffled = np.concatenate([X] * repeats)
+        orders = [draw.permutation(len(X)) for _ in range(repeats)]
+        shuffled[:, columns] = np.concatenate([X[order][:, columns] for order in orders])
+        again = predictor.regressor_.predict(shuffled).reshape(repeats, len(X))
+        lost = [1 - rank_correlation(one, told) for one in again]
         one = len(columns) == 1
         rows.append({
             "feature": name,

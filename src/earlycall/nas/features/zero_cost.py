@@ -67,7 +67,7 @@ def _of_gradient(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[f
     cross_entropy(_logits(module, x), y).backward()  # type: ignore[no-untyped-call]
     pairs = [(p, p.grad) for p in module.parameters() if p.grad is not None]
     norm = math.sqrt(sum(float((g**2).sum()) for _, g in pairs))
-    return norm, sum(float((g * p).abs().sum()) for p, g in pairs)
+    return norm, sum(float((g * p.detach()).abs().sum()) for p, g in pairs)
 
 
 def _synflow(module: nn.Module, image: torch.Tensor) -> float:
@@ -80,7 +80,7 @@ def _synflow(module: nn.Module, image: torch.Tensor) -> float:
     ones = torch.ones_like(image, dtype=torch.float64)
     _logits(module, ones).sum().backward()  # type: ignore[no-untyped-call]
     pairs = ((p, p.grad) for p in module.parameters() if p.grad is not None)
-    return sum(float((g * p).abs().sum()) for p, g in pairs)
+    return sum(float((g * p.detach()).abs().sum()) for p, g in pairs)
 
 
 def _jacov(module: nn.Module, x: torch.Tensor) -> float:
