@@ -5,7 +5,7 @@ window.earlycall = window.earlycall || {};
 
 (function (ec) {
   const OWN = ["sort", "stop", "theme"]; // that the server need not know
-  const PAUSE = 120; // milliseconds without a change before the server is asked
+  const PAUSE = 60; // milliseconds without a change before the server is asked
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const narrow = window.matchMedia("(max-width: 40rem)");
   let timer = null;
