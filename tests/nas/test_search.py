@@ -9,7 +9,9 @@ import pytest
 from optuna.trial import FixedTrial
 
 from conftest import earlycall
+from earlycall.curves import CurveSet
 from earlycall.errors import InputError
+from earlycall.nas.costs import predicted_cost
 from earlycall.nas.evolution import RegularizedEvolutionSampler
 from earlycall.nas.explain import explain
 from earlycall.nas.features import Graph
@@ -72,6 +74,24 @@ def test_score_against_cost_gives_a_front():
     assert front["cost"].is_sorted(descending=True)  # less score, less cost
     with pytest.raises(InputError, match=r"no number 'arch\.flops'"):
         search(space, model, trials=5, cost="arch.flops")
+
+
+def test_predicted_joules_are_a_cost():
+    """Runs of a parameter count's joules; the search prefers what they say is cheap."""
+    frame = pl.DataFrame([
+        {"run": str(r), "step": s, "train_loss": 9.0 - r, "joules": s * 2.0**r}
+        for r in range(8) for s in (1, 2, 3)
+    ])  # fmt: skip
+    curves = CurveSet.from_frame(
+        frame, pl.DataFrame([{"run": str(r), "arch.depth": r} for r in range(8)])
+    )
+    cost = predicted_cost(curves)
+    space = OptunaSpace(lambda t: {"arch.depth": t.suggest_int("depth", 0, 7)})
+    model = Predictor("ridge").fit(curves.runs, [float(r) for r in range(8)])
+    front = search(space, model, trials=60, cost=cost).table.filter(pl.col("front"))
+    assert front["cost"][0] > 2 * front["cost"][-1]
+    with pytest.raises(InputError, match="no column 'joules'"):
+        predicted_cost(collected(3))
 
 
 def test_every_mutation_gives_a_graph_without_cycles():

@@ -53,7 +53,7 @@ def search(
     *,
     trials: int = 200,
     sampler: str = "evolution",
-    cost: str | None = None,
+    cost: str | Callable[[Candidate], float] | None = None,
     known: Collection[str] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -66,7 +66,8 @@ def search(
         trials: how many candidates to suggest.
         sampler: ``random``, ``tpe`` (Bergstra et al. 2011), ``evolution`` (regularised, Real et al.
             2019) or ``nsga2`` (Deb et al. 2002), which is taken where there is a cost.
-        cost: a column of the candidates that should be small, such as ``arch.params``.
+        cost: a column of the candidates that should be small, such as ``arch.params``, or a
+            function of a candidate (see `earlycall.nas.costs.predicted_cost` for joules).
         known: the identities of architectures that are trained already, to be left out.
         seed: of all that is random.
         progress: called with (done, total).
@@ -110,7 +111,7 @@ def _judge(
     space: Space,
     predictor: Promise,
     number: int,
-    cost: str | None,
+    cost: str | Callable[[Candidate], float] | None,
     candidates: dict[str, tuple[Candidate, float, float]],
 ) -> None:
     """Ask for a few candidates, predict them together, and tell the sampler."""
@@ -137,7 +138,9 @@ def identity(known: Any) -> str:
     return Architecture({k: v for k, v in known.items() if k != "arch.name"}).identity
 
 
-def _cost(candidate: Candidate, cost: str) -> float:
+def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> float:
+    if callable(cost):
+        return float(cost(candidate))
     value = candidate.known.get(cost)
     if not isinstance(value, int | float):
         found = ", ".join(k for k, v in candidate.known.items() if isinstance(v, int | float))
@@ -161,7 +164,11 @@ def _sampler(name: str, seed: int) -> BaseSampler:
     raise InputError(f"no sampler {name!r}; there are: {', '.join(SAMPLERS)}")
 
 
-def _found(kept: list[tuple[Candidate, float, float]], cost: str | None, trials: int) -> Found:
+def _found(
+    kept: list[tuple[Candidate, float, float]],
+    cost: str | Callable[[Candidate], float] | None,
+    trials: int,
+) -> Found:
     kept = sorted(kept, key=lambda found: -found[1])
     rows: list[dict[str, Any]] = []
     best = np.inf
