@@ -97,7 +97,8 @@ def verdict(found: Comparison, sets: dict[str, ec.CurveSet]) -> Iterator[str]:
     below = both.filter(pl.col("spearman_high") < pl.col("spearman_low_tse")).height
     negative = both.filter(pl.col("spearman") < 0).height
     yield (
-        f"Not as published. Over {both.height} comparisons (sets × views × losses per step or epoch × 3, 5 "
+        "Not as published. "
+        f"Over {both.height} comparisons (sets × views × losses per step or epoch × 3, 5 "
         f"and 10 epochs; with fewer the published burn-in of 2 epochs leaves LCGA nothing), the "
         f"best of LCGA's four forms ranks better than the best of TSE's three in {ahead}; in "
         f"{below} its interval lies wholly below TSE's, and in {negative} its correlation with the "
