@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,8 @@ from earlycall import Follower, read
 
 PAGE = Path(__file__).parent.parent / "docs" / "reading.md"
 RUNS, SCALARS = 100, 10_000
-LARGE = int(os.environ.get("EARLYCALL_LARGE", "1000000000"))  # bytes
-NEW = (1_000, 10_000, 100_000)  # rows that are appended
+LARGE = int(os.environ.get("EARLYCALL_LARGE", "200000000"))  # bytes; 1 GB takes minutes
+NEW = 10_000  # rows that are appended at once
 lines: list[str] = []
 
 
@@ -36,19 +38,20 @@ def size(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
 
 
-def events(path: Path, first: int, count: int, mode: str = "wb") -> None:
-    """Scalars of one tag, as TensorBoard's own record writer frames them."""
+def made(first: int, count: int) -> Iterator[bytes]:
+    """Events with a scalar each, as they are in a record."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
 
-    with path.open(mode) as file:
-        writer = RecordWriter(file)
-        for step in range(first, first + count):
-            value = Summary.Value(tag="train_loss", simple_value=2 / (1 + step))
-            event = Event(wall_time=1e9 + step, step=step, summary=Summary(value=[value]))
-            writer.write(event.SerializeToString())
-        writer.flush()
+    for step in range(first, first + count):
+        value = Summary.Value(tag="train_loss", simple_value=2 / (1 + step))
+        event = Event(wall_time=1e9 + step, step=step, summary=Summary(value=[value]))
+        yield event.SerializeToString()
+
+
+def events(path: Path, first: int, count: int) -> None:
+    """Scalars of one tag, as TensorBoard's own record writer frames them."""
+    path.write_bytes(event_rows(first, count))
 
 
 def test_tensorboard_against_tbparse(tmp_path):
@@ -92,76 +95,275 @@ def csv_rows(first: int, count: int) -> bytes:
     )
 
 
-def test_each_reader(tmp_path):
-    n = 200_000
-    (tmp_path / "json").mkdir()
-    (tmp_path / "json" / "a.jsonl").write_bytes(json_rows(0, n))
-    (tmp_path / "csv").mkdir()
-    (tmp_path / "csv" / "a.csv").write_bytes(b"step,train_loss,accuracy,lr\n" + csv_rows(0, n))
-    (tmp_path / "tensorboard").mkdir()
-    events(tmp_path / "tensorboard" / "events.out.tfevents.1.a.1.0", 0, n)
-    (tmp_path / "parquet").mkdir()
-    read(tmp_path / "csv").write(tmp_path / "parquet")
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "params.json").write_text('{"lr": 0.1}')
-    rows = ({"training_iteration": i, "loss": 2 / (1 + i)} for i in range(n))
-    (tmp_path / "ray" / "result.json").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    lines.append("## Readers\n\n| log | MB | MB/s | observations/s |\n|---|---|---|---|")
-    for folder in sorted(tmp_path.iterdir()):
-        read(folder)
-        took = min(seconds(lambda: read(folder)) for _ in range(2))  # noqa: B023
-        mb = size(folder)
-        lines.append(f"| {folder.name} | {mb:.1f} | {mb / took:.0f} | {n / took:,.0f} |")
+def losses(n: int) -> list[float]:
+    return [2 / (1 + i) for i in range(n)]
 
 
-def fill_json(path: Path) -> int:
-    step, n = 0, 100_000
-    with path.open("wb") as file:
-        while file.tell() < LARGE:
-            file.write(json_rows(step, n))
-            step += n
-    return step
+def json_lines(folder: Path, n: int) -> None:
+    (folder / "a.jsonl").write_bytes(json_rows(0, n))
 
 
-def fill_csv(path: Path) -> int:
-    step, n = 0, 100_000
-    with path.open("wb") as file:
-        file.write(b"step,train_loss,accuracy,lr\n")
-        while file.tell() < LARGE:
-            file.write(csv_rows(step, n))
-            step += n
-    return step
+def csv(folder: Path, n: int) -> None:
+    (folder / "a.csv").write_bytes(b"step,train_loss,accuracy,lr\n" + csv_rows(0, n))
 
 
-@pytest.mark.parametrize(
-    ("name", "fill", "rows"),
-    [("a.jsonl", fill_json, json_rows), ("a.csv", fill_csv, csv_rows)],
-)
-def test_following_a_log_of_a_gigabyte(tmp_path, name, fill, rows):
-    warnings.simplefilter("ignore")
-    path = tmp_path / name
-    step = fill(path)
-    follower = Follower([path])
-    first = seconds(follower.update)
-    held = follower.update().observations.estimated_size() / 1e6
-    nothing = seconds(follower.update)
-    lines.append(
-        f"\n## Following `{name}` of {path.stat().st_size / 1e9:.2f} GB, {step:,} observations\n\n"
-        f"The first update takes {first:.1f} s ({path.stat().st_size / 1e6 / first:.0f} MB/s) and "
-        f"holds {held:,.0f} MB; one without anything new {1000 * nothing:.1f} ms.\n\n"
-        "| new observations | an update | µs an observation |\n|---|---|---|"
+def csv_of_runs(folder: Path, n: int) -> None:
+    rows = (f"run{i // 1000},{i % 1000},{loss:.6f}\n" for i, loss in enumerate(losses(n)))
+    (folder / "a.csv").write_text("run,step,train_loss\n" + "".join(rows))
+
+
+def curve_set(folder: Path, n: int) -> None:
+    csv_of_runs(folder, n)
+    read(folder).write(folder)
+    (folder / "a.csv").unlink()
+
+
+def tensorboard(folder: Path, n: int) -> None:
+    events(folder / "events.out.tfevents.1.a.1.0", 0, n)
+
+
+def lightning(folder: Path, n: int) -> None:
+    rows = (f"{i // 100},{i},{loss},\n" for i, loss in enumerate(losses(n)))
+    (folder / "metrics.csv").write_text("epoch,step,train_loss,val_loss\n" + "".join(rows))
+    (folder / "hparams.yaml").write_text("lr: 0.1\n")
+
+
+def timm(folder: Path, n: int) -> None:
+    rows = (f"{i},{loss},{loss},50.0,0.1\n" for i, loss in enumerate(losses(n)))
+    head = "epoch,train_loss,eval_loss,eval_top1,lr\n"
+    (folder / "summary.csv").write_text(head + "".join(rows))
+    (folder / "args.yaml").write_text("lr: 0.1\n")
+
+
+def ultralytics(folder: Path, n: int) -> None:
+    rows = (f"{i + 1},{i}.5,{loss:.5f},{loss:.5f}\n" for i, loss in enumerate(losses(n)))
+    (folder / "results.csv").write_text("epoch,time,train/loss,val/loss\n" + "".join(rows))
+    (folder / "args.yaml").write_text("lr0: 0.1\n")
+
+
+def keras_history(folder: Path, n: int) -> None:
+    (folder / "history.json").write_text(json.dumps({"loss": losses(n), "val_loss": losses(n)}))
+
+
+def trainer_state(folder: Path, n: int) -> None:
+    rows = [
+        {"epoch": i / n, "grad_norm": 1.0, "learning_rate": 0.1, "loss": loss, "step": i}
+        for i, loss in enumerate(losses(n))
+    ]
+    state = {"epoch": 1.0, "global_step": n, "max_steps": n, "log_history": rows}
+    (folder / "trainer_state.json").write_text(json.dumps(state, indent=2))
+
+
+def ray_tune(folder: Path, n: int) -> None:
+    (folder / "params.json").write_text('{"lr": 0.1}')
+    rows = (
+        {"loss": loss, "timestamp": 10**9 + i, "training_iteration": i + 1, "done": False,
+         "trial_id": "a_0", "time_this_iter_s": 1.0, "time_total_s": i + 1.0, "pid": 1,
+         "hostname": "a", "node_ip": "127.0.0.1", "config": {"lr": 0.1}}
+        for i, loss in enumerate(losses(n))
+    )  # fmt: skip
+    (folder / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def dvclive(folder: Path, n: int) -> None:
+    there = folder / "plots" / "metrics" / "train"
+    there.mkdir(parents=True)
+    rows = (f"{i}\t{loss}\n" for i, loss in enumerate(losses(n)))
+    (there / "loss.tsv").write_text("step\tloss\n" + "".join(rows))
+
+
+def wandb_export(folder: Path, n: int) -> None:
+    rows = (f'"{i}","{x}","{x}","{x}"\n' for i, x in enumerate(losses(n)))
+    head = '"Step","a - loss","a - loss__MIN","a - loss__MAX"\n'
+    (folder / "wandb_export.csv").write_text(head + "".join(rows))
+
+
+def wandb(folder: Path, n: int) -> None:
+    tool = pytest.importorskip("wandb")
+    settings = tool.Settings(mode="offline", silent=True, console="off")
+    run = tool.init(project="a", name="a", dir=folder, settings=settings)
+    for loss in losses(n):
+        run.log({"train/loss": loss})
+    run.finish()
+
+
+def mlflow(folder: Path, n: int) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    run = client.create_run(client.create_experiment("a"), start_time=10**12).info.run_id
+    rows = [Metric("train_loss", x, 10**12 + i, i) for i, x in enumerate(losses(n))]
+    for first in range(0, n, 1000):
+        client.log_batch(run, rows[first : first + 1000])
+
+
+def mlflow_files(folder: Path, n: int) -> None:
+    run = folder / "mlruns" / "1" / "0123456789abcdef0123456789abcdef"
+    (run / "metrics").mkdir(parents=True)
+    (run.parent / "meta.yaml").write_text("experiment_id: '1'\nname: a\n")
+    (run / "meta.yaml").write_text(
+        f"run_id: {run.name}\nrun_name: a\nstart_time: 1000\nlifecycle_stage: active\n"
     )
-    for new in NEW:
-        took = []
+    rows = (f"{1000 + i} {loss} {i}\n" for i, loss in enumerate(losses(n)))
+    (run / "metrics" / "train_loss").write_text("".join(rows))
+
+
+def trackio(folder: Path, n: int) -> None:
+    pytest.importorskip("trackio")
+    program = (
+        "import sys; from trackio.sqlite_storage import SQLiteStorage as S; n = int(sys.argv[1]);"
+        "S.bulk_log('a', 'a', [{'train_loss': 2 / (1 + i)} for i in range(n)], list(range(n)))"
+    )
+    environment = os.environ | {"TRACKIO_DIR": str(folder), "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", program, str(n)], env=environment, check=True)
+
+
+def optuna(folder: Path, n: int) -> None:
+    """A study of trials that report a thousand values each."""
+    tool = pytest.importorskip("optuna")
+    tool.logging.set_verbosity(tool.logging.ERROR)
+    storage = f"sqlite:///{folder}/study.db"
+    study = tool.create_study(storage=storage, study_name="a")
+    trials = [
+        tool.trial.create_trial(value=0.0, intermediate_values=dict(enumerate(losses(1000))))
+        for _ in range(n // 1000)
+    ]
+    study.add_trials(trials)
+
+
+def optuna_journal(folder: Path, n: int) -> None:
+    worker = '"worker_id":"a"'
+    rows = [f'{{"op_code":0,{worker},"study_name":"a","directions":[1]}}']
+    for trial in range(n // 1000):
+        rows.append(f'{{"op_code":4,{worker},"study_id":0,"datetime_start":"2026-01-01T00:00:00"}}')
+        rows += [
+            f'{{"op_code":7,{worker},"trial_id":{trial},"step":{i},"intermediate_value":{loss}}}'
+            for i, loss in enumerate(losses(1000))
+        ]
+    (folder / "journal.log").write_text("\n".join(rows) + "\n")
+
+
+def text_by_a_pattern(folder: Path, n: int) -> None:
+    rows = (f"[INFO] step {i} of {n}: loss {loss:.6f}\n" for i, loss in enumerate(losses(n)))
+    (folder / "train.log").write_text("".join(rows))
+
+
+PATTERN = r"step (?P<step>\d+) .*loss (?P<train_loss>\S+)"
+MANY, SOME = 200_000, 20_000  # observations; some tools write slowly
+FORMATS: list[tuple[Callable[[Path, int], None], int]] = [
+    (tensorboard, MANY), (json_lines, MANY), (csv, MANY), (csv_of_runs, MANY), (curve_set, MANY),
+    (lightning, MANY), (timm, MANY), (ultralytics, MANY), (keras_history, MANY),
+    (trainer_state, MANY), (ray_tune, MANY), (dvclive, MANY), (wandb_export, MANY),
+    (mlflow_files, MANY), (optuna_journal, MANY), (text_by_a_pattern, MANY),
+    (wandb, SOME), (mlflow, SOME), (trackio, SOME), (optuna, SOME),
+]  # fmt: skip
+
+
+def test_each_reader(tmp_path):
+    warnings.simplefilter("ignore")
+    lines.append("## Each reader\n\n| log | MB | MB/s | observations/s |\n|---|---|---|---|")
+    for fill, n in FORMATS:
+        folder = tmp_path / fill.__name__
+        folder.mkdir()
+        try:
+            fill(folder, n)
+        except pytest.skip.Exception as missing:
+            lines.append(f"| {fill.__name__.replace('_', ' ')} | {missing} | | |")
+            continue
+        pattern = PATTERN if fill is text_by_a_pattern else None
+        assert read(folder, pattern=pattern).observations.height == n
+        took = min(seconds(lambda: read(folder, pattern=pattern)) for _ in range(2))  # noqa: B023
+        mb = size(folder)
+        name = fill.__name__.replace("_", " ")
+        lines.append(f"| {name} | {mb:.1f} | {mb / took:.1f} | {n / took:,.0f} |")
+
+
+def test_memory(tmp_path):
+    """The most memory that reading takes, in a process of its own."""
+    program = (
+        "import resource, sys, earlycall, polars\n"
+        "most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000\n"
+        "earlycall.read(sys.argv[2]); before = most()\n"
+        "earlycall.read(sys.argv[1]); print(most() - before)"
+    )
+    lines.append("\n## Memory\n\n| log | MB | most memory, MB | times the log |\n|---|---|---|---|")
+    for name, head, rows in GROWING[:2]:
+        small, large = tmp_path / f"small{name}", tmp_path / f"large{name}"
+        small.write_bytes(head + rows(0, 100))
+        large.write_bytes(head + b"".join(rows(i, 100_000) for i in range(0, 800_000, 100_000)))
+        done = subprocess.run(
+            [sys.executable, "-c", program, large, small],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        mb, most = large.stat().st_size / 1e6, float(done.stdout)
+        lines.append(f"| {name[1:]} | {mb:.0f} | {most:.0f} | {most / mb:.1f} |")
+
+
+def event_rows(first: int, count: int) -> bytes:
+    from io import BytesIO
+
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    file = BytesIO()
+    writer = RecordWriter(file)
+    for event in made(first, count):
+        writer.write(event)
+    return file.getvalue()
+
+
+GROWING = [
+    (".jsonl", b"", json_rows),
+    (".csv", b"step,train_loss,accuracy,lr\n", csv_rows),
+    (".tfevents.1.a.1.0", b"", event_rows),
+]
+
+
+def bytes_read() -> int:
+    """What this process has read from files so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize(("name", "head", "rows"), GROWING)
+def test_following_a_growing_log(tmp_path, name, head, rows):
+    """A log is filled up to each size, then followed as further rows are appended."""
+    warnings.simplefilter("ignore")
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / f"events.out{name}"
+    path.write_bytes(head)
+    follower = Follower([tmp_path / "run"])
+    step = 0
+    lines.append(
+        f"\n## Following `{name}`\n\n{NEW:,} new observations an update, the median of five.\n\n"
+        "| old MB | old observations | nothing new, ms | an update, ms "
+        "| appended, KB | read, KB |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for large in (LARGE // 20, LARGE // 4, LARGE) if name != GROWING[2][0] else (LARGE // 20,) * 2:
+        old = path.stat().st_size if name == GROWING[2][0] else 0
+        with path.open("ab") as file:
+            while file.tell() < old + large:
+                file.write(rows(step, 100_000))
+                step += 100_000
+        follower.update()
+        nothing = seconds(follower.update)
+        mb, before, took, added, got = path.stat().st_size / 1e6, step, [], [], []
         for _ in range(5):
+            new = rows(step, NEW)
             with path.open("ab") as file:
-                file.write(rows(step, new))
-            step += new
+                file.write(new)
+            step += NEW
+            at = bytes_read()
             took.append(seconds(follower.update))
-        median = float(np.median(took))
-        lines.append(f"| {new:,} | {1000 * median:.1f} ms | {1e6 * median / new:.2f} |")
-    assert follower.update().observations.height == step
-    path.unlink()
+            got.append(bytes_read() - at)
+            added.append(len(new))
+        ms, kb, seen = 1000 * np.median(took), np.median(added) / 1e3, np.median(got) / 1e3
+        lines.append(
+            f"| {mb:,.0f} | {before:,} | {1000 * nothing:.1f} | {ms:.1f} "
+            f"| {kb:,.0f} | {seen:,.0f} |"
+        )
+        assert follower.update().observations.height == step
 
 
 @pytest.fixture(scope="module", autouse=True)

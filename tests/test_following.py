@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
-from earlycall import CurveSet, Follower, InputError, read
+from earlycall import CurveSet, Follower, InputError, following, read
 from earlycall.readers import growing
 from readers import writers
 
 HEAD = "step,train_loss\n"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """On a busy machine, too, a log is read again whenever it has changed."""
+    monkeypatch.setattr(following, "SOON", float("inf"))
 
 
 def test_a_folder_that_is_empty_at_first_then_grows_breaks_and_recovers(tmp_path):
@@ -192,3 +198,28 @@ def test_a_restart_of_tensorboard_and_a_second_file(tmp_path):
     assert_same(follower.update(), read(tmp_path))
     loss = follower.update().observations.drop_nulls("loss")
     assert loss["step"].to_list() == list(range(60))
+
+
+@pytest.mark.parametrize("tool", ["wandb", "ray_tune", "optuna_journal", "several"])
+def test_what_stands_before_is_not_read_again(tmp_path, written, tool):
+    """What was read may be unreadable by the time that more is appended."""
+    if tool == "several":
+        folder = tmp_path
+        rows = [f'{{"run": "{run}", "step": {i}, "loss": 1.5}}\n' for run in "ab" for i in range(9)]
+        (folder / "a.jsonl").write_text("".join(rows))
+    else:
+        folder = written.copy(tool, tmp_path)
+    names = {"wandb": "*/*/*.wandb", "ray_tune": "*/*/result.json", "optuna_journal": "journal.log"}
+    log = next(folder.glob(names.get(tool, "a.jsonl")))
+    whole, wanted = log.read_bytes(), read(folder)
+    log.write_bytes(whole[: len(whole) * 3 // 4])
+    follower = Follower(folder)
+    before = follower.update().observations.height
+    assert 0 < before < wanted.observations.height
+    with log.open("r+b") as file:
+        file.seek(len(whole) // 3)
+        file.write(b"\xff" * 100)
+    with log.open("ab") as file:
+        file.write(whole[len(whole) * 3 // 4 :])
+    assert_same(follower.update(), wanted)
+    assert not follower.broken

@@ -21,7 +21,7 @@ from earlycall.curves import KEYS, CurveSet
 from earlycall.errors import CurveWarning, InputError, NothingYetError
 from earlycall.metric_names import training_loss, validation_loss
 from earlycall.readers import Source, assembled, remote, run_table, sources
-from earlycall.readers.growing import DoubtError, Tail
+from earlycall.readers.growing import DoubtError, Gathering, Tail
 from earlycall.readers.log import Log, as_text
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -315,6 +315,7 @@ class Followed:
         self.log: Log | None = None
         self.broken: str | None = None
         self._tail: Tail | None = None
+        self._gathering: Gathering | None = None
         self._runs: pl.DataFrame | None = None
         self._again = False  # it must be read again as a whole
         self._signature: Signature = ()
@@ -336,7 +337,10 @@ class Followed:
         """All that it holds or, where it is read on, its first observations."""
         if self.growth is None or self._tail is None:
             return self.log
-        return Log(self.growth.head(), self._runs)
+        head = self.growth.head()
+        if self._runs is not None and "run" in self._runs.columns:
+            head = head.with_columns(run=pl.lit(self._runs["run"][0]))  # as the log calls it
+        return Log(head, self._runs)
 
     def _read_on(self, source: Source) -> bool:
         if self._tail is None:
@@ -391,7 +395,7 @@ class Followed:
     def _take_whole(self, source: Source) -> bool:
         had = self.known() is not None
         try:
-            log = source.log()
+            log = self._gathered(source)
             if log.observations.height:
                 assembled([(source.run, log)], None, source.run)  # each log must be sound alone
         except NothingYetError:
@@ -401,6 +405,23 @@ class Followed:
         self.growth = self._tail = self.broken = None
         self.log = log
         return had or log is not None
+
+    def _gathered(self, source: Source) -> Log:
+        """All of the log, of which only what is new is read where its reader knows how."""
+        for way in (self._gathering, source.gathering()):
+            if way is None:
+                continue
+            try:
+                log = way.log()
+            except NothingYetError:
+                self._gathering = way
+                raise
+            except (DoubtError, InputError, OSError):
+                continue
+            self._gathering = way
+            return log
+        self._gathering = None
+        return source.log()
 
 
 def _begun(source: Source) -> Tail:

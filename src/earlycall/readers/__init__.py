@@ -44,7 +44,7 @@ from earlycall.readers import (
     wandb,
     wandb_export,
 )
-from earlycall.readers.growing import Tail
+from earlycall.readers.growing import Gathering, Tail
 from earlycall.readers.inside import is_inside
 from earlycall.readers.log import Log, as_text
 
@@ -117,6 +117,7 @@ class Source:
         load: reads it.
         tail: what reads it on as it grows, where its reader knows how.
         kind: what its reader calls it.
+        gathering: what reads on a log of several runs or files, where its reader knows how.
     """
 
     run: str
@@ -124,6 +125,7 @@ class Source:
     load: Callable[[], pl.DataFrame | Log]
     tail: Callable[[], Tail | None] = lambda: None
     kind: str = ""
+    gathering: Callable[[], Gathering | None] = lambda: None
 
     def log(self) -> Log:
         """What it holds.
@@ -152,7 +154,7 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
             return [Source(as_text(path.name), path, lambda: text.load(path, expression))]
         reader = _reader_of(path)
         load = _loader(reader.load, path)
-        return [Source(as_text(path.name), path, load, _tail(reader, "tail", path), reader.NAME)]
+        return [Source(as_text(path.name), path, load, *_ways_on(reader, "", path))]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -203,8 +205,8 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
-            load, tail = _loader(reader.load_folder, here), _tail(reader, "tail_folder", here)
-            yield Source(_relative(here, folder), here, load, tail, reader.NAME)
+            load = _loader(reader.load_folder, here)
+            yield Source(_relative(here, folder), here, load, *_ways_on(reader, "_folder", here))
             if reader.WHOLE_TREE:
                 folders.clear()
                 continue
@@ -216,8 +218,8 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         for name in visible:
             path = here / name
             if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
-                load, tail = _loader(found.load, path), _tail(found, "tail", path)
-                yield Source(_relative(path, folder), path, load, tail, found.NAME)
+                load = _loader(found.load, path)
+                yield Source(_relative(path, folder), path, load, *_ways_on(found, "", path))
 
 
 def _is_plain(path: Path) -> bool:
@@ -228,8 +230,15 @@ def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
     return lambda: load(path)
 
 
-def _tail(reader: Any, name: str, path: Path) -> Callable[[], Tail | None]:
-    return lambda: getattr(reader, name, lambda _: None)(path)
+def _ways_on(
+    reader: Any, end: str, path: Path
+) -> tuple[Callable[[], Tail | None], str, Callable[[], Gathering | None]]:
+    """How a log is read on, as `Source` takes it."""
+
+    def way(name: str) -> Callable[[], Any]:
+        return lambda: getattr(reader, name + end, lambda _: None)(path)
+
+    return way("tail"), reader.NAME, way("gathering")
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.readers.growing import DoubtError, GrowingLines, Kinds
+from earlycall.readers.growing import DoubtError, Gathered, GrowingLines, Kinds
 from earlycall.readers.log import is_text, must_fit
 
 NAME = "CSV or TSV"
@@ -236,15 +236,22 @@ def tail(path: Path) -> DelimitedTail:
     return DelimitedTail(path)
 
 
+def gathering(path: Path) -> Gathered:
+    """What reads a growing table of several runs on."""
+    return Gathered(DelimitedTail(path, several=True))
+
+
 class DelimitedTail:
-    """The observations of one run's table, a part of the file at a time.
+    """The observations of a table, a part of the file at a time.
 
     Args:
         path: the table.
+        several: whether it may have several runs.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, several: bool = False) -> None:
         self._lines = GrowingLines(path)
+        self._several = several
         self._header = b""
         self._kinds = Kinds()
 
@@ -289,7 +296,9 @@ class DelimitedTail:
     def _column(self, column: pl.Series) -> pl.Series | None:
         """A column as numbers; one of nothing yet has no type of its own."""
         if column.name in ("run", "group"):
-            raise DoubtError
+            if not self._several or column.dtype not in (pl.String, pl.Null):
+                raise DoubtError  # how a number is written tells the name
+            return column.cast(pl.String)
         parsed = self._kinds.numbers(column)
         if parsed is None:
             return None

@@ -9,6 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from earlycall.cleaning import numbers
+from earlycall.readers.log import Log
 
 AT_ONCE = 1 << 24  # bytes that are read and parsed at once
 _GUARD = 64  # bytes before the end of what was read, which must stay what they were
@@ -34,6 +35,47 @@ class Tail(Protocol):
 
     def runs(self) -> pl.DataFrame | None:
         """What is known of the run."""
+
+
+class Gathering(Protocol):
+    """What reads on a log of any number of runs, and keeps what it has read."""
+
+    def log(self) -> Log:
+        """All of the log so far.
+
+        Raises:
+            DoubtError: if it must be read anew.
+            InputError: as reading it anew would.
+        """
+
+
+class Gathered:
+    """A log in one file, of which the parts are kept.
+
+    Args:
+        tail: what gives the parts.
+    """
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._parts: list[pl.DataFrame] = []
+
+    def log(self) -> Log:
+        """All of the log so far.
+
+        Raises:
+            DoubtError: if it must be read anew.
+        """
+        while (new := self._tail.more()) is not None:
+            self._parts.append(new)
+        if not self._parts:
+            raise DoubtError
+        try:
+            whole = pl.concat(self._parts, how="diagonal_relaxed")
+        except pl.exceptions.PolarsError as error:
+            raise DoubtError from error
+        self._parts = [whole]
+        return Log(whole, self._tail.runs())
 
 
 def stamp(path: Path) -> Stamp:
@@ -89,6 +131,13 @@ class GrowingLines:
         self.end += cut
         self._before = (self._before + lines[-_GUARD:])[-_GUARD:]
         return lines
+
+    def take_rest(self) -> bytes:
+        """What stands after the last end of a line, as a line; it will not be given again."""
+        line, self.rest = self.rest, b""
+        self.end += len(line)
+        self._before = (self._before + line[-_GUARD:])[-_GUARD:]
+        return line + b"\n"
 
     def _must_be_the_same(self, head: bytes) -> None:
         head = head[: min(self.end, _GUARD)] if self.end else b""

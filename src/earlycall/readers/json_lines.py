@@ -12,7 +12,7 @@ import polars as pl
 
 from earlycall.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError, NothingYetError
-from earlycall.readers.growing import DoubtError, GrowingLines, Kinds
+from earlycall.readers.growing import DoubtError, Gathered, GrowingLines, Kinds
 from earlycall.readers.log import MOST_METRICS, as_text, flat, must_fit
 
 NAME = "JSON lines"
@@ -141,15 +141,22 @@ def tail(path: Path) -> JsonLinesTail:
     return JsonLinesTail(path)
 
 
+def gathering(path: Path) -> Gathered:
+    """What reads a growing log of several runs on."""
+    return Gathered(JsonLinesTail(path, several=True))
+
+
 class JsonLinesTail:
-    """The observations of one run's log, a part of the file at a time.
+    """The observations of a log, a part of the file at a time.
 
     Args:
         path: the log.
+        several: whether it may have several runs.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, several: bool = False) -> None:
         self._lines = GrowingLines(path)
+        self._several = several
         self._kinds = Kinds()
 
     def runs(self) -> pl.DataFrame | None:
@@ -164,20 +171,34 @@ class JsonLinesTail:
         """
         first = not self._lines.end
         lines = self._lines.read()
+        if not lines.strip() and _is_object(self._lines.rest):
+            lines = self._lines.take_rest()  # a whole last line, without its end
         if not lines.strip():
-            if self._lines.rest.rstrip().endswith(b"}"):
-                raise DoubtError  # it may be a whole last line, without its end
             return None
         table = _parsed(lines.removeprefix(b"\xef\xbb\xbf") if first else lines)
         columns = []
         for column in table.get_columns():
             if column.name in ("run", "group"):
-                raise DoubtError
+                columns.append(self._named(column))
+                continue
             parsed = self._kinds.numbers(column)
             if parsed is not None:
                 columns.append(parsed.cast(pl.Float64))
         rows = without_empty_rows(pl.DataFrame(columns))
         return rows if rows.width else None
+
+    def _named(self, column: pl.Series) -> pl.Series:
+        """The names of runs or groups."""
+        if not self._several or column.dtype not in (pl.String, pl.Null):
+            raise DoubtError
+        return column.cast(pl.String)
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _in_parts(path: Path) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.errors import InputError, NothingYetError
+from earlycall.readers.growing import DoubtError, GrowingLines
 from earlycall.readers.log import Log, table_of, table_of_numbers
 from earlycall.readers.sqlite import column_names, has_tables, opened, rows
 
@@ -155,6 +156,40 @@ def _param(value: float, distribution: str) -> Any:
         return choices[int(value)] if choices is not None else value
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return value
+
+
+def gathering(path: Path) -> JournalGathering | None:
+    """What reads a growing journal on; a database is read as a whole."""
+    with path.open("rb") as file:
+        return JournalGathering(path) if file.read(1) == b"{" else None
+
+
+class JournalGathering:
+    """The trials of a journal, of which only what is new is read.
+
+    Args:
+        path: the journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lines = GrowingLines(path)
+        self._studies: list[_Study] = []
+        self._trials: list[Trial] = []
+
+    def log(self) -> Log:
+        """All trials so far.
+
+        Raises:
+            DoubtError: if the file was replaced, or a line is none of a journal.
+            InputError: if no trial has reported yet.
+        """
+        while lines := self._lines.read():
+            for line in lines.splitlines():
+                try:
+                    _apply(json.loads(line), self._studies, self._trials)
+                except _BROKEN:
+                    raise DoubtError from None
+        return tables(self._lines.path, self._trials)
 
 
 def _journal(path: Path) -> list[Trial]:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from earlycall.errors import InputError, NothingYetError
 from earlycall.readers import delimited
+from earlycall.readers.growing import DoubtError, GrowingLines, Stamp, stamp
 from earlycall.readers.inside import is_inside
 from earlycall.readers.log import Log, flat, settings, table_of, table_of_numbers
 from earlycall.readers.settings_file import settings_beside
@@ -45,6 +48,49 @@ def load_folder(folder: Path) -> Log:
     if not table.height:
         raise NothingYetError(f"{path}: no report yet")
     return Log(table, table_of([hyper]) if hyper else None)
+
+
+def tail_folder(folder: Path) -> RayTail | None:
+    """What reads a growing trial on."""
+    return RayTail(folder) if is_inside(folder / "result.json", folder) else None
+
+
+class RayTail:
+    """The reports of a trial, a part of ``result.json`` at a time.
+
+    Args:
+        folder: the trial's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lines = GrowingLines(folder / "result.json")
+        self._params = folder / "params.json"
+        self._seen: Stamp = (0, 0, 0)
+        self._hyper: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}  # when the run started
+
+    def runs(self) -> pl.DataFrame | None:
+        """What is known of the run."""
+        now = stamp(self._params) if self._params.is_file() else (0, 0, 0)
+        if now != self._seen:
+            self._seen, self._hyper = now, settings(settings_beside(self._params))
+        known = self._hyper | {k: v for k, v in self._told.items() if k not in self._hyper}
+        return table_of([known]) if known else None
+
+    def more(self) -> pl.DataFrame | None:
+        """Some of the new reports, None if there are none yet.
+
+        Raises:
+            DoubtError: if the file was replaced, or a line is no report.
+        """
+        lines = self._lines.read()
+        if not lines:
+            return None
+        try:
+            reports = [_row(json.loads(line), self._told) for line in lines.splitlines()]
+        except (ValueError, AttributeError, RecursionError):
+            raise DoubtError from None
+        return table_of_numbers(reports)
 
 
 def _reports(path: Path, run: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import json
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,15 @@ def load_folder(folder: Path) -> Log:
     Raises:
         InputError: if nothing has been logged yet.
     """
-    run = _Run()
+    return _folder_log(folder, Events.read)
+
+
+def _folder_log(folder: Path, events: Callable[[Path], Events]) -> Log:
+    run = _Run(events)
     run.read(_events_in(folder))
     if _has_halves(folder):
         run.read(_events_in(folder / TRAIN))
-        held_out = _Run()
+        held_out = _Run(events)
         held_out.read(_events_in(folder / VALIDATION))
         run.parts += [
             part.with_columns(name=pl.format("val_{}", "name"), seconds=pl.lit(None, pl.Float64))
@@ -81,7 +85,7 @@ def load_folder(folder: Path) -> Log:
         ]
     for name in sorted(path.name for path in folder.iterdir() if _OF_HPARAMS.match(path.name)):
         for path in _events_in(folder / name):
-            run.hyper |= Events.read(path).hyper
+            run.hyper |= events(path).hyper
     return run.log(folder)
 
 
@@ -101,15 +105,20 @@ def load(path: Path) -> Log:
 
 def load_files(paths: list[Path]) -> Log:
     """The run of several event files; steps that a later file repeats are taken from it."""
-    run = _Run()
+    run = _Run(Events.read)
     run.read(paths)
     return run.log(paths[0])
 
 
 class _Run:
-    """What the event files of a run hold."""
+    """What the event files of a run hold.
 
-    def __init__(self) -> None:
+    Args:
+        events: reads a file.
+    """
+
+    def __init__(self, events: Callable[[Path], Events]) -> None:
+        self._events = events
         self.parts: list[pl.DataFrame] = []
         self.hyper: dict[str, Any] = {}
         self.sessions: list[tuple[float, float]] = []  # where each begins: in seconds, on the clock
@@ -118,7 +127,7 @@ class _Run:
         """Read the files of its sessions, one after the other."""
         begun = 0.0
         for path in paths:
-            events = Events.read(path)
+            events = self._events(path)
             self.hyper |= events.hyper
             frame = events.frame()
             if frame.height:
@@ -137,6 +146,56 @@ class _Run:
         if not self.parts:
             raise NothingYetError(f"{where}: no scalar has been logged yet")
         return Log(by_step(pl.concat(self.parts)), _runs(self.hyper, self.sessions))
+
+
+def gathering_folder(folder: Path) -> EventsGathering:
+    """What reads a growing run of several event files on."""
+    return EventsGathering(folder)
+
+
+class EventsGathering:
+    """A run with any number of event files, of which only what is new is read.
+
+    Args:
+        folder: where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[Path, _GrowingEvents] = {}
+
+    def log(self) -> Log:
+        """All of the run so far.
+
+        Raises:
+            DoubtError: if a file was replaced.
+            InputError: if nothing has been logged yet.
+        """
+        return _folder_log(self._folder, self._events)
+
+    def _events(self, path: Path) -> Events:
+        return self._files.setdefault(path, _GrowingEvents(path)).read()
+
+
+class _GrowingEvents:
+    """The values in an event file so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: Stamp = (0, 0, 0)
+        self._so_far: Events | None = None
+
+    def read(self) -> Events:
+        now = stamp(self._path)
+        before = self._so_far
+        if before is None:
+            before = Events.read(self._path)
+        elif now != self._seen:
+            if self._seen[0] != now[0] or now[1] < before.end:
+                raise DoubtError
+            before = before.followed_by(Events.read(self._path, before.end))
+        self._seen, self._so_far = now, before
+        return before
 
 
 def tail_folder(folder: Path) -> EventsTail:
@@ -269,6 +328,17 @@ class Events:
             found.wall, found.value = wall[sort], value[sort]
         found.names = list(places)
         return found
+
+    def followed_by(self, more: Events) -> Events:
+        """These values and those of the records after them."""
+        names = list(dict.fromkeys([*self.names, *more.names]))
+        places = np.array([names.index(name) for name in more.names], dtype=np.int64)
+        tag = places[more.tag.astype(np.int64)]
+        return Events(
+            names, np.concatenate([self.tag, tag]), np.concatenate([self.step, more.step]),
+            np.concatenate([self.wall, more.wall]), np.concatenate([self.value, more.value]),
+            self.hyper | more.hyper, more.end,
+        )  # fmt: skip
 
     def frame(self) -> pl.DataFrame:
         """``step``, ``name``, ``value`` and ``seconds`` (wall-clock time) of each value."""

@@ -12,12 +12,14 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
 
 from earlycall.errors import CurveWarning, NothingYetError
+from earlycall.readers.growing import DoubtError, Stamp, stamp
 from earlycall.readers.inside import files_in
 from earlycall.readers.log import Log, settings, table_of, table_of_numbers
 from earlycall.readers.protobuf import fields, varint
@@ -25,6 +27,7 @@ from earlycall.readers.protobuf import fields, varint
 NAME = "Weights & Biases runs"
 WHOLE_TREE = True
 _MAGIC, _BLOCK, _HEADER = b":W&B", 32768, 7
+_AT_ONCE = 1 << 14  # rows that are given at once
 _FULL, _FIRST, _MIDDLE, _LAST = _KINDS = 1, 2, 3, 4
 _HISTORY, _CONFIG, _RUN = 2, 5, 17
 _JSON = (8, 16)  # value_json, old and new
@@ -59,11 +62,53 @@ def load(path: Path) -> Log:
     table = table_of_numbers(_history(path, run))
     if not table.height:
         raise NothingYetError(f"{path}: no history in this run yet")
-    name = pl.lit(run.name)
-    if run.tags:
-        run.config.setdefault("tags", ", ".join(run.tags))
-    runs = table_of([{"run": run.name} | run.started | settings(run.config)])
-    return Log(_tidy(table).with_columns(run=name), runs)
+    return Log(_tidy(table).with_columns(run=pl.lit(run.name)), run.table())
+
+
+def tail_folder(folder: Path) -> WandbTail:
+    """What reads the growing run of a folder on."""
+    return WandbTail(files_in(folder, "run-*.wandb")[0])
+
+
+def tail(path: Path) -> WandbTail:
+    """What reads a growing run on."""
+    return WandbTail(path)
+
+
+class WandbTail:
+    """A run's history, a part of its file at a time.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._run = _Run(path.stem.removeprefix("run-"))
+        self._seen: Stamp = (0, 0, 0)
+
+    def runs(self) -> pl.DataFrame | None:
+        """What is known of the run."""
+        return self._run.table()
+
+    def more(self) -> pl.DataFrame | None:
+        """Some of the new rows, None if there are none yet.
+
+        Raises:
+            DoubtError: if the file was replaced, or a metric has the name of a step or a time.
+        """
+        now = stamp(self._path)
+        if now == self._seen:
+            return None
+        if self._seen[0] not in (0, now[0]) or now[1] < self._run.end:
+            raise DoubtError
+        rows = list(islice(_history(self._path, self._run), _AT_ONCE))
+        if len(rows) < _AT_ONCE:
+            self._seen = now  # all of it has been read
+        table = table_of_numbers(rows)
+        if {"step", "seconds"} & set(table.columns):
+            raise DoubtError
+        return _tidy(table) if table.height else None
 
 
 def started(row: dict[str, Any]) -> dict[str, float]:
@@ -82,12 +127,20 @@ class _Run:
     config: dict[str, Any] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    end: int = 0  # the byte after the last whole record
+
+    def table(self) -> pl.DataFrame:
+        """One row."""
+        tags = {"tags": ", ".join(self.tags)} if self.tags else {}
+        told = self.config | (tags if "tags" not in self.config else {})
+        return table_of([{"run": self.name} | self.started | settings(told)])
 
 
 def _history(path: Path, run: _Run) -> Iterator[dict[str, Any]]:
-    """The rows of the history; what other records tell goes into the run."""
+    """The rows of the history from where the run ended; what else is told goes into the run."""
     with path.open("rb") as file:
-        for record in _records(path, file):
+        for record, end in _records(path, file, run.end):
+            run.end = end
             try:
                 for number, kind, at, after in fields(record, 0, len(record)):
                     if (number, kind) == (_HISTORY, 2):
@@ -112,9 +165,10 @@ def _take_run(record: bytes, start: int, stop: int, run: _Run) -> None:
             run.tags.append(record[at:after].decode("utf-8"))
 
 
-def _records(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """The whole records of a LevelDB log, up to the first that is damaged."""
-    position = len(file.read(_HEADER))
+def _records(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int]]:
+    """The whole records of a LevelDB log with their ends, up to the first that is damaged."""
+    position = start or len(file.read(_HEADER))
+    file.seek(position)
     begun = b""
     while True:
         left = _BLOCK - position % _BLOCK
@@ -137,7 +191,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[bytes]:
         position += _HEADER + length
         begun = part if kind in (_FULL, _FIRST) else begun + part
         if kind in (_FULL, _LAST):
-            yield begun
+            yield begun, position
 
 
 def _row(record: bytes, start: int, stop: int) -> dict[str, Any]:
