@@ -67,6 +67,8 @@ def grow(finished: Path, growing_folder: Path, seed: int, parts: int):
     left = []
     for path in sorted(finished.rglob("*")):
         target = growing_folder / path.relative_to(finished)
+        if path.is_symlink():
+            continue  # no reader follows it, either
         if path.is_dir():
             target.mkdir(exist_ok=True)
         elif path.is_file():

@@ -81,12 +81,12 @@ class Follower:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CurveWarning)
             new = [place.update() for place in self._places]
-            self.broken = {
-                path: why for place in self._places for path, why in place.broken.items()
-            }
             self.changed = frozenset()
             if any(new):
                 self._put_together()
+            self.broken = {
+                path: why for place in self._places for path, why in place.broken.items()
+            }
         return self._whole
 
     def _put_together(self) -> None:
