@@ -1,6 +1,7 @@
 """Search: samplers on spaces, and a small loop that really trains."""
 
 import json
+import sys
 
 import numpy as np
 import optuna
@@ -150,6 +151,15 @@ def test_a_whole_small_loop(tmp_path):
         again = Loop(plan, store, tmp_path / "search", trials=200, train=2).run(Budget(runs=2))
         assert again.trained == done.trained
         assert len(store) == 8
+
+
+def test_a_budget_of_energy_needs_a_meter(tmp_path, monkeypatch):
+    for module in ("codecarbon", "codecarbon.output_methods.base_output", "pynvml"):
+        monkeypatch.setitem(sys.modules, module, None)  # as where they are not installed
+    with Store(tmp_path / "experiments.db") as store:
+        loop = Loop(SearchPlan.of(DIGITS), store, tmp_path / "search", trials=5, train=1)
+        with pytest.raises(InputError, match="energy cannot be measured here"):
+            loop.run(Budget(runs=1, joules=10.0))
 
 
 def test_a_choice_that_was_not_trained_yet_is_trained_after_a_kill(tmp_path):

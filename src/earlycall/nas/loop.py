@@ -254,6 +254,8 @@ class Loop:
         while not training.done and training.record.epochs < self.plan.early:
             training.epoch()
         record = training.record
+        if meter is not None and not record.joules:
+            raise InputError("energy cannot be measured here; give the budget in time or runs")
         table = record.frame(training.steps)
         known = {} if candidate is None else dict(candidate.known)
         whole = record.epochs >= self.plan.epochs
