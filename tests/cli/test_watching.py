@@ -65,7 +65,7 @@ def watch(command, folder, *options, **pipes):
     return subprocess.Popen([sys.executable, "-m", "earlycall", *map(str, arguments)], **pipes)
 
 
-def wait_until(happened, seconds=30):
+def wait_until(happened, seconds=120):
     """Wait for what another process does; fail if it does not."""
     until = time.monotonic() + seconds
     while not happened():

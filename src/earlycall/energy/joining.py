@@ -70,7 +70,11 @@ class Joined:
         known = self.facts["source"].is_not_null()
         if not known.any():
             reason = self.facts["reason"].drop_nulls()
-            said = reason[0] if len(reason) else "no power log was found beside the runs"
+            said = (
+                reason[0]
+                if len(reason)
+                else "no power log was found beside the runs; name one by --power"
+            )
             raise InputError(f"{self.curves.name or 'the runs'}: no energy is known: {said}")
         if known.all():
             return self.curves
@@ -279,7 +283,7 @@ def _join(
         if recorded and "joules" in run.rows.columns and run.rows["joules"].count():
             run.joules, run.source = run.rows["joules"].cast(pl.Float64).to_numpy(), "recorded"
         elif not run.logs:
-            run.reason = "no power log was found beside it"
+            run.reason = "no power log was found beside it; name one by --power"
         else:
             run.clock = _on_the_clock(run, offset, alone=users[run.key] == 1)
     for run in runs:

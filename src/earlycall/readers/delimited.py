@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -193,7 +194,7 @@ def _why(path: Path, header: str, error: str) -> str:
 
 def _line(path: Path, row: int) -> int:
     """The line of the file, from 1, that holds a row of the table, from 0 (blank lines count)."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
         header = file.readline()
         file.seek(0)
         reader = csv.reader(file, delimiter=_delimiter(header))
