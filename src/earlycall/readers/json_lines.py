@@ -18,7 +18,7 @@ from earlycall.readers.log import MOST_METRICS, as_text, flat, must_fit
 NAME = "JSON lines"
 _CELLS = (str, int, float, bool)
 _SAMPLE = 64  # lines by which the names and types in a part are guessed
-_MOST_NAMES, _MOST_CELLS = 4096, 1 << 27
+_MOST_NAMES, _MOST_CELLS = 4096, 1 << 24
 _NAME = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"\s*:')
 
 
@@ -231,13 +231,15 @@ def _parsed(lines: bytes) -> pl.DataFrame:
     try:
         lines.decode("utf-8")
         sample, height = _sample(lines)
+        _must_be_narrow(b"\n".join(sample), height)
         fields = pa.schema(_fields([json.loads(line) for line in sample]))
         options = arrow.ReadOptions(block_size=len(lines) + 1, use_threads=False)
         try:
             strict = arrow.ParseOptions(fields, unexpected_field_behavior="error")
             table = arrow.read_json(pa.BufferReader(lines), options, strict)
         except pa.ArrowInvalid:
-            table = arrow.read_json(pa.BufferReader(lines), options, _known(lines, height))
+            _must_be_narrow(lines, height)  # the sample may lack names
+            table = arrow.read_json(pa.BufferReader(lines), options)
         if table.num_rows != height:
             raise DoubtError
         found = _flattened(table)
@@ -264,18 +266,15 @@ def _sample(lines: bytes) -> tuple[list[bytes], int]:
     return [lines[starts[i] : stops[i]] for i in rows.tolist()], len(starts)
 
 
-def _known(lines: bytes, height: int) -> Any:
-    """How to read lines with names that the sample lacks, if these are not too many.
+def _must_be_narrow(lines: bytes, height: int) -> None:
+    """Refuse lines with so many names that a table of them would be huge.
 
     Raises:
-        DoubtError: if they are.
+        DoubtError: if they are too many.
     """
-    from pyarrow import json as arrow
-
     names = set(_NAME.findall(lines))
     if len(names) > _MOST_NAMES or len(names) * height > _MOST_CELLS:
         raise DoubtError
-    return arrow.ParseOptions(unexpected_field_behavior="infer")
 
 
 def _fields(records: list[dict[str, Any]]) -> list[Any]:

@@ -169,7 +169,7 @@ def tricks() -> Iterator[tuple[str, Path]]:
         for name in filter(None, (pattern, SETTINGS.get(tool))):
             for depth in range(4):  # the log itself, and each folder above it, is a link out
                 home = Path(shutil.copytree(WRITTEN / tool, WORK / f"linked {tool}", symlinks=True))
-                log = next(home.glob(name))
+                log = min(p for p in home.glob(name) if p.resolve() == home / p.relative_to(home))
                 victim = [log, *log.parents][depth]
                 if victim.is_relative_to(home) and victim != home:
                     shutil.rmtree(victim) if victim.is_dir() else victim.unlink()
@@ -274,7 +274,9 @@ def main() -> None:
             bad.append(f"{what}: {wrong}"[:2000])
             if len(bad) > 200:
                 break
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Of this program alone: ru_maxrss would count the process that started it, too.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
     print(json.dumps({"cases": done, "curves": good, "wrong": bad, "megabytes": peak,
                       "seconds": time.monotonic() - began, "slowest": slow}))  # fmt: skip
 
