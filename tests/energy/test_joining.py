@@ -185,7 +185,8 @@ def test_runs_whose_energy_is_unknown_are_left_out_and_named(tmp_path):
     tensorboard(tmp_path / "y" / "b")
     power_log(tmp_path / "x" / "power.csv", lambda t: 100)
     joined = ec.with_energy([tmp_path / "x", tmp_path / "y"], zone="UTC")
-    assert fact(joined, "b")["reason"] == "no power log was found beside it"
+    reason = "no power log was found beside it; name one by --power"
+    assert fact(joined, "b")["reason"] == reason
     assert joined.measured.runs["run"].to_list() == ["a"]
     assert ec.elasticities(joined.measured, cost="joules").height == 1
 

@@ -77,7 +77,7 @@ def test_an_offline_wandb_run_has_images_a_page_and_the_verdict(browser_path, di
     run.finish()
     [log] = tmp_path.rglob("run-*.wandb")
     logged, summary = {}, {}
-    for data in _records(log, log.open("rb")):
+    for data, _ in _records(log, log.open("rb")):
         record = records.Record.FromString(data)
         for item in record.history.item:
             logged[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
