@@ -167,7 +167,7 @@ def _refresh(states: Iterator[_State], what: str, every: float, top: int) -> Non
             rows = max(out.height - _AROUND - len(state.notes), 3)
             fitting = rows if top <= 0 else min(top, rows)
             now = datetime.now().astimezone().strftime("%H:%M:%S")
-            foot = f"{what}: {state.size}; {now}, every {every:g} s; Ctrl-C ends"
+            foot = f"{state.size}; {now}, every {every:g} s; Ctrl-C ends; {what}"
             waiting = Text("waiting for logs …", style="italic")
             parts: list[RenderableType] = [
                 waiting if state.shown is None else state.shown.table(fitting),
