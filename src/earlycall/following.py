@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from earlycall.cleaning import with_step_name
 from earlycall.curves import KEYS, CurveSet
+from earlycall.curves.cleaning import with_step_name
+from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.metric_names import training_loss, validation_loss
 from earlycall.readers import Source, assembled, remote, run_table, sources
 from earlycall.readers.growing import DoubtError, Gathering, Tail
 from earlycall.readers.log import Log, as_text
@@ -259,7 +259,7 @@ class Growth:
         return rows
 
     def _with_epochs(self, new: pl.DataFrame) -> pl.DataFrame:
-        """Epochs counted from 0, as `earlycall.cleaning` counts those of a whole log."""
+        """Epochs counted from 0, as `earlycall.curves.cleaning` counts those of a whole log."""
         before = self._parts[-1] if self._parts else None
         known = before is not None and _RAW in before.columns
         if "epoch" not in new.columns or not (new["epoch"].count() or known):

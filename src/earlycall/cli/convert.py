@@ -10,8 +10,8 @@ import typer
 from earlycall.cli import output
 from earlycall.cli.options import Metric, Paths, Pattern, Power, PowerOffset, Price, Zone
 from earlycall.curves import CurveSet
+from earlycall.curves.columns import training_loss
 from earlycall.errors import InputError
-from earlycall.metric_names import training_loss
 
 
 def command(

@@ -21,10 +21,10 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.cleaning import with_step_name
 from earlycall.curves import KEYS, CurveSet
+from earlycall.curves.cleaning import with_step_name
+from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.metric_names import training_loss, validation_loss
 from earlycall.power import is_power_log
 from earlycall.readers import (
     curve_set,

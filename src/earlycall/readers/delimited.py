@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from earlycall.cleaning import numbers, without_empty_rows
+from earlycall.curves.cleaning import numbers, without_empty_rows
 from earlycall.errors import CurveWarning, InputError, NothingYetError
 from earlycall.readers.growing import DoubtError, Gathered, GrowingLines, Kinds
 from earlycall.readers.log import is_text, must_fit

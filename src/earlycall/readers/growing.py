@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from earlycall.cleaning import numbers
+from earlycall.curves.cleaning import numbers
 from earlycall.readers.log import Log
 
 AT_ONCE = 1 << 24  # bytes that are read and parsed at once

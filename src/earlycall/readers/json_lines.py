@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from earlycall.cleaning import numbers, without_empty_rows
+from earlycall.curves.cleaning import numbers, without_empty_rows
 from earlycall.errors import InputError, NothingYetError
 from earlycall.readers.growing import DoubtError, Gathered, GrowingLines, Kinds
 from earlycall.readers.log import MOST_METRICS, as_text, flat, must_fit

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.cleaning import NOT_METRICS
+from earlycall.curves.cleaning import NOT_METRICS
 from earlycall.errors import InputError, NothingYetError
 
 LONGEST = 10_000  # characters of a line that are looked at, lest a pattern takes for ever

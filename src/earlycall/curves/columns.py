@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, get_args
+
+Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+COSTS = ("seconds", "joules", "usd")
+KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
+_HIGHER_IS_BETTER = ("acc", "auc", "f1", "bleu", "iou", "psnr", "ssim", "precision", "recall", "r2")
 
 # The finest first: losses of single steps tell more than means of epochs.
 _TRAINING = (
@@ -74,3 +81,14 @@ def _chosen(
     here = [m for m in losses if not _ELSEWHERE.search(plain(m))]
     among = here or losses
     return (among[0] if len(among) == 1 else None), among
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a metric's name says that larger values are better (an accuracy, not a loss).
+
+    Examples:
+        >>> higher_is_better("val_accuracy"), higher_is_better("val_loss")
+        (True, False)
+    """
+    name = metric.lower()
+    return "loss" not in name and any(word in name for word in _HIGHER_IS_BETTER)

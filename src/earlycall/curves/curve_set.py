@@ -7,324 +7,26 @@ the *horizon* is the step at which training would end; the *budget* is prefix / 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from earlycall.cleaning import clean_observations, clean_runs
+from earlycall.curves.cleaning import clean_observations, clean_runs
+from earlycall.curves.columns import AXES, COSTS, KEYS, Axis, training_loss
+from earlycall.curves.parquet import write_described
+from earlycall.curves.prefixes import Curve, Prefixes
+from earlycall.curves.ragged import Ragged
 from earlycall.errors import InputError
-from earlycall.metric_names import training_loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
-AXES: tuple[Axis, ...] = get_args(Axis)
-COSTS = ("seconds", "joules", "usd")
-KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
 SHORTEST_PREFIX = 3
-
-_HIGHER_IS_BETTER = ("acc", "auc", "f1", "bleu", "iou", "psnr", "ssim", "precision", "recall", "r2")
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether a metric's name says that larger values are better (an accuracy, not a loss).
-
-    Examples:
-        >>> higher_is_better("val_accuracy"), higher_is_better("val_loss")
-        (True, False)
-    """
-    name = metric.lower()
-    return "loss" not in name and any(word in name for word in _HIGHER_IS_BETTER)
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Rows of different lengths in one flat array: row i is ``values[offsets[i]:offsets[i+1]]``.
-
-    Attributes:
-        values: shape (total,).
-        offsets: shape (rows + 1,), integers, from 0 to total.
-
-    Examples:
-        >>> r = Ragged.of([[3.0, 2.0], [5.0]])
-        >>> r[0].tolist(), r.lengths.tolist(), r.last().tolist()
-        ([3.0, 2.0], [2, 1], [2.0, 5.0])
-    """
-
-    values: NDArray[np.float64]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, rows: Sequence[ArrayLike]) -> Ragged:
-        """Concatenate rows, each of shape (n_i,)."""
-        arrays = [np.asarray(row, dtype=np.float64) for row in rows]
-        lengths = [len(a) for a in arrays]
-        flat = np.concatenate(arrays) if arrays else np.empty(0)
-        return cls(flat, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
-
-    @classmethod
-    def join(cls, parts: Sequence[Ragged]) -> Ragged:
-        """The rows of several, one after the other."""
-        lengths = np.concatenate([part.lengths for part in parts])
-        values = np.concatenate([part.values for part in parts])
-        return cls(values, np.concatenate([[0], np.cumsum(lengths)]))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> NDArray[np.float64]:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-    def __iter__(self) -> Iterator[NDArray[np.float64]]:
-        return (self[i] for i in range(len(self)))
-
-    def part(self, start: int, stop: int) -> Ragged:
-        """Rows start to stop (or the last), without a copy."""
-        offsets = self.offsets[start : stop + 1]
-        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Number of values in each row, shape (rows,)."""
-        return np.diff(self.offsets)
-
-    @cached_property
-    def row(self) -> NDArray[np.int64]:
-        """The row that each value belongs to, shape (total,)."""
-        return np.repeat(np.arange(len(self)), self.lengths)
-
-    @cached_property
-    def position(self) -> NDArray[np.int64]:
-        """The place of each value within its row, from 0, shape (total,)."""
-        return np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths)
-
-    def reduce(self, ufunc: np.ufunc) -> NDArray[np.float64]:
-        """Reduce each row by a ufunc such as ``np.minimum``; NaN for an empty row."""
-        out = np.full(len(self), np.nan)
-        filled = self.lengths > 0
-        if filled.any():
-            out[filled] = ufunc.reduceat(self.values, self.offsets[:-1][filled])
-        return out
-
-    def first(self) -> NDArray[np.float64]:
-        """The first value of each row, NaN for an empty row."""
-        return self._at(self.offsets[:-1])
-
-    def last(self) -> NDArray[np.float64]:
-        """The last value of each row, NaN for an empty row."""
-        return self._at(self.offsets[1:] - 1)
-
-    def _at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        out = np.full(len(self), np.nan)
-        filled = self.lengths > 0
-        out[filled] = self.values[index[filled]]
-        return out
-
-    def all_finite(self) -> NDArray[np.bool_]:
-        """Whether each row holds only finite values; true for an empty row."""
-        bad = np.flatnonzero(~np.isfinite(self.values))
-        finite = np.ones(len(self), dtype=bool)
-        finite[np.searchsorted(self.offsets, bad, side="right") - 1] = False
-        return finite
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The losses of one run along its steps.
-
-    Attributes:
-        run: the run's name.
-        loss: shape (n,), one loss per observation, as recorded (NaN and infinities included).
-        step: shape (n,), increasing.
-        x: shape (n,), the chosen axis; the observation number 1…n unless asked otherwise.
-        epoch: shape (n,), the epoch of each observation, counted from 0.
-        group: the group that the run may be compared within.
-        metric: the name of the loss.
-
-    Examples:
-        >>> curve = CurveSet.from_losses({"a": [2.0, 1.0, 0.5]}).curve("a")
-        >>> curve.loss.tolist(), curve.x.tolist()
-        ([2.0, 1.0, 0.5], [1.0, 2.0, 3.0])
-    """
-
-    run: str
-    loss: NDArray[np.float64]
-    step: NDArray[np.float64]
-    x: NDArray[np.float64]
-    epoch: NDArray[np.float64]
-    group: str = "all"
-    metric: str = "train_loss"
-
-    def __len__(self) -> int:
-        return len(self.loss)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether a loss that is not finite was recorded."""
-        return not bool(np.isfinite(self.loss).all())
-
-
-@dataclass(frozen=True)
-class Prefixes:
-    """The prefixes of the runs of one group: what a score is computed from.
-
-    Iterating gives a `Curve` for each run; the ragged arrays serve vectorised scores. Where the
-    metric is one of which more is better, ``loss`` is its negative.
-
-    Attributes:
-        group: the group's name.
-        runs: the m runs' names.
-        frame: the observations: ``row`` (0…m-1), ``step``, ``epoch`` and every metric.
-        metric: the metric that ``loss`` holds.
-        horizon: the step at which training would end.
-        axis: what ``x`` holds.
-        settings: one row per run of what is known of it (``hp.*``, ``arch.*`` …), without outcome.
-    """
-
-    group: str
-    runs: tuple[str, ...]
-    frame: pl.DataFrame
-    metric: str
-    horizon: float
-    axis: Axis = "observation"
-    settings: pl.DataFrame = field(default_factory=pl.DataFrame)
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    def __iter__(self) -> Iterator[Curve]:
-        parts = zip(self.runs, self.loss, self.step, self.x, self.epoch, strict=True)
-        for run, loss, step, x, epoch in parts:
-            yield Curve(run, loss, step, x, epoch, self.group, self.metric)
-
-    def take(self, rows: NDArray[np.int64]) -> Prefixes:
-        """Only some of the runs, by their increasing row numbers."""
-        if len(rows) == len(self):
-            return self
-        numbered = pl.DataFrame({"row": rows}, schema={"row": self.frame.schema["row"]})
-        numbered = numbered.with_row_index("new")
-        kept = self.frame.join(numbered, on="row", how="inner", maintain_order="left")
-        return replace(
-            self,
-            runs=tuple(self.runs[i] for i in rows),
-            frame=kept.with_columns(row=pl.col("new")).drop("new"),
-            settings=self.settings[rows] if self.settings.width else self.settings,
-        )
-
-    def parts(self, most: int = 4096) -> Iterator[Prefixes]:
-        """The runs in parts of so many, so that what is computed of each stays small in memory."""
-        if len(self) <= most:
-            yield self
-            return
-        ends = np.searchsorted(self.frame["row"].to_numpy(), np.arange(0, len(self) + most, most))
-        for i, (start, stop) in enumerate(pairwise(ends.tolist())):
-            first = i * most
-            yield replace(
-                self,
-                runs=self.runs[first : first + most],
-                frame=self.frame[start:stop].with_columns(row=pl.col("row") - first),
-                settings=self.settings[first : first + most],
-            )
-
-    @property
-    def columns(self) -> list[str]:
-        """The metrics that were logged at least once in the group."""
-        logged = [column.name for column in self.frame.iter_columns() if column.count()]
-        return [name for name in logged if name not in (*KEYS, "row")]
-
-    def has(self, metric: str) -> bool:
-        """Whether a column was logged at least once in the group."""
-        return metric in self.frame.columns and self.frame[metric].count() > 0
-
-    def ragged(self, column: str, where: str | None = None) -> Ragged:
-        """A column's recorded values by run, in the order of steps.
-
-        Args:
-            column: any column of ``frame``.
-            where: take the rows in which this column was recorded (by default the column's own).
-        """
-        recorded = self.frame[where or column]
-        kept = self.frame.select("row", column)
-        if recorded.null_count():
-            kept = kept.filter(recorded.is_not_null())
-        counts = np.bincount(kept["row"].to_numpy(), minlength=len(self))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Ragged(kept[column].cast(pl.Float64).to_numpy(), offsets)
-
-    @cached_property
-    def loss(self) -> Ragged:
-        """The losses, oriented so that smaller is better."""
-        recorded = self.ragged(self.metric)
-        return Ragged(-recorded.values, recorded.offsets) if self.sign < 0 else recorded
-
-    @property
-    def sign(self) -> int:
-        """1 where the metric is a loss, -1 where more of it is better."""
-        return -1 if higher_is_better(self.metric) else 1
-
-    @cached_property
-    def step(self) -> Ragged:
-        """The step of each loss."""
-        return self.ragged("step", where=self.metric)
-
-    @cached_property
-    def epoch(self) -> Ragged:
-        """The epoch of each loss, counted from 0; the observation number in runs without epochs."""
-        number = self.loss.position.astype(np.float64)
-        if not self.has("epoch"):
-            return Ragged(number, self.loss.offsets)
-        epoch = self.ragged("epoch", where=self.metric)
-        missing = np.isnan(epoch.values)
-        if missing.any():
-            return Ragged(np.where(missing, number, epoch.values), epoch.offsets)
-        return epoch
-
-    @cached_property
-    def x(self) -> Ragged:
-        """The axis along which curves are fitted, one value per loss.
-
-        Raises:
-            InputError: if the axis was not logged, or not with every loss.
-        """
-        offsets = self.loss.offsets
-        if self.axis == "observation":
-            return Ragged((self.loss.position + 1).astype(np.float64), offsets)
-        if self.axis == "epoch":
-            return Ragged(self._epochs_done(), offsets)
-        if not self.has(self.axis):
-            found = ", ".join(a for a in AXES[1:] if self.has(a))
-            raise InputError(
-                f"group {self.group!r} has no column {self.axis!r}; "
-                f"use one of: observation, {found}"
-            )
-        axis = self.ragged(self.axis, where=self.metric)
-        missing = np.isnan(axis.values)
-        if missing.any():
-            run = self.runs[int(axis.row[int(np.argmax(missing))])]
-            raise InputError(
-                f"run {run!r}: {self.axis!r} is missing beside a value of {self.metric!r}; "
-                "log both together or use --axis step"
-            )
-        return axis
-
-    def _epochs_done(self) -> NDArray[np.float64]:
-        """Epochs finished at each loss: whole epochs plus the part of the current one."""
-        epoch, offsets = self.epoch, self.epoch.offsets
-        starts = np.ones(len(epoch.values), dtype=bool)
-        starts[1:] = (np.diff(epoch.values) != 0) | (np.diff(epoch.row) != 0)
-        block = np.cumsum(starts) - 1
-        block_length = np.bincount(block) if len(block) else np.zeros(0)
-        place = np.arange(len(block)) - np.flatnonzero(starts)[block] + 1
-        longest = Ragged(block_length[block].astype(np.float64), offsets).reduce(np.maximum)
-        return np.asarray(epoch.values + place / longest[epoch.row])
 
 
 @dataclass(frozen=True)
@@ -477,8 +179,8 @@ class CurveSet:
         parts = {name: folder / f".{name}.parquet.part" for name in ("runs", "curves")}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write_described(self.runs, parts["runs"])
-            _write_described(self.frame(), parts["curves"])
+            write_described(self.runs, parts["runs"])
+            write_described(self.frame(), parts["curves"])
             for name, part in parts.items():
                 part.replace(folder / f"{name}.parquet")
         except OSError as error:
@@ -728,25 +430,6 @@ class CurveSet:
     def _rows(self, first: int, last: int) -> pl.DataFrame:
         start, stop = int(self._starts[first]), int(self._starts[last])
         return self.observations.slice(start, stop - start)
-
-
-_UNITS = {"step": "steps", "epoch": "epochs, from 0", "seconds": "s", "joules": "J", "usd": "USD",
-          "step_hint": "steps"}  # fmt: skip
-
-
-def _write_described(table: pl.DataFrame, path: Path) -> None:
-    """A Parquet file, on the disk, whose columns tell their units."""
-    import pyarrow.parquet as pq
-
-    arrow = table.to_arrow()
-    for i, column in enumerate(arrow.schema):
-        if column.name in _UNITS:
-            unit = {"unit": _UNITS[column.name]}
-            arrow = arrow.set_column(i, column.with_metadata(unit), arrow.column(i))
-    with path.open("wb") as file:
-        pq.write_table(arrow, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def as_polars(table: Any) -> pl.DataFrame | None:
