@@ -10,6 +10,7 @@ from earlycall.cli import output
 from earlycall.cli.elasticity import WatchedMetric
 from earlycall.cli.options import (
     Format,
+    Maximize,
     Output,
     Paths,
     Pattern,
@@ -18,6 +19,7 @@ from earlycall.cli.options import (
     Price,
     ScoreName,
     Zone,
+    direction,
     part,
 )
 
@@ -44,6 +46,7 @@ def command(
     power_offset: PowerOffset = None,
     zone: Zone = None,
     metric: WatchedMetric = None,
+    maximize: Maximize = None,
     score: ScoreName = None,
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
@@ -78,6 +81,7 @@ def command(
             zone=zone,
             pattern=pattern,
             metric=metric,
+            direction=direction(maximize),
             score=score or DEFAULT_SCORE,
             budget=part(budget),
             keep=keep,

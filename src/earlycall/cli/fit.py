@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Format, Group, Metric, Output, Paths, Pattern
+from earlycall.cli.options import (
+    Axis,
+    AxisName,
+    Format,
+    Group,
+    Maximize,
+    Metric,
+    Output,
+    Paths,
+    Pattern,
+    direction,
+)
 
 WIDTH = 140
 
@@ -26,6 +37,7 @@ def command(
         typer.Option(help="γ of both moving averages; by default 0.999 (LCGA) and 0.9 (TSE)."),
     ] = None,
     metric: Metric = None,
+    maximize: Maximize = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
     pattern: Pattern = None,
@@ -46,6 +58,7 @@ def command(
     if group is not None:
         curves = curves.select(group=group)
     name = output.chosen_metric(curves, metric)
+    curves = curves.directed(name, direction(maximize))
     seen = curves.prefix(epochs=epochs, metric=name).prefixes(metric=name, axis=axis.value)
     table = pl.concat([_fit_group(prefixes, burn_in, gamma) for prefixes in seen])
     if fmt is Format.json:

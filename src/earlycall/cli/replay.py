@@ -12,12 +12,14 @@ from earlycall.cli.elasticity import Cost, WatchedMetric
 from earlycall.cli.options import (
     CostName,
     Format,
+    Maximize,
     Output,
     Pattern,
     Power,
     PowerOffset,
     Price,
     Zone,
+    direction,
     words,
 )
 from earlycall.errors import InputError
@@ -45,6 +47,7 @@ def command(
         ),
     ] = None,
     metric: WatchedMetric = None,
+    maximize: Maximize = None,
     cost: Cost = CostName.step,
     every: Annotated[
         str | None,
@@ -99,6 +102,7 @@ def command(
             curve_sets,
             words(RULES if rules is None else rules),
             metric=metric,
+            direction=direction(maximize),
             cost=cost.value,
             every=_every(every),
             choose=choose,

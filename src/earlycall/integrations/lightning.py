@@ -10,9 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
+from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
-from earlycall.integrations.watched import Mode, Watched
+from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
 
 
@@ -54,7 +55,7 @@ class EarlyCall(Callback):
         rule: str | Rule | None = None,
         *,
         cost: str = "step",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         verbose: bool = True,
         stop_file: str | Path | None = None,
         show_to: Any = None,

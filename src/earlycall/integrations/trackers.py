@@ -187,7 +187,8 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
         curves: whatever `earlycall.rank` takes.
         to: as `trackers` takes it.
         step: the step that it belongs to.
-        options: as `earlycall.report.report` takes them: score, metric, budget, horizon, …
+        options: as `earlycall.report.report` takes them: score, metric,
+            direction, budget, horizon, …
 
     Returns:
         The report. MLflow and W&B have it as a page; all have the words and the pictures.
@@ -202,7 +203,9 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
     found = trackers(to)
     whole = as_curve_set(curves)
     made = report(whole, **options)
-    figures = {"curves": plots.curves(whole, metric=options.get("metric"), ranking=made.ranking)}
+    named = whole.metric(options.get("metric"))
+    whole = whole.directed(named, options.get("direction"))
+    figures = {"curves": plots.curves(whole, metric=named, ranking=made.ranking)}
     if made.ranking is not None and made.ranking.best() is not None:
         figures["ranking"] = plots.ranking(made.ranking, top=40)
     for name, figure in figures.items():

@@ -10,9 +10,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
+from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
-from earlycall.integrations.watched import Mode, Watched
+from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
 
 logger = logging.get_logger(__name__)
@@ -51,7 +52,7 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         metric: str = "eval_loss",
         rule: str | Rule | None = None,
         cost: str = "step",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         every: int | Literal["auto"] = 1,
         stop_file: str | Path | None = None,
         show_to: Any = None,
