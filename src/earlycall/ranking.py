@@ -219,12 +219,11 @@ def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
         >>> ranks(np.array([0.5, 2.0, 0.5])).tolist()
         [2, 1, 2]
     """
-    from scipy.stats import rankdata
-
     largest = np.max(np.abs(score), initial=0.0)
     digits = 12 - int(np.ceil(np.log10(largest))) if 0 < largest < np.inf else 12
     rounded = np.round(score, digits) if -290 < digits < 290 else score
-    return np.asarray(rankdata(-rounded, method="min"), dtype=np.int64)
+    _, place, counts = np.unique(-rounded, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts + 1)[place.reshape(-1)], dtype=np.int64)
 
 
 def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFrame, Verdict | None]:

@@ -371,16 +371,21 @@ def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
 
 
 def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Tables in which steps and, where logs call them differently, losses have one name."""
+    """Tables in which steps, the training and the validation loss can be found under one name."""
     tables = [with_step_name(table) for table in tables]
-    for name, find in (("train_loss", training_loss), ("val_loss", validation_loss)):
-        found = [find([c for c in table.columns if c not in KEYS])[0] for table in tables]
-        if len({loss for loss in found if loss is not None}) > 1:
-            tables = [
-                table if loss is None else table.with_columns(pl.col(loss).alias(name))
-                for table, loss in zip(tables, found, strict=True)
-            ]
-    return tables
+    names = [[c for c in table.columns if c not in KEYS] for table in tables]
+    training = [training_loss(metrics)[0] for metrics in names]
+    joined = len({guess for guess in training if guess is not None}) > 1
+    out = []
+    for table, metrics, loss in zip(tables, names, training, strict=True):
+        new = {"train_loss": loss if joined else None, "val_loss": validation_loss(metrics)[0]}
+        added = [
+            pl.col(old).alias(name)
+            for name, old in new.items()
+            if old is not None and name not in table.columns
+        ]
+        out.append(table.with_columns(added))
+    return out
 
 
 def _all_told(from_logs: list[pl.DataFrame], told: pl.DataFrame | None) -> pl.DataFrame | None:
