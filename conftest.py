@@ -1,7 +1,7 @@
 """Settings for all tests, those in docstrings among them."""
 
+import importlib.util
 import os
-import runpy
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras would look for TensorFlow
@@ -11,6 +11,7 @@ collect_ignore = ["src/earlycall/nas/migrations/env.py"]  # alembic runs it, nob
 # Without a network: in this process, and in all that it starts.
 OFFLINE = Path(__file__).parent / "tests" / "offline"
 if str(OFFLINE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-    runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+    spec = importlib.util.spec_from_file_location("offline", OFFLINE / "sitecustomize.py")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
     paths = [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -41,9 +41,7 @@ def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
         earlycall.errors.InputError: none: no run has done an epoch yet; ...
     """
     begun = [
-        (state, curve)
-        for state in study.states()
-        if (curve := study.curve(state.plan)) is not None
+        (state, curve) for state in study.states() if (curve := study.curve(state.plan)) is not None
     ]
     if not begun:
         raise InputError(
