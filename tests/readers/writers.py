@@ -11,13 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.update(
-    WANDB_MODE="offline", WANDB_SILENT="true", WANDB_ERROR_REPORTING="false",
-    MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", DVC_NO_ANALYTICS="1",
-    TRACKIO_SHOW_INTERACTIVE="0", HF_HUB_OFFLINE="1", YOLO_OFFLINE="true",
-    MLFLOW_ALLOW_FILE_STORE="true", GIT_PYTHON_REFRESH="quiet", KERAS_BACKEND="torch",
-)  # fmt: skip
-
 EPOCHS = 12
 # Of few digits, since some tools write six and others 32-bit numbers.
 LOSSES = [round(32 * (0.3 + 2.2 / (1 + 0.35 * i))) / 32 for i in range(EPOCHS)]
