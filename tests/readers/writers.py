@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from conftest import finish_wandb
+
 EPOCHS = 12
 # Of few digits, since some tools write six and others 32-bit numbers.
 LOSSES = [round(32 * (0.3 + 2.2 / (1 + 0.35 * i))) / 32 for i in range(EPOCHS)]
@@ -76,7 +78,7 @@ def wandb(folder: Path) -> None:
     run = wandb.init(project="digits", name="brisk-fox", dir=folder, config=SETTINGS)
     for loss, val in zip(LOSSES, VAL_LOSSES, strict=True):
         run.log({"train/loss": loss, "val/loss": val})
-    run.finish()
+    finish_wandb(run, folder)
 
 
 def wandb_export(folder: Path) -> None:
