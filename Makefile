@@ -1,22 +1,32 @@
 # Everything sets itself up: on a fresh machine with Python 3.11+ and make, `make demo` and `make test` are enough.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+# What is installed is what the lock names, byte for byte; then earlycall itself, by the locked builder.
+INSTALL = $(PIP) --require-hashes --requirement $< && $(PIP) --no-deps --no-build-isolation --editable . && touch $@
+UV := uv==0.13.9
+UPGRADE ?=
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: demo test lint bench docs examples clean
+.PHONY: demo test test-all lint bench docs examples lock clean
 
-demo: .venv/core.stamp  ## rank the bundled real runs from their first 10 %, and write a report
+demo: .venv/demo.stamp  ## rank the bundled real runs from their first 10 %, and write a report
 	@$(BIN)/earlycall rank examples/digits --budget 10%
 	@$(BIN)/earlycall evaluate examples/digits --budgets 5%,10%,20%
 	@$(BIN)/earlycall report examples/digits --budget 10% -o demo-report.html
 
-test: .venv/dev.stamp
+test: .venv/test.stamp  ## all but the tests that are marked slow
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2
 
-lint: .venv/dev.stamp
+lint: .venv/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/*
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m pytest benchmarks
@@ -25,28 +35,24 @@ docs: .venv/docs.stamp
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/mkdocs build --strict
 
-examples: .venv/dev.stamp  ## train the example runs again (a few minutes)
+examples: .venv/test.stamp  ## train the example runs again (a few minutes)
 	$(BIN)/python examples/train_digits.py examples/digits
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "earlycall needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 
-.venv/core.stamp: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[plots]'
-	@touch $@
+.venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python
+	$(INSTALL)
 
-.venv/dev.stamp: .venv/core.stamp
-	$(PIP) --editable '.[dev]'
-	@touch $@
-
-.venv/bench.stamp: .venv/core.stamp
-	$(PIP) --editable '.[bench]'
-	@touch $@
-
-.venv/docs.stamp: .venv/core.stamp
-	$(PIP) --editable '.[docs]'
-	@touch $@
+# Versions stay as they are, unless pyproject.toml rules them out or UPGRADE says so:
+# make lock UPGRADE=--upgrade, or UPGRADE='--upgrade-package polars'.
+lock: .venv/bin/python
+	$(PIP) $(UV)
+	$(COMPILE) --python-version 3.11 --extra all --group build --group test --group lint --output-file requirements/test.txt
+	$(COMPILE) --python-version 3.11 --extra all --group build --group bench --constraint requirements/test.txt --output-file requirements/bench.txt
+	$(COMPILE) --python-version 3.11 --extra plots --group build --constraint requirements/test.txt --output-file requirements/demo.txt
+	$(COMPILE) --python-version 3.11.5 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
 
 clean:
-	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

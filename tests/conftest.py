@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ settings.load_profile("untimed")
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
             "--disable-sync")  # fmt: skip
+PATIENCE = 300  # seconds, for what a slow machine does in the end: only what hangs takes so long
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 
 
@@ -42,10 +44,35 @@ def earlycall(*arguments: object) -> Ran:
         [sys.executable, "-m", "earlycall", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Wait for what another process or thread does; fail if it does not."""
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def finish_wandb(run: Any, folder: Path) -> Path:
+    """End a W&B run, and wait for its log: ``finish()`` is back before the log is on the disk."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    from earlycall.readers.wandb import _records
+
+    run.finish()
+    [log] = folder.rglob(f"run-{run.id}.wandb")
+
+    def is_whole() -> bool:
+        with log.open("rb") as file:
+            return any(Record.FromString(data).HasField("exit") for data, _ in _records(log, file))
+
+    wait_until(is_whole)
+    return log
 
 
 @pytest.fixture
@@ -92,8 +119,14 @@ class Written:
         folder = self.root / tool
         with FileLock(self.root / f".{tool}.lock"):
             if not folder.exists():
+                (self.root / f".{tool}.began").write_text(repr(time.time()))
                 writers.write(tool, self.root / ".parts" / tool).rename(folder)
         return folder
+
+    def began(self, tool: str) -> float:
+        """When the tool was started, in seconds since 1970."""
+        self(tool)
+        return float((self.root / f".{tool}.began").read_text())
 
     def copy(self, tool: str, to: Path) -> Path:
         """A copy of the folder that a tool wrote, to be changed."""
@@ -133,7 +166,7 @@ def postgres() -> Iterator[str]:
 
     options = f"-p {port} -h 127.0.0.1 -k '' -c fsync=off"
     run("initdb", "-A", "trust", "-U", "earlycall")
-    run("pg_ctl", "-w", "-l", folder / "log", "-o", options, "start")
+    run("pg_ctl", "-w", "-t", str(PATIENCE), "-l", folder / "log", "-o", options, "start")
     yield f"postgresql://earlycall@127.0.0.1:{port}/postgres"
     run("pg_ctl", "-w", "-m", "immediate", "stop")
     shutil.rmtree(folder)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from earlycall.stopping.replay import Replay, replay
     from earlycall.streaming import StreamingFit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Agreement": "evaluation",

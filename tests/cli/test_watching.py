@@ -10,11 +10,10 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 
 import pytest
 
-from conftest import earlycall
+from conftest import PATIENCE, earlycall, wait_until
 
 # Two linear classifiers of the handwritten digits, which log each step until they are told to stop.
 TRAINING = """
@@ -49,7 +48,7 @@ def train():
 
         def stop():
             (folder / ".stop").touch()
-            assert started[-1].wait(60) == 0
+            assert started[-1].wait(PATIENCE) == 0
             return len((folder / "lr1.0.csv").read_text().splitlines()) - 1
 
         return stop
@@ -63,14 +62,6 @@ def train():
 def watch(command, folder, *options, **pipes):
     arguments = [command, folder, "--watch", "--every", "0.1", *options]
     return subprocess.Popen([sys.executable, "-m", "earlycall", *map(str, arguments)], **pipes)
-
-
-def wait_until(happened, seconds=120):
-    """Wait for what another process does; fail if it does not."""
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("command", ["rank", "elasticity"])
@@ -99,7 +90,7 @@ def test_a_training_is_followed_as_json_lines_until_ctrl_c(tmp_path, train, comm
     (runs / "broken.csv").write_text("step,train_loss\n1,oops\n")
     wait_until(lambda: "line 2, column 'train_loss': 'oops'" in err.read_text())
     watched.send_signal(signal.SIGINT)
-    assert watched.wait(30) == 0
+    assert watched.wait(PATIENCE) == 0
     assert {row["run"] for row in documents()[-1]["runs"]} == {"lr0.1.csv", "lr1.0.csv"}
     assert steps_shown() == steps
     if command == "rank":
@@ -130,8 +121,8 @@ def test_in_a_terminal_the_table_is_refreshed_in_place_and_left_at_the_end(tmp_p
     last = f"2 runs, {2 * stop():,} observations"
     wait_until(lambda: last.encode() in screen)
     os.killpg(watched.pid, signal.SIGINT)
-    assert watched.wait(30) == 0
-    looking.join(10)
+    assert watched.wait(PATIENCE) == 0
+    looking.join(PATIENCE)
     os.close(ours)
     text = screen.decode()
     assert "waiting for logs" in text

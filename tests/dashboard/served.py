@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+from conftest import PATIENCE
+
+expect.set_options(timeout=1000 * PATIENCE)
 
 LOOPBACK = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])[:/]|data:|blob:|about:")
 
@@ -45,7 +49,7 @@ class Served:
     def end(self, number: int = signal.SIGINT) -> int:
         """The exit code after a Ctrl-C."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -84,6 +88,7 @@ def look(browser) -> Iterator[Any]:
                 lambda asked: not LOOPBACK.match(asked),
                 lambda route: (amiss.append(f"asked for {route.request.url}"), route.abort()),
             )
+            context.set_default_timeout(1000 * PATIENCE)
             page = context.new_page()
             page.on("console", lambda m: m.type == "error" and amiss.append(f"console: {m.text}"))
             page.on("pageerror", lambda error: amiss.append(f"error: {error}"))

@@ -9,6 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from conftest import PATIENCE
+
 pytest_plugins = ["served"]
 TRAIN = Path(__file__).parent / "programs" / "train.py"
 TABS = ("curves", "elasticity", "rules", "agreement")
@@ -27,9 +29,9 @@ def column(page: Page, title: str) -> list[str]:
     return page.locator(f"#runs tbody tr > :nth-child({titles.index(title) + 1})").all_inner_texts()
 
 
-def until(page: Page, met: Callable[[], bool], seconds: float = 20) -> None:
+def until(page: Page, met: Callable[[], bool]) -> None:
     """Wait for what the page will show by itself."""
-    for _ in range(int(10 * seconds)):
+    for _ in range(10 * PATIENCE):
         if met():
             return
         page.wait_for_timeout(100)
@@ -44,14 +46,14 @@ def test_the_page_follows_a_real_training(serve, look, tmp_path):
     ]
     try:
         page = look(serve(tmp_path).url)
-        expect(rows(page)).to_have_count(2, timeout=30_000)
-        expect(page.locator("#verdict")).to_contain_text("leads", timeout=30_000)
+        expect(rows(page)).to_have_count(2)
+        expect(page.locator("#verdict")).to_contain_text("leads")
         before = int(column(page, "to step")[0])
         drawn = page.locator("#figure-curves .scatterlayer .trace path.js-line").first
         path = drawn.get_attribute("d")
         until(page, lambda: int(column(page, "to step")[0]) > before + 2)
         until(page, lambda: drawn.get_attribute("d") != path)
-        expect(rows(page).first).to_contain_text("rate-0.5", timeout=20_000)
+        expect(rows(page).first).to_contain_text("rate-0.5")
     finally:
         for one in training:
             one.kill()
@@ -59,7 +61,7 @@ def test_the_page_follows_a_real_training(serve, look, tmp_path):
 
 def test_settings_and_names_filter_the_runs_and_the_ranking(of_digits, look):
     page = look(of_digits.url)
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     page.locator("[data-setting='hp.learning_rate'][value='0.1']").check()
     expect(rows(page)).to_have_count(8)
     assert all(name.endswith("lr0.1") for name in names(page))
@@ -77,7 +79,7 @@ def test_settings_and_names_filter_the_runs_and_the_ranking(of_digits, look):
 
 def test_sliders_and_selects_change_the_ranking(of_digits, look):
     page = look(of_digits.url)
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     whole = names(page)
     budget = page.get_by_label("Budget")
     budget.focus()
@@ -102,7 +104,7 @@ def test_sliders_and_selects_change_the_ranking(of_digits, look):
 
 def test_a_click_on_a_title_sorts_and_is_part_of_the_link(of_digits, look):
     page = look(of_digits.url)
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     page.get_by_role("button", name="last train_loss").click()
     expect(page.locator("#runs th[aria-sort]")).to_have_attribute("aria-sort", "ascending")
     losses = [float(text) for text in column(page, "last train_loss")]
@@ -110,7 +112,7 @@ def test_a_click_on_a_title_sorts_and_is_part_of_the_link(of_digits, look):
     page.keyboard.press("Enter")  # the title has kept the focus
     expect(page.locator("#runs th[aria-sort]")).to_have_attribute("aria-sort", "descending")
     again = look(page.url)
-    expect(rows(again)).to_have_count(16, timeout=30_000)
+    expect(rows(again)).to_have_count(16)
     again_losses = [float(text) for text in column(again, "last train_loss")]
     assert again_losses == losses[::-1]
     assert names(again) == names(page)
@@ -121,7 +123,7 @@ def test_a_link_restores_the_view(of_digits, look):
         of_digits.url + "?budget=20&score=tse&hp.learning_rate=0.1&find=mlp&theme=dark"
         "&stop=mlp-4_lr0.1.csv&focus=mlp-32_lr0.1.csv"
     )
-    expect(rows(page)).to_have_count(4, timeout=30_000)
+    expect(rows(page)).to_have_count(4)
     expect(page.locator("#said-budget")).to_have_text("first 20 %")
     expect(page.get_by_label("Score")).to_have_value("tse")
     expect(page.get_by_label("Runs called")).to_have_value("mlp")
@@ -136,12 +138,12 @@ def test_a_link_restores_the_view(of_digits, look):
 def test_a_link_that_cannot_be_used_says_why(of_digits, look):
     page = look(of_digits.url + "?budget=900")
     expect(page.locator("#messages")).to_contain_text("budget 900 % is outside (0, 100]")
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
 
 
 def test_marked_runs_give_a_command_to_copy(of_digits, look):
     page = look(of_digits.url + "?budget=10", permissions=["clipboard-read", "clipboard-write"])
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     page.get_by_role("button", name="unlikely runs to stop").click()
     expect(page.locator("#stopping")).to_contain_text("marked to stop; that saves")
     page.get_by_role("button", name="Copy command").click()
@@ -172,7 +174,7 @@ def test_hostile_names_and_settings_are_text(serve, look, tmp_path):
     (folder / "runs.csv").write_text('run,"hp.<script>alert(3)</script>"\n' + settings)
     (folder / "<img src=x onerror=alert(4)>.jsonl").write_text('{"step": <script>alert(5)\n')
     page = look(serve(folder).url + "?focus=" + "%3Cb%3Ebold%3Cb%3E.csv")
-    expect(rows(page)).to_have_count(7, timeout=30_000)
+    expect(rows(page)).to_have_count(7)
     assert sorted(names(page)) == sorted(hostile)
     assert page.title().endswith(str(folder))
     expect(page.locator(".paths")).to_have_text(str(folder))
@@ -184,7 +186,7 @@ def test_hostile_names_and_settings_are_text(serve, look, tmp_path):
     page.wait_for_timeout(500)
     for tab in TABS[1:3]:
         page.locator(f"#tab-{tab}").click()
-        expect(page.locator(f"#{tab}-words p").first).not_to_be_empty(timeout=30_000)
+        expect(page.locator(f"#{tab}-words p").first).not_to_be_empty()
     assert page.locator("img[src='x'], script:has-text('alert')").count() == 0
     assert page.locator("#page b").count() == 0
 
@@ -194,15 +196,15 @@ def test_a_broken_log_is_named_and_the_rest_goes_on(serve, look, tmp_path):
     for name in ("a.csv", "b.csv", "c.csv"):
         (tmp_path / name).write_text(good)
     page = look(serve(tmp_path).url)
-    expect(rows(page)).to_have_count(3, timeout=30_000)
+    expect(rows(page)).to_have_count(3)
     (tmp_path / "d.csv").write_text("step,train_loss\n1,2.0\n2,what\n")
-    expect(page.locator("#messages")).to_contain_text("1 log cannot be read", timeout=20_000)
+    expect(page.locator("#messages")).to_contain_text("1 log cannot be read")
     expect(page.locator("#messages")).to_contain_text("d.csv")
     (tmp_path / "a.csv").write_text(good + "40,0.01\n")
-    expect(rows(page).first).to_contain_text("40", timeout=20_000)
+    expect(rows(page).first).to_contain_text("40")
     (tmp_path / "d.csv").write_text(good)
-    expect(page.locator("#messages")).not_to_contain_text("cannot be read", timeout=20_000)
-    expect(rows(page)).to_have_count(4, timeout=20_000)
+    expect(page.locator("#messages")).not_to_contain_text("cannot be read")
+    expect(rows(page)).to_have_count(4)
 
 
 def test_an_empty_folder_waits_for_its_first_run(serve, look, tmp_path):
@@ -210,7 +212,7 @@ def test_an_empty_folder_waits_for_its_first_run(serve, look, tmp_path):
     expect(page.locator("#verdict")).to_contain_text("No log has an observation yet")
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("step,train_loss\n1,2.0\n2,1.0\n3,0.5\n")
-    expect(rows(page)).to_have_count(2, timeout=20_000)
+    expect(rows(page)).to_have_count(2)
 
 
 def test_groups_and_the_energy_that_was_logged(serve, look, tmp_path):
@@ -220,17 +222,17 @@ def test_groups_and_the_energy_that_was_logged(serve, look, tmp_path):
     ]  # fmt: skip
     (tmp_path / "all.csv").write_text("group,run,step,train_loss,joules\n" + "".join(lines))
     page = look(serve(tmp_path / "all.csv").url)
-    expect(rows(page)).to_have_count(3, timeout=30_000)
+    expect(rows(page)).to_have_count(3)
     assert names(page) == ["birds-1", "birds-2", "birds-3"]
     page.get_by_label("Group").select_option("cars")
     expect(rows(page).first).to_contain_text("cars-1")
     assert "group=cars" in page.url
     page.locator("#tab-energy").click()
-    expect(page.locator("#panel-energy .js-plotly-plot")).to_be_visible(timeout=30_000)
+    expect(page.locator("#panel-energy .js-plotly-plot")).to_be_visible()
     expect(page.locator("#figure-energy")).to_contain_text("cars-1")
     page.locator("#tab-elasticity").click()
     page.get_by_label("Cost").select_option("joules")
-    expect(page.locator("#figure-elasticity .x2title")).to_contain_text("joules", timeout=30_000)
+    expect(page.locator("#figure-elasticity .x2title")).to_contain_text("joules")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -240,12 +242,12 @@ def test_axe_finds_nothing_serious(of_digits, look, theme, width):
         of_digits.url + "?budget=10&stop=mlp-4_lr0.1.csv", color_scheme=theme,
         viewport={"width": width, "height": 844}, bypass_csp=True,
     )  # fmt: skip
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     expect(page.locator("html")).to_have_attribute("data-theme", theme)
     expect(page.locator("#stopping")).to_be_visible()
     for tab in TABS:
         page.locator(f"#tab-{tab}").click()
-        expect(page.locator(f"#panel-{tab} .js-plotly-plot").first).to_be_visible(timeout=30_000)
+        expect(page.locator(f"#panel-{tab} .js-plotly-plot").first).to_be_visible()
         found = Axe().run(page).response["violations"]
         serious = [v for v in found if v["impact"] in ("serious", "critical")]
         shown = [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in serious]
@@ -254,10 +256,10 @@ def test_axe_finds_nothing_serious(of_digits, look, theme, width):
 
 def test_a_phone_shows_all_without_sideways_scrolling(of_digits, look):
     page = look(of_digits.url, viewport={"width": 390, "height": 844}, has_touch=True)
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     for tab in TABS:
         page.locator(f"#tab-{tab}").click()
-        expect(page.locator(f"#panel-{tab} .js-plotly-plot").first).to_be_visible(timeout=30_000)
+        expect(page.locator(f"#panel-{tab} .js-plotly-plot").first).to_be_visible()
         wide = page.evaluate("document.scrollingElement.scrollWidth")
         assert wide <= 390, (tab, wide)
     expect(page.get_by_label("Score")).to_be_hidden()
@@ -267,11 +269,11 @@ def test_a_phone_shows_all_without_sideways_scrolling(of_digits, look):
 
 def test_the_page_is_used_by_keyboard_alone(of_digits, look):
     page = look(of_digits.url)
-    expect(rows(page)).to_have_count(16, timeout=30_000)
+    expect(rows(page)).to_have_count(16)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the figures")).to_be_focused()
     page.locator("#tab-curves").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#tab-elasticity")).to_be_focused()
-    expect(page.locator("#panel-elasticity .js-plotly-plot")).to_be_visible(timeout=30_000)
+    expect(page.locator("#panel-elasticity .js-plotly-plot")).to_be_visible()
     expect(page.locator("#elasticity-words")).to_contain_text("1 % more cost")

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import earlycall
+from conftest import PATIENCE, earlycall
 from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.view import View
 
@@ -16,7 +16,7 @@ pytest_plugins = ["served"]
 
 
 def get(port: int, path: str = "/", host: str | None = None, **headers: str):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}", **headers})
     answer = connection.getresponse()
     return answer, answer.read()
@@ -42,7 +42,7 @@ def test_another_site_may_not_frame_script_or_send(of_digits):
     scripts = [line for line in page.decode().splitlines() if "<script src=" in line]
     assert scripts
     assert not [line for line in scripts if "//" in line.split('src="')[1]]
-    connection = http.client.HTTPConnection("127.0.0.1", of_digits.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", of_digits.port, timeout=PATIENCE)
     connection.request("DELETE", "/", headers={"Host": "localhost"})
     assert connection.getresponse().status == 405
 

@@ -259,7 +259,8 @@ def test_codecarbon_tasks_really_run(tmp_path, monkeypatch):
     log = one(path, None)
     measured = table["energy_consumed"].sum() * 3.6e6
     assert total(log) >= measured * 0.99
-    assert log.covered(log.start, log.end) > 0.5
+    share = table["duration"].sum() / (log.end - log.start)
+    assert log.covered(log.start, log.end) == pytest.approx(share, rel=0.01)
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import finish_wandb
 from earlycall import InputError
 from earlycall.integrations.keras import EarlyCall as KerasEarlyCall
 from earlycall.integrations.trackers import log_verdict, trackers
@@ -74,8 +75,7 @@ def test_an_offline_wandb_run_has_images_a_page_and_the_verdict(browser_path, di
     )
     run.log({"loss": 1.0})
     log_verdict(digits, run, budget=0.1)
-    run.finish()
-    [log] = tmp_path.rglob("run-*.wandb")
+    log = finish_wandb(run, tmp_path)
     logged, summary = {}, {}
     for data, _ in _records(log, log.open("rb")):
         record = records.Record.FromString(data)

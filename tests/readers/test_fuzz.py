@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import writers
 
+from conftest import PATIENCE
+
 FUZZ = Path(__file__).parent / "programs" / "fuzz.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does it")
 def test_ten_thousand_broken_logs_end_in_curves_or_in_one_sentence(written, tmp_path):
     """Cut at every 97th byte, bits flipped, other encodings, a million columns, links and bombs.
@@ -25,7 +28,7 @@ def test_ten_thousand_broken_logs_end_in_curves_or_in_one_sentence(written, tmp_
         [sys.executable, FUZZ, written.root, tmp_path],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=4 * PATIENCE,
         env=os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"},
         check=False,
     )

@@ -11,6 +11,7 @@ import pytest
 import writers
 from torch.utils.tensorboard import SummaryWriter
 
+from conftest import finish_wandb
 from earlycall import CurveWarning, InputError, read
 from earlycall.errors import NothingYetError
 from earlycall.readers.text import compiled
@@ -139,7 +140,7 @@ def begun_mlflow(folder):
 def begun_wandb(folder):
     import wandb
 
-    wandb.init(project="digits", dir=folder).finish()
+    finish_wandb(wandb.init(project="digits", dir=folder), folder)
 
 
 def begun_optuna(folder):
@@ -280,7 +281,7 @@ def test_what_is_not_finite_is_kept_by_trackers_that_write_it_as_text(tmp_path):
     run = wandb.init(project="digits", dir=tmp_path / "w", config={"a": {"b": 1}}, tags=["x", "y"])
     for value in (2.0, nan, inf):
         run.log({"train": {"loss": value}})
-    run.finish()
+    finish_wandb(run, tmp_path)
     writers._alone(
         """
 import trackio

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ import pytest
 import sqlalchemy
 import writers
 
-from conftest import earlycall
+from conftest import PATIENCE, earlycall, wait_until
 from earlycall import InputError, read
 from earlycall.readers.remote import _pages
 
@@ -33,17 +32,20 @@ def mlflow_server(written) -> Iterator[str]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        for _ in range(240):
+
+        def answers() -> bool:
+            assert server.poll() is None, "the server ended"
             try:
-                with urllib.request.urlopen(f"http://{address}/health", timeout=5):
-                    break
+                with urllib.request.urlopen(f"http://{address}/health", timeout=PATIENCE):
+                    return True
             except OSError:
-                assert server.poll() is None
-                time.sleep(0.5)
+                return False
+
+        wait_until(answers)
         yield f"http://{address}"
     finally:
         os.killpg(server.pid, 15)
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def test_runs_of_an_mlflow_server(mlflow_server, written):

@@ -1,7 +1,5 @@
 """When a run started, by each log that knows it: power is joined by that."""
 
-import time
-
 import polars as pl
 import pytest
 from torch.utils.tensorboard import SummaryWriter
@@ -23,18 +21,19 @@ def test_the_start_is_the_tools_own(written, tool):
         assert run["started"] == pytest.approx(GIVEN[tool])
     else:
         done = max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file())
-        assert done - 60 < run["started"] < done + 0.1
+        # Some tools cut their times to whole seconds.
+        assert written.began(tool) - 1 <= run["started"] <= done + 1
     if tool.startswith("optuna"):
-        assert run["started"] <= run["ended"] < done + 0.1
+        assert run["started"] <= run["ended"] <= done + 1
 
 
-def test_a_restart_is_kept_with_its_pause(tmp_path):
+def test_a_restart_is_kept_with_its_pause(tmp_path, monkeypatch):
     for session, start in enumerate((1000.0, 2000.0)):
+        monkeypatch.setattr("time.time", lambda start=start: start)  # the file's name tells it
         with SummaryWriter(tmp_path, filename_suffix=f".{session}") as writer:
             for i in range(5):
                 step = 5 * session + i
                 writer.add_scalar("loss", 1 / (1 + step), step, walltime=start + i)
-        time.sleep(1.1)  # the name holds the second
     curves = read(tmp_path)
     assert curves.observations["seconds"].to_list() == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8]
     assert curves.runs.select("started", "restarted").row(0) == (1000.0, "[[4.0, 2000.0]]")

@@ -11,12 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.update(
-    WANDB_MODE="offline", WANDB_SILENT="true", WANDB_ERROR_REPORTING="false",
-    MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", DVC_NO_ANALYTICS="1",
-    TRACKIO_SHOW_INTERACTIVE="0", HF_HUB_OFFLINE="1", YOLO_OFFLINE="true",
-    MLFLOW_ALLOW_FILE_STORE="true", GIT_PYTHON_REFRESH="quiet", KERAS_BACKEND="torch",
-)  # fmt: skip
+from conftest import finish_wandb
 
 EPOCHS = 12
 # Of few digits, since some tools write six and others 32-bit numbers.
@@ -83,7 +78,7 @@ def wandb(folder: Path) -> None:
     run = wandb.init(project="digits", name="brisk-fox", dir=folder, config=SETTINGS)
     for loss, val in zip(LOSSES, VAL_LOSSES, strict=True):
         run.log({"train/loss": loss, "val/loss": val})
-    run.finish()
+    finish_wandb(run, folder)
 
 
 def wandb_export(folder: Path) -> None:

@@ -231,18 +231,19 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
 
 
-def test_ten_million_updates_hold_memory_constant():
+@pytest.mark.slow
+def test_a_million_updates_hold_memory_constant():
     monitor = Monitor("gain:1e-12")
     losses = [3 / (1 + i / 1000) for i in range(100_000)]
     run(monitor, losses)
     text = len(json.dumps(monitor.state_dict()))
-    for _ in range(98):
+    for _ in range(8):
         run(monitor, losses)
     tracemalloc.start()
     run(monitor, losses)
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert monitor.updates == 10_000_000
+    assert monitor.updates == 1_000_000
     assert len(json.dumps(monitor.state_dict())) < text + 5000
     assert len(monitor.state_dict()["auto"]["history"]["losses"]) <= 200
     assert grown < 20_000

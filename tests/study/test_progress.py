@@ -1,11 +1,11 @@
 """What a person sees of a study: bars in a terminal, a line per run elsewhere, the time left."""
 
 import io
-import time
 from dataclasses import replace
 
 from rich.console import Console
 
+from conftest import wait_until
 from earlycall.study.folder import State
 from earlycall.study.plan import Plan
 from earlycall.study.progress import StudyProgress, TimeLeft
@@ -42,7 +42,8 @@ def shown(*, terminal):
         progress.begin(STATES)
         told = {"epoch": 3, "epochs": 10, "val_accuracy": 0.25, "seconds": 6.0}
         progress.epoch("slow-s-s0", told)
-        time.sleep(0.3 if terminal else 0)  # bars are drawn ten times a second
+        if terminal:  # bars are drawn some times a second
+            wait_until(lambda: "epoch 3/10" in console.file.getvalue())
         progress.failed("slow-s-s0", "its process or node died", again=True)
         progress.done("slow-s-s0", RESULT | {"stopped": "gain:0.1"})
     return console.file.getvalue()

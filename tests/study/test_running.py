@@ -5,16 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 import ray
 import yaml
 from ray.cluster_utils import Cluster
 
-from conftest import earlycall
+from conftest import PATIENCE, earlycall, wait_until
 from earlycall import InputError, read
 from earlycall.study.data import splits
 from earlycall.study.export import curve_set
@@ -192,7 +192,7 @@ run_study(StudyFolder.make(Path(sys.argv[1]), plan), Resources(address=sys.argv[
 """
     done = subprocess.run(
         [sys.executable, "-c", program, tmp_path, address], capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert why in done.stderr.splitlines()[-1]
@@ -214,15 +214,18 @@ def test_a_study_killed_by_9_is_resumed_from_its_last_epochs_with_the_same_losse
     command = [sys.executable, "-m", "earlycall", "study", "run", plan, "-o", folder]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        until = time.monotonic() + 240
-        while max(epochs_in(folder).values(), default=0) < 2:
+
+        def two_epochs_are_done():
             assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+            return max(epochs_in(folder).values(), default=0) >= 2
+
+        wait_until(two_epochs_are_done)
+        workers = psutil.Process(process.pid).children(recursive=True)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    time.sleep(1)  # a worker that was writing has ended
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)  # none is writing any more
+    assert not alive
     study, kept = StudyFolder.open(folder), epochs_in(folder)
     assert not list(folder.glob(f"*/{RESULT}"))
     data = splits(**study.plan.data)

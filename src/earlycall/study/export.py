@@ -40,19 +40,20 @@ def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
             ...
         earlycall.errors.InputError: none: no run has done an epoch yet; ...
     """
-    tables, rows = [], []
-    drawn = _graphs(study) if graphs else {}
-    for state in study.states():
-        curve = study.curve(state.plan)
-        if curve is None:
-            continue
-        tables.append(_observations(study, state, curve))
-        rows.append(_known(study, state) | {"arch.graph": drawn.get(state.plan.architecture)})
-    if not tables:
+    begun = [
+        (state, curve) for state in study.states() if (curve := study.curve(state.plan)) is not None
+    ]
+    if not begun:
         raise InputError(
             f"{study.path}: no run has done an epoch yet; train it by earlycall study resume "
             f"{study.path}"
         )
+    drawn = _graphs(study) if graphs else {}
+    tables = [_observations(study, state, curve) for state, curve in begun]
+    rows = [
+        _known(study, state) | {"arch.graph": drawn.get(state.plan.architecture)}
+        for state, _ in begun
+    ]
     curves = pl.concat(tables, how="diagonal")
     runs = pl.DataFrame(rows, infer_schema_length=None)
     keep = [c.name for c in runs.iter_columns() if c.null_count() < len(c)]

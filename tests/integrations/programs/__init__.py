@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from conftest import PATIENCE
+
 HERE = Path(__file__).parent
 KILLED = "killed"
 
@@ -18,7 +20,7 @@ def train(host: str, folder: Path, *, whole_output: bool = False, **options: Any
         [sys.executable, HERE / f"train_{host}.py", json.dumps({"folder": str(folder), **options})],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
     )
