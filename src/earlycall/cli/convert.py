@@ -30,7 +30,7 @@ def command(
     power_offset: PowerOffset = None,
     zone: Zone = None,
 ) -> None:
-    r"""Write the curves of logs of any kind as a curve set: curves.parquet and runs.parquet.
+    r"""Write logs of any kind as a curve set.
 
     A curve set is small and loads fast. The training loss becomes train_loss; other metrics,
     hyper-parameters and costs keep the names that the logs gave them. Where power logs lie beside

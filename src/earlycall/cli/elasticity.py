@@ -63,7 +63,9 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Measure how many percent more gain one percent more cost still brings, run by run.
+    """Measure what more training still brings, run by run.
+
+    How many percent more gain one percent more cost still brings, with its interval.
 
     Examples:
       earlycall elasticity runs/

@@ -59,7 +59,9 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Show the energy that runs used, its money and CO2e, and what calling early would have saved.
+    """Show the energy of runs, and what an early call would save.
+
+    Energy, money and CO2e, and what choosing or stopping runs early would have saved.
 
     Power logs of nvidia-smi, CodeCarbon and Zeus beside the runs are found and joined by the clock.
 

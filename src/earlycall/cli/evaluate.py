@@ -48,7 +48,7 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Compare scores of early losses with the outcomes of finished runs.
+    """Compare early scores with the outcomes of finished runs.
 
     Examples:
       earlycall evaluate study/ --budgets 5%,10%,20%

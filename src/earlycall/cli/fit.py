@@ -43,7 +43,9 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Fit f(x) = 1/(b1 + b2·x) + b3 to each run's first epochs; its LCGA and TSE values.
+    """Fit each run's loss curve; its LCGA and TSE values.
+
+    The fit is f(x) = 1/(b1 + b2·x) + b3, over the first epochs.
 
     Where a log has no epochs, each observation counts as one.
 

@@ -79,7 +79,9 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Rank runs from the first part of their loss curves, the best first.
+    """Rank runs from the first part of their loss curves.
+
+    The best run of each group stands first.
 
     Examples:
       earlycall rank runs/ --budget 10%
@@ -163,7 +165,7 @@ def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     for prefixes in ranking.prefixes:
         table = ranking.table.filter(pl.col("group") == prefixes.group)
         yield Text(_title(ranking, prefixes), style="bold")
-        yield _table(ranking, prefixes, table.head(top) if top > 0 else table)
+        yield run_table(ranking, prefixes, table.head(top) if top > 0 else table)
         if prefixes.group in ranking.verdicts:
             said = str(ranking.verdicts[prefixes.group])
             yield Text(f"{said[0].upper()}{said[1:]}.", style="italic")
@@ -172,7 +174,14 @@ def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
         yield Text()
 
 
-def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+    """Some runs of a group as a terminal shows them.
+
+    Args:
+        ranking: of all runs.
+        prefixes: of the group.
+        rows: of ``ranking.table``.
+    """
     import polars as pl
     from rich.table import Table
     from rich.text import Text

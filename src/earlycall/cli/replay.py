@@ -79,7 +79,7 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Replay stop rules on finished runs: the cost of each, and the regret.
+    """Replay stop rules on finished runs: their cost and regret.
 
     Examples:
       earlycall replay study/ --rules "gain:0.1,patience:3,patience:3:0.001"

@@ -42,9 +42,9 @@ def command(
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
     pattern: Pattern = None,
 ) -> None:
-    """Write a report: a verdict in plain words, figures, and a table of the runs.
+    """Write a report: the verdict, figures, a table of the runs.
 
-    The page is one file that opens offline, to be sent or printed.
+    The verdict in plain words; the page is one file that opens offline, to be sent or printed.
 
     Examples:
       earlycall report runs/ -o report.html

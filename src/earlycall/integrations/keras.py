@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from earlycall.atomic import write_whole
 from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
+
+with needed_for("the callback for Keras", "keras"):
+    import keras
 
 
 class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]

@@ -8,16 +8,18 @@ import warnings
 from pathlib import PurePosixPath
 from typing import Any
 
-from ray.tune import Stopper
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-
 from earlycall.curves import Direction
 from earlycall.errors import CurveWarning, InputError
+from earlycall.extras import needed_for
 from earlycall.halving import Halving
 from earlycall.integrations.watched import Watched, sign_of
 from earlycall.ranking import DEFAULT_SCORE
 from earlycall.stopping import Rule
+
+with needed_for("the adapter for Ray Tune", "ray"):
+    from ray.tune import Stopper
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 
 class EarlyCallStopper(Stopper):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.ranking import as_curve_set
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class MLflow(Tracker):
     """
 
     def __init__(self, run_id: str | None = None, client: Any = None) -> None:
-        import mlflow
+        with needed_for("an MLflow run", "mlflow"):
+            import mlflow
 
         if run_id is None:
             active = mlflow.active_run()
@@ -111,7 +113,8 @@ class WeightsAndBiases(Tracker):
     """
 
     def __init__(self, run: Any = None) -> None:
-        import wandb
+        with needed_for("a W&B run", "wandb"):
+            import wandb
 
         self.run: Any = run if run is not None else wandb.run
         if self.run is None:
