@@ -85,7 +85,8 @@ def check(study: StudyFolder) -> None:
     Raises:
         InputError: naming the model or data set that cannot be used.
     """
-    import torch
+    with needed_for("a study", "study"):
+        import torch
 
     from earlycall.study.data import splits
     from earlycall.study.models import build
