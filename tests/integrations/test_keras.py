@@ -16,13 +16,14 @@ def test_training_stops_early_and_leaves_no_state(undisturbed):
     assert undisturbed["left"] == []
 
 
-@pytest.mark.parametrize("kill", ["kill_at", "kill_between"])
+@pytest.mark.parametrize("kill", ["kill_at", pytest.param("kill_between", marks=pytest.mark.slow)])
 def test_killed_and_resumed_it_stops_at_the_same_epoch(undisturbed, tmp_path, kill):
     assert train("keras", tmp_path, **{kill: 4}, **RULE) == KILLED
     assert (tmp_path / "earlycall.json").exists()
     assert train("keras", tmp_path, **RULE)["found"] == undisturbed
 
 
+@pytest.mark.slow
 def test_a_state_of_another_rule_is_refused(tmp_path):
     assert train("keras", tmp_path, kill_at=4, **RULE) == KILLED
     error = train("keras", tmp_path, rule="patience:3")

@@ -24,6 +24,7 @@ def test_killed_and_resumed_it_stops_at_the_same_step(undisturbed, tmp_path):
     assert train("lightning", tmp_path, **RULE)["rank0"] == undisturbed
 
 
+@pytest.mark.slow
 def test_a_training_metric_too_is_resumed_exactly(tmp_path):
     options = RULE | {"metric": "train_loss", "save_on_train_epoch_end": True}
     whole = train("lightning", tmp_path / "whole", **options)["rank0"]
@@ -32,6 +33,7 @@ def test_a_training_metric_too_is_resumed_exactly(tmp_path):
     assert whole["epoch"] < 60
 
 
+@pytest.mark.slow
 def test_two_processes_that_see_different_losses_decide_as_one(tmp_path):
     found = train("lightning", tmp_path, devices=2, disagree=0.5, **RULE)
     assert found["rank0"] == found["rank1"]
