@@ -14,6 +14,7 @@ from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.columns import direction as direction_of
 from earlycall.errors import CurveWarning, InputError
 from earlycall.ranking import as_curve_set
+from earlycall.ranks import mean_ranks
 from earlycall.scores import Score, get, names
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def agreement(
         >>> round(a.spearman, 3), round(a.top1_regret, 3)
         (0.8, 0.667)
     """
-    from scipy.stats import kendalltau, rankdata
+    from scipy.stats import kendalltau
 
     n = len(outcome)
     told = np.where(np.isnan(score), np.nanmin(score, initial=0.0) - 1, score)
@@ -167,7 +168,7 @@ def agreement(
         return Agreement(None, None, None, None, regret)
     if np.ptp(told) == 0:
         return Agreement(0.0, 0.0, 0.0, 0.0, regret)
-    pairs = np.stack([rankdata(told), rankdata(outcome)])
+    pairs = np.stack([mean_ranks(told), mean_ranks(outcome)])
     low = high = None
     if resamples:
         low, high = np.quantile(_bootstrap(pairs, resamples), [0.025, 0.975]).tolist()
