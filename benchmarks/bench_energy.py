@@ -9,7 +9,7 @@ import torch
 
 import earlycall as ec
 from earlycall.energy import Meter
-from earlycall.power import load
+from earlycall.readers.power.logs import load
 
 STEPS = 400
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 import earlycall as ec
-from earlycall.certainty import chance_of_best, tied_with_first
-from earlycall.evaluation import _judged
+from earlycall.evaluation.evaluate import _judged
+from earlycall.ranking.certainty import chance_of_best, tied_with_first
 from earlycall.scores import get
 from earlycall.scores.outlook import centred_rank
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 import earlycall as ec
-from earlycall.halving import Halving, until
+from earlycall.ranking.halving import Halving, until
 
 SCORES = ["outlook", "last_loss", "tse", "lcga_d1"]
 REDUCTION, TRIALS = 3, 27
@@ -41,8 +41,8 @@ to the end, which costs the same.
 ASYNCHRONOUS = """
 ## One after the other (asynchronous), as in Optuna and Ray
 
-`EarlyCallPruner` and `EarlyCallScheduler` decide by `earlycall.halving.Halving.goes_on`, which \
-is what runs here; the run chosen is the best of those trained to the end. Regret, and in \
+`EarlyCallPruner` and `EarlyCallScheduler` decide by `earlycall.ranking.halving.Halving.goes_on`, \
+which is what runs here; the run chosen is the best of those trained to the end. Regret, and in \
 parentheses the cost in full trainings, which differs a little between scores.
 """
 

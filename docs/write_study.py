@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 import earlycall as ec
 from earlycall import plots
+from earlycall.evaluation.by_epochs import Comparison, compare
 from earlycall.scores.lcga import lcga
-from earlycall.study.comparison import Comparison, compare
 
 HERE = Path(__file__).parent
 STUDIES = HERE.parent / "examples" / "study"

@@ -62,7 +62,7 @@ def finish_wandb(run: Any, folder: Path) -> Path:
     """End a W&B run, and wait for its log: ``finish()`` is back before the log is on the disk."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    from earlycall.readers.wandb import _records
+    from earlycall.readers.formats.wandb import _records
 
     run.finish()
     [log] = folder.rglob(f"run-{run.id}.wandb")

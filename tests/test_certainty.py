@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earlycall import rank
-from earlycall.certainty import chance_of_best, tied_with_first, verdict
+from earlycall.ranking.certainty import chance_of_best, tied_with_first, verdict
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from earlycall import CurveSet, Follower, InputError, following, read
-from earlycall.readers import growing
+from earlycall.readers.growing import tails as growing
 from readers import writers
 
 HEAD = "step,train_loss\n"

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from earlycall import InputError
-from earlycall.halving import Halving
+from earlycall.ranking.halving import Halving
 
 
 def falling(floor, n=27, rate=0.3):

@@ -6,8 +6,8 @@ import pytest
 
 import earlycall as ec
 from conftest import earlycall
+from earlycall import formatting as names
 from earlycall import plots
-from earlycall.plots import names
 from earlycall.plots.theme import DARK, LIGHT, exchanged
 
 HOSTILE = ["<script>alert(1)</script>", "</script><b>x", 'quo"te\'s', "new\nline", "شغّل",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earlycall import CurveSet, InputError, rank
-from earlycall.ranking import ranks
+from earlycall.ranking.rank import ranks
 
 SCORES = ["last_loss", "tse", "lcga_d1"]
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from earlycall import CurveSet, rank
-from earlycall.schedule import phases
+from earlycall.ranking.schedule import phases
 
 K = np.arange(1, 241)
 NOISE = np.random.default_rng(0).normal(0, 0.01, len(K))

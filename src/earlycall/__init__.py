@@ -10,59 +10,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from earlycall.approximation import Fit, Fits, fit, fit_many
+    from earlycall.approximation.fit import Fit, Fits, fit, fit_many
+    from earlycall.approximation.streaming import StreamingFit
+    from earlycall.approximation.uncertainty import Uncertainty, uncertainty
     from earlycall.curves import Curve, CurveSet, Prefixes, Ragged
     from earlycall.elasticity import Elasticity, elasticities
-    from earlycall.energy import Energy, energy_used, measure, with_energy
+    from earlycall.energy import Energy, energy_used, with_energy
+    from earlycall.energy.measure import measure
     from earlycall.errors import CurveWarning, InputError
-    from earlycall.evaluation import Agreement, Evaluation, agreement, evaluate
-    from earlycall.following import Follower
-    from earlycall.intervals import Uncertainty, uncertainty
-    from earlycall.ranking import Ranking, rank
+    from earlycall.evaluation.evaluate import Agreement, Evaluation, agreement, evaluate
+    from earlycall.ranking.rank import Ranking, rank
     from earlycall.readers import read
+    from earlycall.readers.growing.follower import Follower
     from earlycall.scores import Score, Scored, group_score, score
     from earlycall.stopping import Monitor, Rule, parse_rule
     from earlycall.stopping.replay import Replay, replay
-    from earlycall.streaming import StreamingFit
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "Agreement": "evaluation",
+    "Agreement": "evaluation.evaluate",
     "Curve": "curves",
     "CurveSet": "curves",
     "CurveWarning": "errors",
     "Elasticity": "elasticity",
     "Energy": "energy",
-    "Evaluation": "evaluation",
-    "Fit": "approximation",
-    "Fits": "approximation",
-    "Follower": "following",
+    "Evaluation": "evaluation.evaluate",
+    "Fit": "approximation.fit",
+    "Fits": "approximation.fit",
+    "Follower": "readers.growing.follower",
     "InputError": "errors",
     "Monitor": "stopping",
     "Prefixes": "curves",
     "Ragged": "curves",
-    "Ranking": "ranking",
+    "Ranking": "ranking.rank",
     "Replay": "stopping.replay",
     "Rule": "stopping",
     "Score": "scores",
     "Scored": "scores",
-    "StreamingFit": "streaming",
-    "Uncertainty": "intervals",
-    "agreement": "evaluation",
+    "StreamingFit": "approximation.streaming",
+    "Uncertainty": "approximation.uncertainty",
+    "agreement": "evaluation.evaluate",
     "elasticities": "elasticity",
     "energy_used": "energy",
-    "evaluate": "evaluation",
-    "fit": "approximation",
-    "fit_many": "approximation",
+    "evaluate": "evaluation.evaluate",
+    "fit": "approximation.fit",
+    "fit_many": "approximation.fit",
     "group_score": "scores",
     "measure": "energy",
     "parse_rule": "stopping",
-    "rank": "ranking",
+    "rank": "ranking.rank",
     "read": "readers",
     "replay": "stopping.replay",
     "score": "scores",
-    "uncertainty": "intervals",
+    "uncertainty": "approximation.uncertainty",
     "with_energy": "energy",
 }
 __all__ = [

@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
-from earlycall.approximation import Fit, fit_many
+from earlycall.approximation.fit import Fit, fit_many
 from earlycall.curves import COSTS, Direction, Prefixes, Ragged
 from earlycall.curves.columns import is_validation
 from earlycall.errors import InputError
-from earlycall.ranking import as_curve_set
+from earlycall.ranking.rank import as_curve_set
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

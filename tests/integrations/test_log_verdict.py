@@ -11,7 +11,7 @@ from conftest import finish_wandb
 from earlycall import InputError
 from earlycall.integrations.keras import EarlyCall as KerasEarlyCall
 from earlycall.integrations.trackers import log_verdict, trackers
-from earlycall.integrations.watched import Watched
+from earlycall.integrations.watch import Watched
 
 PICTURES = ("curves", "ranking")
 
@@ -68,7 +68,7 @@ def test_an_offline_wandb_run_has_images_a_page_and_the_verdict(browser_path, di
     import wandb
     from wandb.proto import wandb_internal_pb2 as records
 
-    from earlycall.readers.wandb import _records
+    from earlycall.readers.formats.wandb import _records
 
     run = wandb.init(
         mode="offline", dir=tmp_path, project="p", settings=wandb.Settings(silent=True)

@@ -14,9 +14,9 @@ from sklearn.ensemble import RandomForestRegressor
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.labels import label
+from earlycall.nas.model_file import FACTS, MODELS, load, save
 from earlycall.nas.models import ChosenRegressor, rank_correlation
 from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
-from earlycall.nas.saving import FACTS, MODELS, load, save
 from nas.cells import chain, collected
 
 

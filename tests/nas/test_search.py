@@ -13,16 +13,16 @@ from conftest import earlycall
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.costs import predicted_cost
-from earlycall.nas.evolution import RegularizedEvolutionSampler
+from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
 from earlycall.nas.explain import explain
 from earlycall.nas.features import Graph
-from earlycall.nas.loop import Budget, Loop, SearchPlan
+from earlycall.nas.model_file import save
 from earlycall.nas.mutations import MUTATIONS
 from earlycall.nas.predictor import Predictor, fit_predictor
-from earlycall.nas.saving import save
 from earlycall.nas.search import SAMPLERS, search
 from earlycall.nas.spaces import GraphSpace, ModelSpace, OptunaSpace
 from earlycall.nas.store import Store
+from earlycall.nas.training_search import Budget, Loop, SearchPlan
 from nas.cells import cells, chain, collected
 
 DIGITS = {

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from conftest import finish_wandb
 from earlycall import CurveWarning, InputError, read
 from earlycall.errors import NothingYetError
-from earlycall.readers.text import compiled
+from earlycall.readers.formats.text import compiled
 
 LOSSES = writers.LOSSES
 LINES = {

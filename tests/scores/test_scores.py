@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earlycall import CurveSet, InputError, rank, scores
-from earlycall.approximation import fit
+from earlycall.approximation.fit import fit
 from earlycall.scores import tse
 
 STEPS_PER_EPOCH = 7

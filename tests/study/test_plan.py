@@ -94,7 +94,7 @@ MISFITS = {
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_what_cannot_be_trained_is_named_before_anything_trains(misfit, tmp_path):
     from earlycall.study.folder import StudyFolder
-    from earlycall.study.running import check
+    from earlycall.study.run import check
 
     changed, said = MISFITS[misfit]
     with pytest.raises(InputError) as caught:

@@ -21,7 +21,7 @@ from earlycall.study.export import curve_set
 from earlycall.study.files import CURVE, RESULT, FolderFiles
 from earlycall.study.folder import Stopping, StudyFolder
 from earlycall.study.plan import Plan
-from earlycall.study.running import Resources, Silent, run_study
+from earlycall.study.run import Resources, Silent, run_study
 from earlycall.study.training import Training, train
 
 PROGRAMS = str(Path(__file__).parent / "programs")
@@ -185,7 +185,7 @@ import sys
 from pathlib import Path
 from earlycall.study.folder import StudyFolder
 from earlycall.study.plan import Plan
-from earlycall.study.running import Resources, run_study
+from earlycall.study.run import Resources, run_study
 plan = Plan.of({"data": "digits", "epochs": 1, "architectures": {"a": "thin/mlp"},
                 "settings": {"s": {}}})
 run_study(StudyFolder.make(Path(sys.argv[1]), plan), Resources(address=sys.argv[2]))

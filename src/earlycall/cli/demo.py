@@ -26,7 +26,7 @@ def command() -> None:
 
     from earlycall.cli.rank import run_table
     from earlycall.demo import FOLDER, runs
-    from earlycall.ranking import rank
+    from earlycall.ranking.rank import rank
     from earlycall.report.verdict import verdicts
 
     curves = runs()

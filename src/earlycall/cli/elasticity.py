@@ -21,7 +21,7 @@ from earlycall.cli.options import (
     Zone,
     direction,
 )
-from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
+from earlycall.cli.watch import EVERY, Every, Shown, Watch, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

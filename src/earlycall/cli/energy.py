@@ -71,7 +71,7 @@ def command(
       earlycall energy runs/ --power gpu.csv --zone Europe/Berlin --format json
     """
     from earlycall.energy import energy_used
-    from earlycall.ranking import DEFAULT_SCORE
+    from earlycall.ranking.rank import DEFAULT_SCORE
 
     with output.working("reading logs"):
         used = energy_used(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
 
-    from earlycall.evaluation import Evaluation
+    from earlycall.evaluation.evaluate import Evaluation
 
 
 def command(
@@ -55,7 +55,7 @@ def command(
 
       earlycall evaluate a/ b/ --scores last_loss,tse,lcga_d1 --format csv
     """
-    from earlycall.evaluation import evaluate
+    from earlycall.evaluation.evaluate import evaluate
 
     curve_sets = output.read_each(sets, pattern)
     for curves in curve_sets:

@@ -74,7 +74,7 @@ def command(
 def _fit_group(prefixes: Prefixes, burn_in: int, gamma: float | None) -> pl.DataFrame:
     import polars as pl
 
-    from earlycall.approximation import fit_many
+    from earlycall.approximation.fit import fit_many
     from earlycall.scores import lcga, tse
 
     fits = fit_many(prefixes)

@@ -27,7 +27,7 @@ from earlycall.cli.options import (
     direction,
     part,
 )
-from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
+from earlycall.cli.watch import EVERY, Every, Shown, Watch, watch
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from earlycall.curves import CurveSet, Prefixes
-    from earlycall.ranking import Ranking
+    from earlycall.ranking.rank import Ranking
 
 
 def command(
@@ -92,7 +92,7 @@ def command(
 
       earlycall rank runs/ --budget 10% --cost joules
     """
-    from earlycall.ranking import DEFAULT_SCORE, rank
+    from earlycall.ranking.rank import DEFAULT_SCORE, rank
     from earlycall.scores import get
 
     chosen = get(score or DEFAULT_SCORE).name
@@ -186,7 +186,7 @@ def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table
     from rich.table import Table
     from rich.text import Text
 
-    from earlycall.ranking import TIED
+    from earlycall.ranking.rank import TIED
 
     # That the first runs are tied stands below the table; a column need not repeat it.
     shown = pl.col("reason").is_not_null() & (pl.col("reason") != TIED)

@@ -51,7 +51,7 @@ def command(
 
       earlycall report runs/ --budget 10% -o report.md
     """
-    from earlycall.ranking import DEFAULT_SCORE
+    from earlycall.ranking.rank import DEFAULT_SCORE
     from earlycall.report import report
 
     curves = output.read(paths, pattern)

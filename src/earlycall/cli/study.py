@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from earlycall.curves import CurveSet
-    from earlycall.study.comparison import Comparison
+    from earlycall.evaluation.by_epochs import Comparison
     from earlycall.study.folder import State, Stopping, StudyFolder
-    from earlycall.study.running import Resources
+    from earlycall.study.run import Resources
 
 app = typer.Typer(
     name="study",
@@ -92,7 +92,7 @@ def run(
     """
     from earlycall.study.folder import StudyFolder
     from earlycall.study.plan import Plan
-    from earlycall.study.running import Resources, check
+    from earlycall.study.run import Resources, check
 
     resources = Resources(address, cpus, gpus, at_once, retries, energy)
     study = StudyFolder(
@@ -124,13 +124,13 @@ def resume(
       earlycall study resume study/
     """
     from earlycall.study.folder import StudyFolder
-    from earlycall.study.running import Resources
+    from earlycall.study.run import Resources
 
     _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries, energy))
 
 
 def _stopping(rule: str | None, halving: str | None) -> Stopping:
-    from earlycall.halving import Halving
+    from earlycall.ranking.halving import Halving
     from earlycall.stopping import parse_rule
     from earlycall.study.folder import Stopping
 
@@ -151,7 +151,7 @@ def _stopping(rule: str | None, halving: str | None) -> Stopping:
 
 def _train(study: StudyFolder, resources: Resources) -> None:
     from earlycall.study.progress import StudyProgress
-    from earlycall.study.running import run_study
+    from earlycall.study.run import run_study
 
     out = output.errors()
     try:
@@ -298,7 +298,7 @@ def report(
 
       earlycall study report curves/ --epochs 1,5 --format csv
     """
-    from earlycall.study.comparison import compare
+    from earlycall.evaluation.by_epochs import compare
 
     sets = [_studied(path) for path in paths]
     with output.progress("scores × budgets") as progress:

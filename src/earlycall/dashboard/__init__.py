@@ -1,5 +1,5 @@
 """A page that follows training live: `serve`, the command ``earlycall serve``."""
 
-from earlycall.dashboard.serving import serve
+from earlycall.dashboard.server import serve
 
 __all__ = ["serve"]

@@ -11,9 +11,9 @@ from typing import Any
 
 from dash import Dash, html, set_props
 
-from earlycall.dashboard.answers import Answers
+from earlycall.dashboard.access import Guard
+from earlycall.dashboard.cache import Answers
 from earlycall.dashboard.callbacks import wire
-from earlycall.dashboard.guard import Guard
 from earlycall.dashboard.live import Live
 from earlycall.dashboard.page import page
 

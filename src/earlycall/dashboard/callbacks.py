@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
-from earlycall.dashboard import figures, words
-from earlycall.dashboard.answers import Answer, Answers, saved, table
+from earlycall.dashboard import figures
+from earlycall.dashboard import messages as words
+from earlycall.dashboard.cache import Answer, Answers, saved, table
 from earlycall.dashboard.choices import choices
 from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.page import PANELS
 from earlycall.dashboard.view import View
 from earlycall.errors import InputError
-from earlycall.plots.names import common_ending
+from earlycall.formatting import common_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import polars as pl
 
 from earlycall.curves import AXES, CurveSet
 from earlycall.curves.columns import direction
-from earlycall.dashboard.answers import settings_of
+from earlycall.dashboard.cache import settings_of
 from earlycall.dashboard.figures import metric_of
 from earlycall.dashboard.view import View, setting_text
 from earlycall.elasticity import COST_AXES

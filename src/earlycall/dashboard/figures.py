@@ -10,13 +10,13 @@ import numpy as np
 
 from earlycall import plots
 from earlycall.curves import CurveSet
-from earlycall.dashboard.answers import Answer, Answers
+from earlycall.dashboard.cache import Answer, Answers
 from earlycall.dashboard.view import View
 from earlycall.elasticity import costs_of, elasticities
 from earlycall.errors import InputError
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
+from earlycall.plots.downsampling import means
 from earlycall.plots.theme import palette
-from earlycall.plots.thinning import means
 
 if TYPE_CHECKING:
     import polars as pl
@@ -168,7 +168,7 @@ def rules(answers: Answers, answer: Answer) -> Shown:
 
 def agreement(answers: Answers, answer: Answer) -> Shown:
     """How well scores agree with the outcomes."""
-    from earlycall.evaluation import evaluate
+    from earlycall.evaluation.evaluate import evaluate
 
     view, curves = answer.view, answer.curves
     if curves is None:

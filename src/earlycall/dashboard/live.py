@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
-from earlycall.following import Follower
+from earlycall.readers.growing.follower import Follower
 
 PATIENCE = 4  # the part of the time that reading may take is one in so many
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from earlycall.plots.writing import CONFIG
+from earlycall.plots.write import CONFIG
 
 PANELS = {
     "curves": "Curves and ranking",

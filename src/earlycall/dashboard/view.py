@@ -13,7 +13,7 @@ import polars as pl
 
 from earlycall.curves import AXES, Axis, CurveSet, Direction
 from earlycall.errors import InputError
-from earlycall.ranking import DEFAULT_SCORE
+from earlycall.ranking.rank import DEFAULT_SCORE
 
 TABS = ("curves", "elasticity", "rules", "agreement", "energy")
 SETTINGS = ("hp.", "arch.", "tag.")  # columns of runs that can be filtered by

@@ -6,8 +6,8 @@ import math
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.halving import Halving
-from earlycall.ranking import DEFAULT_SCORE
+from earlycall.ranking.halving import Halving
+from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.stopping import Monitor, Rule, parse_rule
 
 with needed_for("the pruner for Optuna", "optuna"):
@@ -21,8 +21,8 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
 
     With a score, a trial that reaches a rung (``min_resource``·η^k steps) goes on if it is among
     the best 1/η of the trials that came so far, ranked by the score of their curves until then
-    (see `earlycall.halving.Halving`), rather than by their last value. With a rule, a trial ends
-    when more training is no longer worth its cost, whatever the others did.
+    (see `earlycall.ranking.halving.Halving`), rather than by their last value. With a rule, a trial
+    ends when more training is no longer worth its cost, whatever the others did.
 
     Everything is computed from the values in the storage: the pruner has no state, so it works
     with every sampler and storage, in several processes, and in a study that is resumed. Trials

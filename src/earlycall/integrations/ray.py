@@ -11,9 +11,9 @@ from typing import Any
 from earlycall.curves import Direction
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
-from earlycall.halving import Halving
-from earlycall.integrations.watched import Watched, sign_of
-from earlycall.ranking import DEFAULT_SCORE
+from earlycall.integrations.watch import Watched, sign_of
+from earlycall.ranking.halving import Halving
+from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.stopping import Rule
 
 with needed_for("the adapter for Ray Tune", "ray"):
@@ -85,8 +85,8 @@ class EarlyCallScheduler(FIFOScheduler):
 
     Takes the arguments of Ray's ``ASHAScheduler`` and stands in its place. A trial that reaches a
     rung (``grace_period``·η^k) goes on if it is among the best 1/η that came so far, ranked by the
-    score of their curves until there (see `earlycall.halving.Halving`). In a restored experiment
-    the curves are read back from the trials' logs.
+    score of their curves until there (see `earlycall.ranking.halving.Halving`). In a restored
+    experiment the curves are read back from the trials' logs.
 
     Args:
         time_attr: what counts as time; ``training_iteration`` or any number that grows.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.ranking import as_curve_set
+from earlycall.ranking.rank import as_curve_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -175,7 +175,7 @@ def log_figure(figure: Figure, to: Any, name: str = "figure", *, step: int = 0) 
     Raises:
         InputError: if the tracker is none, or there is no browser to draw the picture.
     """
-    from earlycall.plots.writing import picture
+    from earlycall.plots.write import picture
 
     found = trackers(to)
     png = picture(figure, "png", width=WIDTH, height=HEIGHT)

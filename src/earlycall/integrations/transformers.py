@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from earlycall.curves import Direction
 from earlycall.energy import Meter
-from earlycall.energy.metering import Scope
+from earlycall.energy.meter import Scope
 from earlycall.extras import needed_for
-from earlycall.integrations.watched import Watched
+from earlycall.integrations.watch import Watched
 from earlycall.stopping import Rule
 
 with needed_for("the callback for Transformers", "transformers"):

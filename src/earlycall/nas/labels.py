@@ -73,7 +73,7 @@ def label(
     """
     outcome = np.full(len(curves), np.nan)
     if target in (AUTO, FINAL) and "final" in curves.runs.columns:
-        from earlycall.evaluation import outcomes
+        from earlycall.evaluation.evaluate import outcomes
 
         outcome = outcomes(curves.runs, curves.name)
     elif target == FINAL:
@@ -157,7 +157,7 @@ def _training_loss(curves: CurveSet) -> str | None:
 
 def _early(curves: CurveSet, score: str, epochs: int, metric: str | None) -> NDArray[np.float64]:
     """An early score of each run, NaN where it cannot tell."""
-    from earlycall.ranking import rank
+    from earlycall.ranking.rank import rank
 
     table: Any = rank(curves, score=score, epochs=epochs, metric=metric).table
     keys = curves.runs.select("group", "run")

@@ -151,7 +151,7 @@ def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> flo
 def _sampler(name: str, seed: int) -> BaseSampler:
     import optuna.samplers
 
-    from earlycall.nas.evolution import RegularizedEvolutionSampler
+    from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
 
     if name == "random":
         return optuna.samplers.RandomSampler(seed)

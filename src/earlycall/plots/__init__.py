@@ -15,7 +15,7 @@ from earlycall.plots.fit import fit
 from earlycall.plots.importance import importance
 from earlycall.plots.ranking import ranking
 from earlycall.plots.theme import Theme
-from earlycall.plots.writing import write
+from earlycall.plots.write import write
 
 __all__ = [
     "Theme", "agreement_map", "agreement_scatter", "cost_against_regret", "curves",

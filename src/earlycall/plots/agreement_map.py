@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from earlycall.evaluation import Evaluation
+    from earlycall.evaluation.evaluate import Evaluation
 
 
 def agreement_map(evaluation: Evaluation, *, theme: Theme = "light") -> Figure:

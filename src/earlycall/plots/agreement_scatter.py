@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.evaluation import agreement, outcomes
-from earlycall.plots.names import shown
+from earlycall.evaluation.evaluate import agreement, outcomes
+from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, styled
-from earlycall.ranking import DEFAULT_SCORE, as_curve_set, rank
+from earlycall.ranking.rank import DEFAULT_SCORE, as_curve_set, rank
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, styled
 
 if TYPE_CHECKING:

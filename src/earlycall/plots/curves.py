@@ -11,17 +11,17 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Prefixes
 from earlycall.errors import InputError
+from earlycall.formatting import labels, shown
+from earlycall.plots.downsampling import extremes, means, points_for
 from earlycall.plots.forecast import Forecast, forecast
-from earlycall.plots.names import labels, shown
 from earlycall.plots.theme import Palette, Theme, palette, soft, styled
-from earlycall.plots.thinning import extremes, means, points_for
-from earlycall.ranking import as_curve_set
+from earlycall.ranking.rank import as_curve_set
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from plotly.graph_objects import Figure
 
-    from earlycall.ranking import Ranking
+    from earlycall.ranking.rank import Ranking
 
     Floats = NDArray[np.float64]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, soft, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from earlycall.study.comparison import Comparison
+    from earlycall.evaluation.by_epochs import Comparison
 
 SHOWN = (  # where a score looks, and its name
     ("training", "outlook"), ("training", "tse"), ("training", "lcga_d1"),
@@ -35,7 +35,7 @@ def early_agreement(
     losses of every step and of every epoch (down). The 95 % intervals of two scores are shaded.
 
     Args:
-        comparison: of `earlycall.study.comparison.compare`.
+        comparison: of `earlycall.evaluation.by_epochs.compare`.
         of: the name of a set; by default the first.
         theme: light or dark.
 

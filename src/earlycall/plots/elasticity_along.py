@@ -9,9 +9,9 @@ import numpy as np
 from earlycall.curves import Direction
 from earlycall.elasticity import THRESHOLD, measure
 from earlycall.errors import InputError
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
+from earlycall.plots.downsampling import extremes
 from earlycall.plots.theme import Palette, Theme, palette, soft, styled
-from earlycall.plots.thinning import extremes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

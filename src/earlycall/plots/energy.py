@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earlycall.errors import InputError
-from earlycall.plots.names import labels, shown
+from earlycall.formatting import labels, shown
+from earlycall.plots.downsampling import means, points_for
 from earlycall.plots.theme import Theme, palette, soft, styled
-from earlycall.plots.thinning import means, points_for
-from earlycall.ranking import as_curve_set
+from earlycall.ranking.rank import as_curve_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

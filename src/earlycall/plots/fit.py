@@ -15,7 +15,7 @@ from earlycall.plots.theme import Theme
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from earlycall.approximation import Fit
+    from earlycall.approximation.fit import Fit
 
 AHEAD = 2.0  # times the end of the curve, up to which it is forecast
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation import fit_many
+from earlycall.approximation.fit import fit_many
+from earlycall.approximation.uncertainty import uncertainty
 from earlycall.curves import Prefixes
-from earlycall.intervals import uncertainty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from earlycall.errors import InputError
-from earlycall.plots.names import shown
+from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, styled
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.plots.names import labels, shown
+from earlycall.formatting import labels, shown
 from earlycall.plots.theme import Palette, Theme, palette, soft, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from earlycall.ranking import Ranking
+    from earlycall.ranking.rank import Ranking
 
 NAMED = 50  # runs whose names have room along the side
 GROUPS = 12

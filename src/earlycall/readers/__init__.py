@@ -25,10 +25,11 @@ from earlycall.curves import KEYS, CurveSet
 from earlycall.curves.cleaning import with_step_name
 from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.readers import curve_set, remote
-from earlycall.readers.growing import Gathering, Tail
-from earlycall.readers.inside import is_inside
-from earlycall.readers.log import Log, as_text
+from earlycall.readers import remote
+from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.log import Log, as_text
+from earlycall.readers.formats import curve_set
+from earlycall.readers.growing.tails import Gathering, Tail
 
 HEAD = 8192
 _RUN_TABLES = ("runs.parquet", "runs.csv")
@@ -38,7 +39,7 @@ _NOT_LOGS = (*_RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 @cache
 def readers() -> tuple[Any, ...]:
     """The readers, in the order in which they are asked; a curve set is read without them."""
-    from earlycall.readers import (
+    from earlycall.readers.formats import (
         delimited,
         dvclive,
         json_lines,
@@ -177,7 +178,7 @@ def _by_pattern(pattern: str) -> Callable[[Path], pl.DataFrame]:
     Raises:
         InputError: if the pattern cannot be used.
     """
-    from earlycall.readers import text
+    from earlycall.readers.formats import text
 
     expression = text.compiled(pattern)
     return lambda path: text.load(path, expression)
@@ -274,7 +275,7 @@ def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
 
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
-    from earlycall.power import is_power_log
+    from earlycall.readers.power.logs import is_power_log
 
     try:
         with path.open("rb") as file:
@@ -294,7 +295,7 @@ def _reader_of(path: Path) -> Any:
         return reader
     with path.open("rb") as file:
         head = file.read(HEAD)
-    from earlycall.power import is_power_log
+    from earlycall.readers.power.logs import is_power_log
 
     if not head.strip():
         raise InputError(f"{path}: the file is empty")
@@ -331,7 +332,7 @@ def run_table(path: Path) -> pl.DataFrame | None:
         if path.is_dir() and is_inside(table, path):
             if name.endswith("parquet"):
                 return curve_set.load(table)
-            from earlycall.readers import delimited
+            from earlycall.readers.formats import delimited
 
             return delimited.table(table)
     return None

@@ -12,7 +12,7 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.readers.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
 
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
@@ -47,7 +47,7 @@ def load(address: str) -> Log:
 
 
 def _wandb(project: str) -> Log:
-    from earlycall.readers.wandb import started
+    from earlycall.readers.formats.wandb import started
 
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     if not (os.environ.get("WANDB_API_KEY") or netrc.exists()):
@@ -77,7 +77,7 @@ def _wandb(project: str) -> Log:
 
 
 def _mlflow(address: str) -> Log:
-    from earlycall.readers import mlflow
+    from earlycall.readers.formats import mlflow
 
     with needed_for(address, "mlflow"):
         from mlflow import MlflowClient
@@ -115,7 +115,7 @@ def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
 
 
 def _optuna(address: str) -> Log:
-    from earlycall.readers import optuna
+    from earlycall.readers.formats import optuna
 
     hidden = re.sub(r"//[^@/]*@", "//…@", address)  # no password in a sentence
     with needed_for(hidden, "optuna"):

@@ -1,5 +1,5 @@
 """Reports: what curves say, in words and figures, as one page, as Markdown, in a notebook."""
 
-from earlycall.report.making import Report, report
+from earlycall.report.report import Report, report
 
 __all__ = ["Report", "report"]

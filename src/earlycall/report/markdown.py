@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from earlycall.report.making import Report
+    from earlycall.report.report import Report
 
 MOST = 30  # rows
 _MARKS = re.compile(r"([\\`*_\[\]<>#|~&@])")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from earlycall.plots.names import plain
+from earlycall.formatting import plain
 from earlycall.report.templating import template
 
 if TYPE_CHECKING:
-    from earlycall.evaluation import Evaluation
-    from earlycall.ranking import Ranking
-    from earlycall.report.making import Report
+    from earlycall.evaluation.evaluate import Evaluation
+    from earlycall.ranking.rank import Ranking
+    from earlycall.report.report import Report
     from earlycall.stopping.replay import Replay
 
 MOST = 20  # rows of a table

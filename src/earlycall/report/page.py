@@ -17,7 +17,7 @@ from earlycall.plots.theme import exchanged
 from earlycall.report.templating import own, template
 
 if TYPE_CHECKING:
-    from earlycall.report.making import Report
+    from earlycall.report.report import Report
 
 
 def page(report: Report) -> str:

@@ -14,9 +14,9 @@ from earlycall.curves import CurveSet
 from earlycall.curves.columns import validation_loss
 from earlycall.elasticity import THRESHOLD, costs_of
 from earlycall.errors import InputError
-from earlycall.evaluation import evaluate
-from earlycall.plots.names import common_ending, plain
-from earlycall.ranking import Ranking
+from earlycall.evaluation.evaluate import evaluate
+from earlycall.formatting import common_ending, plain
+from earlycall.ranking.rank import Ranking
 from earlycall.stopping.replay import replay
 
 if TYPE_CHECKING:

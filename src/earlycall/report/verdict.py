@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
-from earlycall.evaluation import agreement, outcomes
-from earlycall.plots.names import common_ending, plain
-from earlycall.ranking import Ranking
+from earlycall.evaluation.evaluate import agreement, outcomes
+from earlycall.formatting import common_ending, plain
+from earlycall.ranking.rank import Ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

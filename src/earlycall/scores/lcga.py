@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation import SHORTEST, Fits, fit_many
+from earlycall.approximation.fit import SHORTEST, Fits, fit_many
 from earlycall.curves import Prefixes, Ragged
 from earlycall.scores.registry import Scored, group_score
 from earlycall.scores.tse import WeightedSum, epoch_means, weighted_sum

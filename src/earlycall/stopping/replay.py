@@ -12,7 +12,7 @@ import polars as pl
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.elasticity import costs_of
 from earlycall.errors import InputError
-from earlycall.ranking import as_curve_set
+from earlycall.ranking.rank import as_curve_set
 from earlycall.stopping.gain import WARM_UP, GainRule
 from earlycall.stopping.monitor import Monitor
 from earlycall.stopping.parse import parse_rule

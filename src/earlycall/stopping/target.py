@@ -95,7 +95,7 @@ def _hope(losses: list[float], costs: list[float], horizon: float) -> float:
     """The lowest loss that the forecasts allow at the horizon."""
     import numpy as np
 
-    from earlycall.approximation import fit
+    from earlycall.approximation.fit import fit
 
     y, x = np.array(losses), np.maximum(np.array(costs), 0.0)
     half = len(y) // 2

@@ -77,7 +77,7 @@ def _torchvision(name: str, arguments: dict[str, Any], shape: dict[str, int]) ->
 
 def _factory(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
     if name.startswith("thin/"):
-        from earlycall.study.thin import THIN
+        from earlycall.study.small_models import THIN
 
         short = name.removeprefix("thin/")
         if short not in THIN:

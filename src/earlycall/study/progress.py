@@ -64,7 +64,7 @@ class TimeLeft:
 
 
 class StudyProgress:
-    """Shows a study's progress on a console (see `earlycall.study.running.Watcher`).
+    """Shows a study's progress on a console (see `earlycall.study.run.Watcher`).
 
     Args:
         console: where; bars if it is a terminal, else a line for each run that is done.

@@ -20,7 +20,7 @@ from earlycall.extras import needed_for
 from earlycall.study.data import Part, Splits
 from earlycall.study.files import CHECKPOINT, CURVE, RESULT, VERDICT, Files, FolderFiles
 from earlycall.study.models import build
-from earlycall.study.optimisation import learning_rate, optimizer
+from earlycall.study.optimizers import learning_rate, optimizer
 from earlycall.study.plan import RunPlan
 from earlycall.study.record import Record
 

@@ -35,7 +35,7 @@ def command(
       earlycall nas explain study/ --model model --plot features.html
     """
     from earlycall.nas.explain import explain
-    from earlycall.nas.saving import load
+    from earlycall.nas.model_file import load
 
     predictor = load(model)
     with output.working("shuffling features"):

@@ -45,8 +45,8 @@ def command(
 
       earlycall nas fit study/ --target lcga_d1 --epochs 5 -o model
     """
+    from earlycall.nas.model_file import save
     from earlycall.nas.predictor import fit_predictor
-    from earlycall.nas.saving import save
 
     curves = output.read(paths, pattern)
     with output.working("learning"):

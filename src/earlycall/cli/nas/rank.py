@@ -36,8 +36,8 @@ def command(
 
       earlycall nas rank new.parquet --model model --format json
     """
+    from earlycall.nas.model_file import load
     from earlycall.nas.predictor import rank_unseen
-    from earlycall.nas.saving import load
 
     predictor = load(model)
     table = described(runs)
@@ -59,7 +59,7 @@ def described(path: Path) -> pl.DataFrame:
         InputError: if there is none, or it cannot be read.
     """
     from earlycall.errors import InputError
-    from earlycall.readers import curve_set, delimited
+    from earlycall.readers.formats import curve_set, delimited
 
     if path.is_dir():
         inside = [path / name for name in ("runs.parquet", "runs.csv") if (path / name).exists()]

@@ -13,9 +13,9 @@ from earlycall.cli.options import Format, Output
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
-    from earlycall.nas.loop import Budget, Progress
     from earlycall.nas.search import Found
     from earlycall.nas.spaces import Space
+    from earlycall.nas.training_search import Budget, Progress
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -75,8 +75,8 @@ def command(
     if model is not None:
         _propose(space, model, out, sampler, trials, cost, seed, top, fmt)
         return
-    from earlycall.nas.loop import Loop, SearchPlan
     from earlycall.nas.store import Store
+    from earlycall.nas.training_search import Loop, SearchPlan
 
     wanted = budget_of(budget)
     with Store(str(store)) as opened:
@@ -100,7 +100,7 @@ def budget_of(text: str) -> Budget:
         >>> budget_of("10m").seconds, budget_of("3").runs, budget_of("2kJ").joules
         (600.0, 3, 2000.0)
     """
-    from earlycall.nas.loop import Budget
+    from earlycall.nas.training_search import Budget
 
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|J|kJ)?", text.strip())
     if match is None or float(match[1]) <= 0 or (match[2] is None and "." in match[1]):
@@ -124,7 +124,7 @@ def _propose(
     top: int,
     fmt: Format,
 ) -> None:
-    from earlycall.nas.saving import load
+    from earlycall.nas.model_file import load
     from earlycall.nas.search import search
 
     predictor = load(model)
@@ -147,7 +147,7 @@ def _space(where: Path) -> Space:
     from earlycall.nas.spaces import GraphSpace, ModelSpace
 
     if where.suffix in (".yaml", ".yml"):
-        from earlycall.nas.loop import SearchPlan
+        from earlycall.nas.training_search import SearchPlan
         from earlycall.study.data import splits
 
         plan = SearchPlan.load(where)

@@ -1,0 +1,432 @@
+"""The loss-curve approximation f(x) = 1/(b1 + b2·x) + b3, fitted at its global optimum.
+
+Zhao, Frey, Gadepally, Samsi, *Loss Curve Approximations for Fast Neural Architecture Ranking &
+Training Elasticity Estimation*, IPDPSW 2022: least squares on ``y = loss / max(loss)`` with
+b1, b2, b3 ≥ 0.
+
+With a = 1/b2 and c = b1/b2 the model is f = a/(x + c) + b3, linear in (a, b3) for fixed c. So the
+fit is a search over c alone (variable projection: Golub and Pereyra 1973), whose optimum can be
+found every time: a scan over a grid of c finds the valley, Newton's method its bottom. Long curves
+are first compressed into bins, dense early and geometric later, which keep the fit to within
+rounding of what the uncompressed curve gives: the model is averaged over each bin, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from earlycall.approximation.bins import Bins, by_observation, by_row, compress, together
+from earlycall.approximation.projection import Optimum, project
+from earlycall.curves import CurveSet, Prefixes, Ragged
+from earlycall.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from plotly.graph_objects import Figure
+
+    Floats = NDArray[np.float64]
+
+SHORTEST = 3
+ROUNDING = 1e-13
+FEW = 8  # curves of one length, or lengths, that are worth fitting as a matrix
+CACHE = 131_072  # observations read at once, so that they stay in the cache
+AT_ONCE = 2048  # curves fitted at once
+LONG = 1500  # observations of a curve, from which reading is worth threads; the search is not
+WORTH = 500_000  # observations that are worth a thread
+
+
+class Status(StrEnum):
+    """What a fit turned out to be; the limits are named rather than hidden."""
+
+    OK = "ok"
+    FLAT = "flat"  # a → 0: nothing falls, f is the mean
+    LINEAR = "linear"  # c → ∞: no bend within the data
+    POLE = "c=0"  # b1 = 0: as steep at the start as the model can be
+    SHIFTED = "shifted"  # a negative mean loss: fitted on losses lifted above 0
+    SHORT = "short"  # fewer than 3 observations: no fit
+    DIVERGED = "diverged"  # not all finite: no fit
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The approximations of m curves.
+
+    The parameters describe ``loss / scale``: on the loss itself the approximation is
+    ``scale · (1/(b1 + b2·x) + b3) + shift``.
+
+    Attributes:
+        b1, b2, b3: shape (m,), ≥ 0; NaN where there is no fit.
+        status: shape (m,), strings, see `Status`.
+        n: shape (m,), the number of observations.
+        scale: shape (m,), the largest loss (less ``shift``), in the units of the loss.
+        shift: shape (m,), 0; where the mean loss is negative, since the published normalisation has
+            no meaning there (status ``shifted``): a whole range below the smallest loss, so that
+            b3 ≥ 0 leaves the curve room to fall.
+        loss, x: what was fitted; x is None for 1…n.
+    """
+
+    b1: Floats
+    b2: Floats
+    b3: Floats
+    status: NDArray[np.str_]
+    n: NDArray[np.int64]
+    scale: Floats
+    shift: Floats
+    loss: Ragged = field(repr=False)
+    x: Ragged | None = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.b1)
+
+    def __getitem__(self, i: int) -> Fit:
+        b1, b2, b3 = (float(a[i]) for a in (self.b1, self.b2, self.b3))
+        scale, shift = float(self.scale[i]), float(self.shift[i])
+        sse = self._squared_error(range(len(self))[i])
+        loss, x = self.loss[i], None if self.x is None else self.x[i]
+        return Fit(b1, b2, b3, sse, str(self.status[i]), int(self.n[i]), scale, shift, loss, x)
+
+    @cached_property
+    def sse(self) -> Floats:
+        """Sums of squared errors on the loss divided by its maximum, shape (m,).
+
+        Computed from the losses when it is first asked for, which takes longer than the fits.
+        """
+        return np.array([self._squared_error(i) for i in range(len(self))])
+
+    def _squared_error(self, i: int) -> float:
+        if np.isnan(self.b3[i]):
+            return float("nan")
+        total, loss = 0.0, self.loss[i]
+        for start in range(0, len(loss), CACHE):
+            part = loss[start : start + CACHE]
+            x = (
+                np.arange(start + 1.0, start + len(part) + 1)
+                if self.x is None
+                else self.x[i][start : start + CACHE]
+            )
+            with np.errstate(divide="ignore"):
+                f = 1 / (self.b1[i] + self.b2[i] * x) + self.b3[i]
+            error = (part - self.shift[i]) / self.scale[i] - f
+            total += float(error @ error)
+        return total
+
+    def part(self, start: int, stop: int) -> Fits:
+        """The fits of curves start to stop."""
+        rows = slice(start, stop)
+        return Fits(
+            b1=self.b1[rows],
+            b2=self.b2[rows],
+            b3=self.b3[rows],
+            status=self.status[rows],
+            n=self.n[rows],
+            scale=self.scale[rows],
+            shift=self.shift[rows],
+            loss=self.loss.part(start, stop),
+            x=None if self.x is None else self.x.part(start, stop),
+        )
+
+    def at(self, x: ArrayLike) -> Floats:
+        """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
+        b1, b2, x = self._aligned(x)
+        with np.errstate(divide="ignore"):
+            return _like(self.scale, x) * (1 / (b1 + b2 * x) + _like(self.b3, x)) + _like(
+                self.shift, x
+            )
+
+    def slope(self, x: ArrayLike) -> Floats:
+        """f'(x) = −b2/(b1 + b2·x)² · scale, in loss per unit of x; shapes as in `at`."""
+        b1, b2, x = self._aligned(x)
+        return -_like(self.scale, x) * b2 / (b1 + b2 * x) ** 2
+
+    def curvature(self, x: ArrayLike) -> Floats:
+        """f''(x) = 2·b2²/(b1 + b2·x)³ · scale, in loss per unit of x squared; shapes as in `at`."""
+        b1, b2, x = self._aligned(x)
+        return 2 * _like(self.scale, x) * b2**2 / (b1 + b2 * x) ** 3
+
+    def _aligned(self, x: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        x = np.asarray(x, dtype=np.float64)
+        x = x if x.ndim else np.full(len(self), float(x))
+        return _like(self.b1, x), _like(self.b2, x), x
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The approximation of one curve; the attributes are those of `Fits`.
+
+    ``loss`` and ``x`` are what was fitted, where it was kept (a `StreamingFit` keeps none).
+
+    Examples:
+        >>> f = fit(2 / (1 + 0.1 * np.arange(1, 101)) + 0.5)
+        >>> round(float(f(1000)), 4), f.status
+        (0.5198, 'ok')
+    """
+
+    b1: float
+    b2: float
+    b3: float
+    sse: float
+    status: str
+    n: int
+    scale: float
+    shift: float
+    loss: Floats | None = field(default=None, repr=False, compare=False)
+    x: Floats | None = field(default=None, repr=False, compare=False)
+
+    def __call__(self, x: ArrayLike) -> Floats:
+        """f(x) in the units of the loss; x of any shape."""
+        with np.errstate(divide="ignore"):
+            return self.scale * (1 / self._denominator(x) + self.b3) + self.shift
+
+    def slope(self, x: ArrayLike) -> Floats:
+        """f'(x) in loss per unit of x; x of any shape."""
+        return -self.scale * self.b2 / self._denominator(x) ** 2
+
+    def curvature(self, x: ArrayLike) -> Floats:
+        """f''(x) in loss per unit of x squared; x of any shape."""
+        return 2 * self.scale * self.b2**2 / self._denominator(x) ** 3
+
+    def elasticity(self, x: ArrayLike) -> Floats:
+        """−f'(x)·x/f(x): percent of loss removed per percent more of x; x of any shape."""
+        return -self.slope(x) * np.asarray(x, dtype=np.float64) / self(x)
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the losses, the fit and its forecast; options of `earlycall.plots.fit`.
+
+        Raises:
+            InputError: if plotly is not installed, or the losses were not kept.
+        """
+        from earlycall.plots import fit
+
+        return fit(self, **options)
+
+    def _denominator(self, x: ArrayLike) -> Floats:
+        return np.asarray(self.b1 + self.b2 * np.asarray(x, dtype=np.float64))
+
+
+def fit(losses: ArrayLike, x: ArrayLike | None = None) -> Fit:
+    """Fit one curve.
+
+    Args:
+        losses: shape (n,).
+        x: shape (n,), increasing or repeated and ≥ 0; by default 1…n, as published.
+
+    Raises:
+        InputError: if x does not fit the losses.
+    """
+    return fit_many([np.asarray(losses)], None if x is None else [np.asarray(x)])[0]
+
+
+def fit_many(curves: Any, x: Any = None) -> Fits:
+    """Fit many curves at once, each at the global least-squares optimum.
+
+    Args:
+        curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, `Prefixes` (which
+            bring their own axis), or a `CurveSet` (its training losses, in the order of its runs).
+        x: None for 1…n; an array (n,) for all curves of that length; a list of m arrays; or, for a
+            curve set, the name of an axis.
+
+    Raises:
+        InputError: if x does not fit the losses.
+
+    Examples:
+        >>> x = np.arange(1, 51)
+        >>> fits = fit_many(np.stack([3 / (1 + x) + 1, 2 / (1 + 0.1 * x)]))
+        >>> (fits.b3 * fits.scale).round(6).tolist()
+        [1.0, 0.0]
+    """
+    loss, axis = _as_ragged(curves, x)
+    return _fit_ragged(loss, axis)
+
+
+def _as_ragged(curves: Any, x: Any) -> tuple[Ragged, Ragged | None]:
+    """The losses and the axis, None for 1…n, as ragged arrays."""
+    if isinstance(curves, CurveSet):
+        groups = curves.prefixes(axis="observation" if x is None else x)
+        loss = Ragged.join([group.loss for group in groups])
+        along = groups[0].axis != "observation"
+        return loss, Ragged.join([group.x for group in groups]) if along else None
+    if isinstance(curves, Prefixes):
+        return curves.loss, None if curves.axis == "observation" else curves.x
+    loss = curves if isinstance(curves, Ragged) else _rows(curves)
+    if x is None:
+        return loss, None
+    if not isinstance(x, Ragged):
+        shared = isinstance(x, np.ndarray) and x.ndim == 1
+        x = Ragged.of([x] * len(loss) if shared else list(x))
+    if not np.array_equal(x.lengths, loss.lengths):
+        raise InputError(f"x must have a value per loss: {x.lengths} for {loss.lengths}")
+    if not np.all(np.isfinite(x.values)) or np.any(x.values < 0):
+        raise InputError("x must be finite and at least 0")
+    falls = (np.diff(x.values) < 0) & (np.diff(x.row) == 0)
+    if falls.any():
+        raise InputError(f"x must not fall along a curve; it does in curve {x.row[falls.argmax()]}")
+    return loss, x
+
+
+def _rows(curves: Any) -> Ragged:
+    if isinstance(curves, np.ndarray) and curves.ndim == 2:
+        m, n = curves.shape
+        flat = curves.reshape(-1)
+        return Ragged(flat, np.arange(m + 1, dtype=np.int64) * n)
+    if isinstance(curves, np.ndarray):
+        raise InputError(f"curves must be (m, n) or a list of curves, got shape {curves.shape}")
+    return Ragged.of(list(curves))
+
+
+def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
+    m = len(loss)
+    out = {name: np.full(m, np.nan) for name in ("b1", "b2", "b3", "scale", "shift")}
+    status = np.full(m, Status.SHORT, dtype="U8")
+    for rows in fitted_together(loss, x):
+        part = _fit_part(loss, x, rows)
+        for name, values in out.items():
+            values[rows] = getattr(part, name)
+        status[rows] = part.status
+    return Fits(**out, status=status, n=loss.lengths, loss=loss, x=x)
+
+
+def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
+    """Rows to fit together: of one length where enough share it, as many as fit the cache."""
+    alone, lengths = [], list(together(loss.lengths))
+    for rows in lengths:
+        n = int(loss.lengths[rows[0]])
+        if n < SHORTEST:
+            continue
+        if x is None and (len(rows) >= FEW or len(lengths) <= FEW):
+            yield from np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+        else:
+            alone.append(rows)
+    if alone:
+        rest = np.concatenate(alone)
+        yield from np.split(rest, range(AT_ONCE, len(rest), AT_ONCE))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of k curves, as in `Fits`."""
+
+    b1: Floats
+    b2: Floats
+    b3: Floats
+    scale: Floats
+    shift: Floats
+    status: NDArray[np.str_]
+
+
+def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> Parameters:
+    bins, top = compressed(loss, x, rows)
+    return fit_bins(bins, top, lambda i: float(loss[int(rows[i])].min()))
+
+
+def compressed(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> tuple[Bins, Floats]:
+    """The bins of some curves and the largest loss of each, shape (k,)."""
+    n = int(loss.lengths[rows[0]])
+    with np.errstate(invalid="ignore", over="ignore"):
+        if x is None and (loss.lengths[rows] == n).all():
+            top, data = _read(loss, rows, n)
+            return Bins(by_observation(n), data), top
+        kept = _take(loss, rows)
+        bins = by_row(kept, None if x is None else _take(x, rows))
+        return bins, kept.reduce(np.maximum)
+
+
+def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Parameters:
+    """Fit k curves that were compressed into bins (which are normalised in place).
+
+    Args:
+        bins: the curves.
+        top: shape (k,), the largest loss of each.
+        lowest: from the number of a curve to its smallest loss, asked for where it is needed.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = bins.total()
+    finite = np.isfinite(total) & np.isfinite(top)
+    shift = np.zeros(len(top))
+    for i in np.flatnonzero(finite & (total < 0)):
+        shift[i] = 2 * lowest(int(i)) - top[i]
+    scale = np.where(top - shift > 0, top - shift, 1.0)
+    if not finite.all():
+        bins = Bins(bins.layout, np.where(finite, bins.data, 0.0))
+        scale = np.where(finite, scale, 1.0)
+    bins.normalise(shift, scale)
+    part = _parameters(project(bins), bins, shift, scale)
+    if finite.all():
+        return part
+    gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
+            ("b1", "b2", "b3", "scale", "shift")}  # fmt: skip
+    return Parameters(**gone, status=np.where(finite, part.status, Status.DIVERGED))
+
+
+def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
+    """The largest loss and the bins of curves of one length, in pieces that stay in the cache."""
+    threads = n >= LONG and n * len(rows) >= 4 * WORTH
+    at_once = (
+        max(1, WORTH // n, -(-len(rows) // 2))
+        if threads
+        else max(1, (CACHE if n < 1000 else 4 * CACHE) // n)
+    )
+    top = np.empty(len(rows))
+    data = np.empty((len(by_observation(n).weight), len(rows)))
+
+    def read(start: int) -> None:
+        part = slice(start, start + at_once)
+        block = _block(loss, rows[part], n)
+        top[part] = block.max(axis=1)
+        compress(block, data[:, part])
+
+    starts = range(0, len(rows), at_once)
+    if threads:
+        list(_threads().map(read, starts))
+    else:
+        for start in starts:
+            read(start)
+    return top, data
+
+
+def _block(loss: Ragged, rows: NDArray[np.int64], n: int) -> Floats:
+    """Curves of one length as an array (k, n), without a copy where they lie side by side."""
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first == len(rows) - 1:
+        block = loss.values[loss.offsets[first] : loss.offsets[last + 1]].reshape(-1, n)
+    else:
+        block = loss.values[loss.offsets[rows][:, None] + np.arange(n)]
+    return block.astype(np.float64, copy=False)
+
+
+def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> Parameters:
+    """b1, b2, b3 and the status, from A, c and b."""
+    a = best.A * best.s
+    mean = bins.total() / bins.layout.count.sum(axis=0)
+    flat = ROUNDING * best.b >= best.A
+    flat |= a <= 0
+    with np.errstate(divide="ignore"):
+        b1 = np.where(flat, 1 / mean, best.c / np.where(flat, 1, a))
+        b2 = np.where(flat, 0.0, 1 / np.where(flat, 1, a))
+    linear = best.c > 100 * bins.layout.x.max(axis=0)
+    named = [flat, linear, best.c == 0, shift != 0]
+    status = np.select(named, [Status.FLAT, Status.LINEAR, Status.POLE, Status.SHIFTED], Status.OK)
+    return Parameters(b1, b2, np.where(flat, 0.0, best.b), scale, shift, status)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="earlycall-read")
+
+
+def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
+    if len(keep) == len(rows):
+        return rows
+    return Ragged.of([rows[i] for i in keep])
+
+
+def _like(parameter: Floats, x: Floats) -> Floats:
+    """A parameter of shape (m,) made to broadcast against x of shape (m,) or (m, k)."""
+    return parameter[:, None] if x.ndim == 2 else parameter

@@ -1,0 +1,142 @@
+"""The server: a free port, an address to open, and a clean end."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from earlycall.errors import InputError
+from earlycall.extras import needed_for
+
+PORT = 8765
+TRIED = 20  # ports, one after the other, where none was asked for
+
+
+def serve(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    port: int | None = None,
+    host: str | None = None,
+    pattern: str | None = None,
+    every: float = 2.0,
+    stop_command: str | None = None,
+    open_browser: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Show the curves and the ranking of growing logs on a page, until Ctrl-C.
+
+    The page only looks: nothing is written, and no run is stopped by it. It is shown to this
+    machine alone unless a host is given; then others can reach it, and it asks for a token.
+
+    Args:
+        paths: curve sets, log files, folders of logs.
+        port: by default 8765, or the next one that is free.
+        host: the address to listen to; by default this machine's own.
+        pattern: for plain text logs, as `earlycall.read` takes it.
+        every: seconds between two looks at the logs.
+        stop_command: a template of the command that stops a run, with ``{run}`` or ``{path}``.
+        open_browser: whether to open a browser.
+        say: takes the lines that a person should read.
+
+    Raises:
+        InputError: if dash is not installed, a path is not there, or the port is taken.
+    """
+    server, guard, live = _made(paths, port, host, pattern, every, stop_command)
+    address = _address(guard.host, server.server_address[1], guard.token)
+    if guard.token is not None:
+        say(
+            f"warning: {guard.host} can be reached from other machines, without encryption; "
+            "whoever has this address can read the logs' names and contents"
+        )
+    say(f"earlycall is at {address} (Ctrl-C ends it)")
+    live.start()
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    if open_browser:
+        webbrowser.open(address)
+    try:
+        stop.wait()
+    finally:
+        live.stop()
+        server.shutdown()
+        server.server_close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _made(
+    paths: Any, port: int | None, host: str | None, pattern: str | None, every: float,
+    stop_command: str | None,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    if every <= 0:
+        raise InputError(f"--every {every:g} must be longer than 0 seconds")
+    with needed_for("the page", "dashboard"):
+        from earlycall.dashboard.app import make_app
+    from earlycall.dashboard.access import LOOPBACK, Guard
+    from earlycall.dashboard.command import checked
+    from earlycall.dashboard.live import Live
+    from earlycall.readers.growing.follower import Follower
+
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    template = checked(stop_command)
+    live = Live(Follower(several, pattern=pattern), every)
+    guard = Guard.of(host or LOOPBACK)
+    app = make_app(live, guard, several, stop_command=template)
+    server = _listening(app.server, guard.host, port)
+    live.look()
+    return server, guard, live
+
+
+def _listening(app: Any, host: str, port: int | None) -> Any:
+    """A server at the port, or at the next free one where none was asked for.
+
+    Raises:
+        InputError: if the port is taken, may not be used, or the host is not this machine's.
+    """
+    from werkzeug.serving import make_server
+
+    with _socket(host, port) as bound:
+        taken = bound.getsockname()[1]
+        return make_server(host, taken, app, threaded=True, fd=bound.fileno())
+
+
+def _socket(host: str, port: int | None) -> socket.socket:
+    wanted = [port] if port is not None else [*range(PORT, PORT + TRIED), 0]
+    for one in wanted:
+        try:
+            return socket.create_server((host, one), family=_family(host), backlog=128)
+        except PermissionError:
+            raise InputError(f"port {one} may not be used; choose one above 1023") from None
+        except OverflowError:
+            raise InputError(f"port {one} is no port; choose one of 1024 to 65535") from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            why = error.strerror or error
+            raise InputError(
+                f"host {host!r} cannot be listened to ({why}); use an address of this machine, or "
+                "0.0.0.0 for all of them"
+            ) from None
+    raise InputError(
+        f"port {port} is taken; choose another with --port, or leave it out to get a free one"
+    )
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    """Where the page is, for a browser."""
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::"):  # noqa: S104  # all addresses: the name is one that others know
+        name = socket.gethostname()
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}/" + ("" if token is None else f"?token={token}")

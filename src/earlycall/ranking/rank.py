@@ -1,0 +1,319 @@
+"""Rank the runs of each group by a score of their prefixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from earlycall.curves import Axis, CurveSet, Direction, Prefixes
+from earlycall.errors import InputError
+from earlycall.ranking.certainty import Verdict, chance_of_best, verdict
+from earlycall.ranking.comparability import not_comparable, other_loss
+from earlycall.ranking.schedule import phases
+from earlycall.scores import Score, Scored, get
+from earlycall.scores.outlook import MISMATCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from plotly.graph_objects import Figure
+
+DEFAULT_SCORE = "outlook"
+TOP = 3
+TIED = "cannot be told from the first at this budget"
+WIDENED = 1.5  # standard errors of runs in a phase that early losses say little about
+_SCHEMA = pl.Schema({
+    "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
+    "raw": pl.Float64, "se": pl.Float64, "status": pl.String, "reason": pl.String,
+    "p_first": pl.Float64, "p_top": pl.Float64,
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Runs ranked within their groups.
+
+    Attributes:
+        table: a row per run: ``group``, ``run``, ``rank`` (from 1; null where a run cannot be
+            ranked), ``score`` (larger is better), ``raw``, ``se``, ``status`` (``ok``,
+            ``diverged``, ``short``, ``missing``, ``unscored``; ``warm-up``, ``kink`` and
+            ``incomparable`` runs are ranked, with a wider ``se``) and ``reason``; ``p_first`` and
+            ``p_top``, the probabilities that the outcome is the best, and among the best ``top``.
+        score: the name of the score.
+        metric: the loss that was scored.
+        budget: the part of the horizon that was asked for, None for all that was logged.
+        cost: what the budget is a part of.
+        horizons: the step at which training of each group would end.
+        warnings: what makes the runs of a group hard to compare, a sentence each.
+        verdicts: how sure each group's ranking is, where the score says how sure it is.
+        top: how many are the best that ``p_top`` speaks of.
+        prefixes: what was scored.
+
+    Examples:
+        >>> ranking = rank({"a": [3.0, 2.0, 1.0], "b": [3.0, 2.5, 2.4]}, score="last_loss")
+        >>> ranking.table.select("run", "rank").rows()
+        [('a', 1), ('b', 2)]
+    """
+
+    table: pl.DataFrame
+    score: str
+    metric: str
+    budget: float | None
+    horizons: dict[str, float]
+    warnings: tuple[str, ...]
+    verdicts: dict[str, Verdict]
+    top: int
+    cost: str
+    prefixes: tuple[Prefixes, ...] = field(repr=False)
+
+    @property
+    def direction(self) -> Direction:
+        """Whether less ("min") or more ("max") of the metric is better."""
+        return self.prefixes[0].direction
+
+    def best(self, group: str | None = None) -> str | None:
+        """The run ranked first (of a group), None where none can be ranked."""
+        table = self.table if group is None else self.table.filter(pl.col("group") == group)
+        first = table.filter(pl.col("rank") == 1)["run"]
+        return first[0] if len(first) else None
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the ranking and how sure it is; options of `earlycall.plots.ranking`.
+
+        Raises:
+            InputError: if plotly is not installed, or no run was ranked.
+        """
+        from earlycall.plots import ranking
+
+        return ranking(self, **options)
+
+    def _repr_html_(self) -> str | None:
+        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
+        from earlycall.report.notebook import ranking_html
+
+        return ranking_html(self)
+
+
+def rank(
+    curves: Any,
+    *,
+    score: str = DEFAULT_SCORE,
+    metric: str | None = None,
+    direction: Direction | None = None,
+    budget: float | None = None,
+    steps: float | None = None,
+    epochs: int | None = None,
+    horizon: float | None = None,
+    group: str | None = None,
+    axis: Axis = "observation",
+    cost: str = "step",
+    top: int = TOP,
+) -> Ranking:
+    """Rank runs from the first part of their loss curves.
+
+    Args:
+        curves: a `CurveSet`, or what `as_curve_set` makes one from.
+        score: the name of a score (see `earlycall.scores.names`).
+        metric: the metric to score; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
+        budget: use the observations with step ≤ budget × horizon, with budget in (0, 1].
+        steps: use the observations with step ≤ steps.
+        epochs: use the observations of the first epochs.
+        horizon: the step at which training would end; by default the groups' median
+            ``step_hint``, else their largest step.
+        group: rank only the runs of this group.
+        axis: the axis along which curves are fitted.
+        cost: what the budget is a part of (see `CurveSet.prefix`): with ``joules``, runs are
+            compared at the same energy.
+        top: how many are the best, for ``p_top``.
+
+    Returns:
+        The ranking. Ties share a rank; diverged runs share the last one.
+
+    Raises:
+        InputError: if an argument or the curves cannot be used, or whether less or more of the
+            metric is better is not known.
+    """
+    chosen = get(score)
+    curves = as_curve_set(curves)
+    if group is not None:
+        curves = curves.select(group=group)
+    _need_two_runs(curves)
+    metric = curves.metric(metric)
+    curves = curves.directed(metric, direction)
+    seen = curves.prefix(
+        budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
+    )
+    prefixes = seen.prefixes(metric=metric, axis=axis)
+    ranked = {p.group: _rank_group(p, chosen, top) for p in prefixes}
+    warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
+    return Ranking(
+        table=pl.concat([table for table, _ in ranked.values()]),
+        score=score,
+        metric=metric,
+        budget=budget,
+        horizons={p.group: p.horizon for p in prefixes},
+        warnings=tuple(warnings),
+        verdicts={group: said for group, (_, said) in ranked.items() if said is not None},
+        top=top,
+        cost=cost,
+        prefixes=tuple(prefixes),
+    )
+
+
+def as_curve_set(curves: Any) -> CurveSet:
+    """A curve set from whatever holds curves: a path, a table, a mapping run → losses, an array.
+
+    Raises:
+        InputError: if it holds no curves.
+    """
+    if isinstance(curves, CurveSet):
+        return curves
+    if isinstance(curves, str | Path):
+        from earlycall.readers import read
+
+        return read(curves)
+    if isinstance(curves, dict | list | tuple | np.ndarray):
+        return CurveSet.from_losses(curves)
+    return CurveSet.from_frame(curves)
+
+
+def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:
+    """The status of each run before it is scored, and the reason why it is not ``ok``.
+
+    Args:
+        prefixes: m runs.
+        shortest: how many observations a score needs.
+    """
+    lengths, finite = prefixes.loss.lengths, prefixes.loss.all_finite()
+    out: list[str] = []
+    reasons: list[str | None] = []
+    for i, length in enumerate(lengths):
+        if not length:
+            status, reason = "missing", f"no {prefixes.metric} was logged"
+        elif not finite[i]:
+            bad = int(np.argmin(np.isfinite(prefixes.loss[i])))
+            value, step = prefixes.values[i][bad], prefixes.step[i][bad]
+            status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
+        elif length < shortest:
+            status = "short"
+            reason = f"{length} observation{'' if length == 1 else 's'}, the score needs {shortest}"
+        else:
+            status, reason = "ok", None
+        out.append(status)
+        reasons.append(reason)
+    return out, reasons
+
+
+def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Ranks from 1 for the largest score; equal scores share the smallest of their ranks.
+
+    Scores count as equal when they agree to 12 digits of the largest, so that rounding does not
+    decide.
+
+    Examples:
+        >>> ranks(np.array([0.5, 2.0, 0.5])).tolist()
+        [2, 1, 2]
+    """
+    largest = np.max(np.abs(score), initial=0.0)
+    digits = 12 - int(np.ceil(np.log10(largest))) if 0 < largest < np.inf else 12
+    rounded = np.round(score, digits) if -290 < digits < 290 else score
+    _, place, counts = np.unique(-rounded, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts + 1)[place.reshape(-1)], dtype=np.int64)
+
+
+def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFrame, Verdict | None]:
+    status, reasons = statuses(prefixes, score.shortest)
+    able = np.flatnonzero(np.array([s == "ok" for s in status]))
+    m = len(prefixes)
+    value, raw, se, p_first, p_top = (np.full(m, np.nan) for _ in range(5))
+    said = None
+    if len(able):
+        taken = prefixes.take(able)
+        scored = score(taken)
+        value[able], raw[able] = scored.score, scored.raw
+        for i, reason in zip(able, scored.reasons, strict=True):
+            reasons[i] = reason
+            if np.isnan(value[i]):
+                status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
+        se[able] = scored.se * _explain(taken, able, status, reasons)
+        if scored.kept is not None:
+            p_first[able] = chance_of_best(scored.score, se[able], 1)
+            p_top[able] = chance_of_best(scored.score, se[able], top)
+            said = _verdict(taken, scored, se[able])
+            _name_ties(able, value, status, reasons, said)
+    place = np.full(m, np.nan)
+    told = ~np.isnan(value)
+    place[told] = ranks(value[told])
+    place[np.array([s == "diverged" for s in status])] = told.sum() + 1
+    table = pl.DataFrame(
+        {
+            "group": [prefixes.group] * m, "run": prefixes.runs,
+            "rank": pl.Series(place).fill_nan(None), "score": value, "raw": raw, "se": se,
+            "status": status, "reason": reasons, "p_first": p_first, "p_top": p_top,
+        },
+        nan_to_null=True,
+    )  # fmt: skip
+    return table.cast(_SCHEMA).sort("rank", "run", nulls_last=True), said
+
+
+def _explain(
+    taken: Prefixes, able: NDArray[np.int64], status: list[str], reasons: list[str | None]
+) -> NDArray[np.float64]:
+    """Note what makes single runs hard to judge; by how much their standard errors widen."""
+    widened = np.ones(len(able))
+    noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
+    for row, (i, phase, unlike) in enumerate(noted):
+        if status[i] != "ok":
+            continue
+        if unlike is not None:
+            status[i], reasons[i] = "incomparable", unlike
+        elif phase is not None:
+            status[i], reasons[i] = phase.status, phase.reason
+        if status[i] != "ok":
+            widened[row] = WIDENED
+    return widened
+
+
+def _name_ties(
+    able: NDArray[np.int64],
+    value: NDArray[np.float64],
+    status: list[str],
+    reasons: list[str | None],
+    said: Verdict | None,
+) -> None:
+    """Give the runs that cannot be told from the first that reason, where they have no other."""
+    if said is None:
+        return
+    order = able[np.argsort(-value[able], kind="stable")]
+    for i in order[1 : said.tied].tolist():
+        if status[i] == "ok" and reasons[i] is None:
+            reasons[i] = TIED
+
+
+def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdict | None:
+    """How sure the ranking is, where two or more runs were scored."""
+    if len(taken) < 2 or scored.kept is None:
+        return None
+    order = np.argsort(-scored.score, kind="stable")
+    end = float(np.median(taken.step.last()))
+    budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
+    return verdict(scored.score[order], se[order], scored.kept, budget, MISMATCH)
+
+
+def _need_two_runs(curves: CurveSet) -> None:
+    sizes = curves.runs.group_by("group", maintain_order=True).len()
+    if sizes["len"].max() == 1:
+        if sizes.height == 1:
+            why = f"only one run ({curves.runs['run'][0]!r}); ranking compares two or more"
+        else:
+            named = ", ".join(repr(g) for g in sizes["group"][:3])
+            why = (
+                f"{sizes.height} groups with one run each ({named}); runs are compared within a "
+                "group: give the runs that may be compared the same group"
+            )
+        raise InputError(f"{curves.name or 'the curve set'}: {why}")

@@ -1,0 +1,1 @@
+"""What readers of several formats share: SQLite, Protocol Buffers, settings, paths, tables."""

@@ -1,0 +1,35 @@
+"""The curve set, earlycall's own format: a Parquet table with a row per observation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from earlycall.errors import InputError
+from earlycall.readers.base.log import is_text
+
+NAME = "curve set (Parquet)"
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the file starts as Parquet files do."""
+    return head.startswith(b"PAR1")
+
+
+def load(path: Path) -> pl.DataFrame:
+    """The table, with the names of runs and groups as categories, which take little memory.
+
+    Raises:
+        InputError: if the file is not Parquet, or is truncated or damaged.
+    """
+    try:
+        table = pl.scan_parquet(path if is_text(str(path)) else path.read_bytes(), glob=False)
+        names = [c for c, kind in table.collect_schema().items()
+                 if c in ("run", "group") and kind == pl.String]  # fmt: skip
+        return table.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: not a whole Parquet file ({why}); copy or write it again"
+        ) from None

@@ -1,0 +1,55 @@
+"""DVCLive: a folder with a TSV for each metric below ``plots/metrics``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from earlycall.errors import NothingYetError
+from earlycall.readers.base.inside import files_in
+from earlycall.readers.base.log import Log, by_step, settings, table_of
+from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.formats import delimited
+
+NAME = "DVCLive folders"
+WHOLE_TREE = True
+
+
+def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
+    """Whether the folder has metrics as DVCLive lays them out."""
+    return (folder / "plots" / "metrics").is_dir() and bool(_tables(folder))
+
+
+def _tables(folder: Path) -> list[Path]:
+    return files_in(folder, "plots/metrics/**/*.tsv")
+
+
+def load_folder(folder: Path) -> Log:
+    """The run.
+
+    Raises:
+        InputError: naming the file, line and column that cannot be read, or if nothing is logged.
+    """
+    metrics = folder / "plots" / "metrics"
+    parts = []
+    for file in _tables(folder):
+        try:
+            table = delimited.load(file)
+        except NothingYetError:
+            continue
+        name = file.relative_to(metrics).with_suffix("").as_posix()
+        if table.height and {"step", file.stem} <= set(table.columns):
+            when = pl.col("timestamp") if "timestamp" in table.columns else pl.lit(None)
+            parts.append(table.select(
+                pl.col("step").cast(pl.Float64), pl.col(file.stem).alias("value").cast(pl.Float64),
+                pl.lit(name).alias("name"), (when.cast(pl.Float64) / 1000).alias("seconds"),
+            ))  # fmt: skip
+    if not parts:
+        raise NothingYetError(f"{folder}: no metric has been logged yet")
+    long = pl.concat(parts)
+    hyper = settings(settings_beside(folder / "params.yaml"))
+    if long["seconds"].count():
+        hyper["started"] = long["seconds"].min()
+    long = long.with_columns(pl.col("seconds") - pl.col("seconds").min())
+    return Log(by_step(long), table_of([hyper]) if hyper else None)

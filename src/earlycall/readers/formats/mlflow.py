@@ -1,0 +1,224 @@
+"""MLflow: the SQLite file ``mlflow.db`` and the old file store ``mlruns/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from earlycall.errors import InputError, NothingYetError
+from earlycall.readers.base.inside import files_in, is_inside
+from earlycall.readers.base.log import Log, by_step, number_or_text, table_of
+from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.base.sqlite import column_names, frame, has_tables, opened, rows
+
+NAME = "MLflow stores"
+WHOLE_TREE = True
+VALUES = {
+    "id": pl.String, "step": pl.Int64, "name": pl.String, "value": pl.Float64, "when": pl.Int64,
+}  # fmt: skip
+_LARGEST = 1.7976931348623157e308  # how MLflow writes infinity
+
+
+@dataclass
+class Run:
+    """What is known of a run.
+
+    Attributes:
+        id: its id.
+        name: its name, which several may share.
+        experiment: the experiment's name.
+        start: when it began, in milliseconds since 1970; None where that is not known.
+        settings: parameters and tags.
+    """
+
+    id: str
+    name: str | None
+    experiment: str
+    start: int | None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, key: str, value: Any) -> None:
+        """Take a parameter, or a tag that is not MLflow's own; a parameter wins."""
+        if not key.startswith("mlflow."):
+            self.settings.setdefault(f"hp.{key}", number_or_text(str(value)))
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the file is a database with MLflow's tables."""
+    return has_tables(path, head, {"experiments", "runs", "metrics", "params", "latest_metrics"})
+
+
+def load(path: Path) -> Log:
+    """The runs in a database that are not deleted.
+
+    Raises:
+        InputError: if it cannot be read or has no runs with metrics.
+    """
+    with opened(path) as connection:
+        name = "r.name" if "name" in column_names(connection, "runs") else "NULL"
+        known = {
+            row[0]: Run(*row)
+            for row in rows(
+                connection,
+                f"SELECT r.run_uuid, {name}, e.name, r.start_time FROM runs r "  # noqa: S608
+                "JOIN experiments e ON e.experiment_id = r.experiment_id "
+                "WHERE r.lifecycle_stage = 'active'",
+            )
+        }
+        for table in ("params", "tags"):
+            for run, key, value in rows(connection, f"SELECT run_uuid, key, value FROM {table}"):  # noqa: S608
+                if run in known:
+                    known[run].tell(str(key), value)
+        values = frame(
+            connection,
+            "SELECT run_uuid, step, key, value, timestamp, is_nan FROM metrics",
+            VALUES | {"is_nan": pl.Boolean},
+        )
+    value = pl.col("value")
+    infinite = value.abs() >= _LARGEST
+    values = values.with_columns(
+        value=pl.when("is_nan").then(float("nan"))
+        .when(infinite).then(value.sign() * float("inf")).otherwise(value)
+    ).drop("is_nan")  # fmt: skip
+    return tables(path, list(known.values()), values)
+
+
+def tables(source: Any, known: list[Run], values: pl.DataFrame) -> Log:
+    """A log from what MLflow stores.
+
+    Args:
+        source: where it comes from, for error messages.
+        known: the runs.
+        values: ``id`` of the run, ``step``, ``name``, ``value`` and ``when`` (milliseconds).
+
+    Raises:
+        InputError: if no run has metrics.
+    """
+    names = _names(known)
+    about = pl.DataFrame(
+        {"id": list(names), "run": list(names.values()), "start": [run.start for run in known]},
+        schema={"id": pl.String, "run": pl.String, "start": pl.Int64},
+        strict=False,
+    )
+    long = values.filter(~pl.col("name").str.starts_with("system/")).join(about, on="id")
+    if not long.height:
+        raise NothingYetError(f"{source}: no metrics in this MLflow store yet")
+    long = long.sort("when", maintain_order=True)
+    first = pl.col("when").min().over("run")
+    begun = pl.when(pl.col("start") <= first).then("start").otherwise(first)
+    long = long.with_columns(begun=begun, seconds=(pl.col("when") - begun) / 1000)
+    observations = by_step(long)
+    started = dict(long.group_by("run").agg((pl.col("begun") / 1000).first()).iter_rows())
+    runs = table_of(
+        [
+            {"run": names[run.id], "started": started.get(names[run.id])} | run.settings
+            for run in known
+        ]
+    )
+    if len({run.experiment for run in known}) > 1:  # runs of different experiments do not compare
+        of = pl.DataFrame(
+            {"run": list(names.values()), "group": [str(run.experiment) for run in known]}
+        )
+        observations = observations.join(of, on="run", how="left")
+        runs = runs.join(of, on="run", how="left")
+    return Log(observations, runs)
+
+
+def _names(runs: list[Run]) -> dict[str, str]:
+    """A name for each run by its id: its own; with the id where several share it."""
+    counts: dict[str | None, int] = {}
+    for run in runs:
+        counts[run.name] = counts.get(run.name, 0) + 1
+    return {
+        run.id: run.name if run.name and counts[run.name] == 1 else _long_name(run) for run in runs
+    }
+
+
+def _long_name(run: Run) -> str:
+    return f"{run.name or 'run'}-{run.id[:12]}"
+
+
+def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
+    """Whether the folder is a file store, an experiment or a run of one: they have a meta.yaml."""
+    if "meta.yaml" in files:
+        return _is_meta(folder / "meta.yaml")
+    return any(_is_meta(meta) for meta in islice(_metas(folder, "*/meta.yaml"), 8))
+
+
+def _metas(folder: Path, pattern: str) -> Iterator[Path]:
+    return (path for path in folder.glob(pattern) if is_inside(path, folder))
+
+
+def _is_meta(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"experiment_id:" in file.read(4096)
+    except OSError:
+        return False
+
+
+def load_folder(folder: Path) -> Log:
+    """The runs in a file store that are not deleted.
+
+    Raises:
+        InputError: naming the file and line that is no metric, or if no run has metrics.
+    """
+    known, values = [], []
+    for meta in files_in(folder, "**/meta.yaml"):
+        told = settings_beside(meta)
+        if "run_id" not in told or told.get("lifecycle_stage") == "deleted":
+            continue
+        home, start = meta.parent, told.get("start_time")
+        name = told.get("run_name")
+        run = Run(home.name, name and str(name), _experiment(home), _whole(start))
+        for kind in ("params", "tags"):
+            for file in files_in(home / kind, "**/*") if _is_own(home / kind) else []:
+                run.tell(file.relative_to(home / kind).as_posix(), _text(file))
+        for file in files_in(home / "metrics", "**/*") if _is_own(home / "metrics") else []:
+            values += _metric(run.id, file.relative_to(home / "metrics").as_posix(), file)
+        known.append(run)
+    return tables(folder, known, pl.DataFrame(values, schema=VALUES, orient="row"))
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink()
+
+
+def _experiment(home: Path) -> str:
+    found = settings_beside(home.parent / "meta.yaml").get("name")
+    return str(found or home.parent.name)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 <= value < 1 << 62 else None
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(1 << 16).decode("utf-8", "replace").strip()
+
+
+def _metric(run: str, name: str, file: Path) -> list[tuple[Any, ...]]:
+    """The values in a metric's file: a line of time, value and step each."""
+    found = []
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break  # still being written
+            parts = line.split()
+            try:
+                when, value, step = int(parts[0]), float(parts[1]), int((*parts, b"0")[2])
+                if max(abs(when), abs(step)) >= 1 << 62:
+                    raise ValueError
+            except (ValueError, IndexError):
+                said = line.decode("utf-8", "replace").strip()
+                raise InputError(
+                    f"{file}, line {number}: expected time, value and step, got {said!r:.60}"
+                ) from None
+            found.append((run, step, name, value, when))
+    return found

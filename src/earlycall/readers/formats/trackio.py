@@ -1,0 +1,85 @@
+"""Trackio: the SQLite file of a project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from earlycall.errors import InputError, NothingYetError
+from earlycall.readers.base.log import Log, flat, settings, table_of, table_of_numbers
+from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
+
+NAME = "Trackio projects"
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the file is a database with Trackio's tables."""
+    return has_tables(path, head, {"metrics", "configs", "system_metrics"})
+
+
+def load(path: Path) -> Log:
+    """The runs of a project.
+
+    Raises:
+        InputError: if it cannot be read or has no metrics yet.
+    """
+    with opened(path) as connection:
+        columns = column_names(connection, "metrics")
+        if not {"run_name", "step", "metrics", "timestamp"} <= columns:
+            raise InputError(f"{path}: a database of an unknown version of Trackio")
+        key = "run_id" if "run_id" in columns else "run_name"
+        known = rows(connection, f"SELECT DISTINCT {key}, run_name FROM metrics ORDER BY id")  # noqa: S608
+        configs = rows(connection, f"SELECT {key}, config FROM configs")  # noqa: S608
+        names = _names(known)
+        logged = connection.execute(
+            f"SELECT {key}, step, metrics, timestamp FROM metrics ORDER BY id"  # noqa: S608
+        )
+        begun: dict[str, float] = {}
+        observations = table_of_numbers(_rows(path, logged, names, begun), text=["run"])
+    if not observations.height:
+        raise NothingYetError(f"{path}: no metrics in this Trackio project yet")
+    told = {run: settings(_object(path, config)) for run, config in configs}
+    runs = [
+        {"run": name, "started": begun.get(run)} | told.get(run, {}) for run, name in names.items()
+    ]
+    return Log(observations, table_of(runs))
+
+
+def _names(runs: list[tuple[Any, ...]]) -> dict[str, str]:
+    """A name for each run by its id: its own; with a number where several share it."""
+    counts: dict[str, int] = {}
+    names = {}
+    for run, name in runs:
+        counts[name] = counts.get(name, 0) + 1
+        names[run] = str(name) if counts[name] == 1 else f"{name}-{counts[name]}"
+    return names
+
+
+def _rows(
+    path: Path, logged: Iterable[tuple[Any, ...]], names: dict[str, str], begun: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    """What was logged; when each run began goes into ``begun``."""
+    for run, step, metrics, when in logged:
+        row = flat(_object(path, metrics)) | {"run": names.get(run, str(run)), "step": step}
+        seconds = _seconds(when)
+        if seconds is not None:
+            row["seconds"] = max(seconds - begun.setdefault(run, seconds), 0.0)
+        yield row
+
+
+def _object(path: Path, text: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{path}: a row holds {str(text)[:40]!r}, which is not JSON") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _seconds(when: str) -> float | None:
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,43 @@
+"""A chart of Weights & Biases exported as CSV: a column per run, ``run - metric``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from earlycall.errors import InputError
+from earlycall.readers.base.log import by_step
+from earlycall.readers.formats import delimited
+
+NAME = "Weights & Biases exports"
+_BOUNDS = ("__MIN", "__MAX")
+_AXES = ("Step", "Relative Time (Process)", "Relative Time (Wall)", "epoch", "global_step")
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the header is a step and columns of runs with their bounds."""
+    first = head.split(b"\n", 1)[0]
+    return b" - " in first and b"__MIN" in first and delimited.recognises(path, head)
+
+
+def load(path: Path) -> pl.DataFrame:
+    """The runs' curves.
+
+    Raises:
+        InputError: if a cell is no number, or there is no step.
+    """
+    table = delimited.load(path)
+    axis = next((name for name in _AXES if name in table.columns), None)
+    if axis is None:
+        raise InputError(f"{path}: no column 'Step'; export the chart along steps")
+    shown = [c for c in table.columns if " - " in c and not c.endswith(_BOUNDS)]
+    parts = []
+    for column in shown:
+        run, _, metric = column.rpartition(" - ")
+        values = table.select(pl.col(axis).alias("step"), pl.col(column).alias("value"))
+        named = values.with_columns(run=pl.lit(run), name=pl.lit(metric))
+        parts.append(named.drop_nulls().cast({"step": pl.Float64, "value": pl.Float64}))
+    if not parts:
+        raise InputError(f"{path}: no column of a run; export a chart of a metric")
+    return by_step(pl.concat(parts))

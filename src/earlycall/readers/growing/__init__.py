@@ -1,0 +1,1 @@
+"""Logs that grow, read on from where they ended."""

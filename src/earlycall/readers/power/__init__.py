@@ -1,0 +1,1 @@
+"""Logs of power, a file for each tool that writes them."""

@@ -1,0 +1,196 @@
+"""What a report holds, and how it comes out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import earlycall
+from earlycall.atomic import write_whole
+from earlycall.curves import Axis, CurveSet, Direction
+from earlycall.elasticity import elasticities
+from earlycall.errors import CurveWarning, InputError
+from earlycall.plots.theme import palette
+from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, as_curve_set, rank
+from earlycall.report.run_table import Column, columns
+from earlycall.report.sections import Section, sections, worth_watching
+from earlycall.report.verdict import GroupVerdict, verdicts
+
+PAGES, TEXTS = (".html", ".htm"), (".md", ".markdown")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What curves say: a verdict, figures, a table of the runs, and how it was computed.
+
+    Attributes:
+        title: what the report is about.
+        verdicts: of each group; empty where the runs cannot be ranked.
+        problem: why they cannot, in a sentence.
+        warnings: what makes runs hard to compare, a sentence each.
+        sections: the figures with their words.
+        columns: the table of the runs.
+        how: pairs of a term and a text on how it was computed.
+        version: of earlycall.
+        made: when, in UTC.
+        ranking: the ranking, None where there is none.
+    """
+
+    title: str
+    verdicts: tuple[GroupVerdict, ...]
+    problem: str | None
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+    columns: tuple[Column, ...]
+    how: tuple[tuple[str, str], ...]
+    version: str
+    made: datetime
+    ranking: Ranking | None = field(repr=False)
+
+    def html(self) -> str:
+        """The report as one page that opens offline.
+
+        Raises:
+            InputError: if Jinja2 is not installed.
+        """
+        from earlycall.report.page import page
+
+        return page(self)
+
+    def markdown(self) -> str:
+        """The report's words and table as Markdown, without the figures."""
+        from earlycall.report.markdown import text
+
+        return text(self)
+
+    def write(self, path: str | Path) -> Path:
+        """Write the report, whole or not at all: a page (.html) or Markdown (.md).
+
+        Raises:
+            InputError: if the ending is another, or the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix in PAGES:
+            return write_whole(path, self.html())
+        if suffix in TEXTS:
+            return write_whole(path, self.markdown())
+        raise InputError(f"{path}: a report is written as .html or .md; choose one of these")
+
+    def _repr_html_(self) -> str | None:
+        """The verdict and the ranking, for notebooks."""
+        from earlycall.report.notebook import report_html
+
+        return report_html(self)
+
+
+def report(
+    curves: Any,
+    *,
+    score: str = DEFAULT_SCORE,
+    metric: str | None = None,
+    direction: Direction | None = None,
+    budget: float | None = None,
+    horizon: float | None = None,
+    group: str | None = None,
+    axis: Axis = "observation",
+    title: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """A report on runs: who leads, how sure that is, who should stop, and what that saves.
+
+    What the curves do not hold is left out: one run is not ranked, runs without an outcome are
+    not compared with it, and so on.
+
+    Args:
+        curves: whatever `earlycall.rank` takes.
+        score: the score to rank by.
+        metric: the metric to score; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
+        budget: the part of the horizon that is looked at, in (0, 1]; by default all of it.
+        horizon: the step at which training would end; by default as in `earlycall.rank`.
+        group: report only on the runs of this group.
+        axis: the axis along which curves are fitted.
+        title: by default the name of the set.
+        progress: told what is worked on.
+
+    Raises:
+        InputError: if the curves or an argument cannot be used, or plotly is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.arange(1, 101)
+        >>> made = report({"a": 1 + 3 / x, "b": 2 + 2 / x, "c": 2 + 3 / x}, budget=0.2)
+        >>> made.verdicts[0].best, [s.key for s in made.sections]
+        ('a', ['curves', 'ranking', 'elasticity', 'rules'])
+    """
+    done = progress or (lambda _: None)
+    palette("light")  # says at once if plotly is missing
+    whole = as_curve_set(curves)
+    if group is not None:
+        whole = whole.select(group=group)
+    if not len(whole):
+        raise InputError("there is no run to report on")
+    named = whole.metric(metric)
+    whole = whole.directed(named, direction)
+    done("ranking")
+    ranking, problem = None, None
+    try:
+        ranking = rank(whole, score=score, metric=named, budget=budget, horizon=horizon, axis=axis)
+    except InputError as error:
+        if len(whole.groups) < len(whole):
+            raise
+        problem = str(error)
+    measured = _measured(whole, named, budget, horizon)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CurveWarning)
+        drawn = tuple(sections(whole, ranking, named, done))
+    name = title or whole.name or "runs"
+    return Report(
+        title=name,
+        verdicts=() if ranking is None else tuple(verdicts(ranking, whole)),
+        problem=problem,
+        warnings=() if ranking is None else ranking.warnings,
+        sections=drawn,
+        columns=tuple(columns(whole, ranking, measured)),
+        how=_how(whole, ranking, named, budget),
+        version=earlycall.__version__,
+        made=datetime.now(UTC),
+        ranking=ranking,
+    )
+
+
+def _measured(
+    whole: CurveSet, metric: str, budget: float | None, horizon: float | None
+) -> pl.DataFrame:
+    """The elasticity of each run at the end of what was seen, where it can be measured."""
+    seen = whole.prefix(budget=budget, horizon=horizon, metric=metric)
+    return elasticities(seen, metric=worth_watching(seen, metric))
+
+
+def _how(
+    whole: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
+) -> tuple[tuple[str, str], ...]:
+    """How the report was computed: what anyone needs to compute it again."""
+    groups = len(whole.groups)
+    counted = f"{len(whole):,} in {groups:,} group{'' if groups == 1 else 's'}"
+    said = [
+        ("Runs", f"{counted}, {whole.observations.height:,} observations"),
+        ("Loss", metric),
+        ("Seen", "all that was logged" if budget is None else f"the first {100 * budget:.3g} %"),
+    ]
+    if ranking is not None:
+        ends = sorted(set(ranking.horizons.values()))
+        named = f"{ends[0]:,.6g}" if len(ends) == 1 else f"{ends[0]:,.6g} to {ends[-1]:,.6g}"
+        said += [
+            ("Horizon", f"step {named}"),
+            ("Score", f"{ranking.score}, larger is better"),
+            ("Intervals", "90 %; of the elasticity 95 %"),
+        ]
+    return tuple(said)
