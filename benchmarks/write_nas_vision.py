@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 import earlycall as ec
-from earlycall.evaluation.evaluate import outcomes
+from earlycall.evaluation.outcomes import outcomes
 from earlycall.nas.labels import label
 from earlycall.nas.models import rank_correlation
 from earlycall.nas.predictor import Predictor

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from earlycall.energy import Energy, energy_used, with_energy
     from earlycall.energy.measure import measure
     from earlycall.errors import CurveWarning, InputError
-    from earlycall.evaluation.evaluate import Agreement, Evaluation, agreement, evaluate
+    from earlycall.evaluation.agreement import Agreement, agreement
+    from earlycall.evaluation.evaluate import Evaluation, evaluate
     from earlycall.ranking.rank import Ranking, rank
     from earlycall.readers import read
     from earlycall.readers.growing.follower import Follower
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "Agreement": "evaluation.evaluate",
+    "Agreement": "evaluation.agreement",
     "Curve": "curves",
     "CurveSet": "curves",
     "CurveWarning": "errors",
@@ -50,7 +51,7 @@ _HOMES = {
     "Scored": "scores",
     "StreamingFit": "approximation.streaming",
     "Uncertainty": "approximation.uncertainty",
-    "agreement": "evaluation.evaluate",
+    "agreement": "evaluation.agreement",
     "elasticities": "elasticity",
     "energy_used": "energy",
     "evaluate": "evaluation.evaluate",

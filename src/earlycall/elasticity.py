@@ -11,7 +11,7 @@ the gain, and c0 the cost of the first observation:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +19,12 @@ import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
 from earlycall.approximation.fit import Fit, fit_many
-from earlycall.curves import COSTS, Direction, Prefixes, Ragged
+from earlycall.curves import Direction
 from earlycall.curves.columns import is_validation
+from earlycall.curves.prefixes import costs_of
+from earlycall.drawing import draw
 from earlycall.errors import InputError
-from earlycall.ranking.rank import as_curve_set
+from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Measures = dict[str, Any]
 
-COST_AXES = ("step", "epoch", *COSTS)
 THRESHOLD = 0.1  # gain elasticity below which more training is hardly worth its cost
 POINTS = 200  # long curves are averaged into so many points, against the noise of single steps
 SHORTEST = 5  # observations for a slope with an interval
@@ -106,10 +107,8 @@ class Elasticity:
         Raises:
             InputError: if plotly is not installed.
         """
-        from earlycall.plots import elasticity_along
-
         about: dict[str, Any] = {"unit": self.unit, "threshold": self.threshold}
-        return elasticity_along(self.cost, self.loss, **(about | options))
+        return draw("elasticity_along", self.cost, self.loss, **(about | options))
 
     def __str__(self) -> str:
         return str(self.measures["advice"])
@@ -180,39 +179,6 @@ def elasticities(
     named = ("group", "run", "cost", "regime", "advice", "shape", "metric")
     schema: dict[str, Any] = {k: pl.String if k in named else pl.Float64 for k in _KEYS}
     return pl.DataFrame(rows, schema=schema | {"agree": pl.Boolean})
-
-
-def costs_of(prefixes: Prefixes, cost: str) -> Ragged:
-    """The cost so far at each loss of a group's runs.
-
-    Args:
-        prefixes: m runs.
-        cost: step, epoch (finished ones), seconds, joules or usd.
-
-    Raises:
-        InputError: if the cost is unknown, was not logged with every loss, or falls.
-    """
-    if cost not in COST_AXES:
-        raise InputError(f"cost {cost!r} is unknown; use one of: {', '.join(COST_AXES)}")
-    if cost == "epoch":
-        return replace(prefixes, axis="epoch").x
-    found = [name for name in COST_AXES if name in ("step", "epoch") or prefixes.has(name)]
-    if cost != "step" and not prefixes.has(cost):
-        raise InputError(
-            f"group {prefixes.group!r} has no column {cost!r}; use one of: {', '.join(found)}"
-        )
-    costs = prefixes.ragged(cost, where=prefixes.metric)
-    for run, spent in zip(prefixes.runs, costs, strict=True):
-        if not np.isfinite(spent).all():
-            raise InputError(
-                f"run {run!r}: {cost!r} is missing beside a value of {prefixes.metric!r}; "
-                "log both together or use --cost step"
-            )
-        if np.any(np.diff(spent) < 0):
-            raise InputError(
-                f"run {run!r}: {cost!r} falls; a cost is the sum since the start of the run"
-            )
-    return costs
 
 
 @dataclass(frozen=True)

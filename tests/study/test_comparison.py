@@ -9,9 +9,8 @@ from scipy.stats import kendalltau, spearmanr
 
 from conftest import earlycall
 from earlycall import CurveSet, InputError, read
+from earlycall.evaluation.agreement import agreement, resampled
 from earlycall.evaluation.by_epochs import compare
-from earlycall.evaluation.evaluate import agreement
-from earlycall.evaluation.resampling import resampled
 
 STUDIES = Path(__file__).parents[2] / "examples" / "study"
 SETS = sorted(path.parent for path in STUDIES.glob("*/curves.parquet"))

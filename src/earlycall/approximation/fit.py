@@ -26,6 +26,7 @@ import numpy as np
 from earlycall.approximation.bins import Bins, by_observation, by_row, compress, together
 from earlycall.approximation.projection import Optimum, project
 from earlycall.curves import CurveSet, Prefixes, Ragged
+from earlycall.drawing import draw
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -203,9 +204,7 @@ class Fit:
         Raises:
             InputError: if plotly is not installed, or the losses were not kept.
         """
-        from earlycall.plots import fit
-
-        return fit(self, **options)
+        return draw("fit", self, **options)
 
     def _denominator(self, x: ArrayLike) -> Floats:
         return np.asarray(self.b1 + self.b2 * np.asarray(x, dtype=np.float64))

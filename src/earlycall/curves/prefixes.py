@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from earlycall.curves.columns import AXES, KEYS, Axis, Direction
+from earlycall.curves.columns import AXES, COSTS, KEYS, Axis, Direction
 from earlycall.curves.ragged import Ragged
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+COST_AXES = ("step", "epoch", *COSTS)
 
 
 @dataclass(frozen=True)
@@ -217,3 +219,36 @@ class Prefixes:
         place = np.arange(len(block)) - np.flatnonzero(starts)[block] + 1
         longest = Ragged(block_length[block].astype(np.float64), offsets).reduce(np.maximum)
         return np.asarray(epoch.values + place / longest[epoch.row])
+
+
+def costs_of(prefixes: Prefixes, cost: str) -> Ragged:
+    """The cost so far at each loss of a group's runs.
+
+    Args:
+        prefixes: m runs.
+        cost: step, epoch (finished ones), seconds, joules or usd.
+
+    Raises:
+        InputError: if the cost is unknown, was not logged with every loss, or falls.
+    """
+    if cost not in COST_AXES:
+        raise InputError(f"cost {cost!r} is unknown; use one of: {', '.join(COST_AXES)}")
+    if cost == "epoch":
+        return replace(prefixes, axis="epoch").x
+    found = [name for name in COST_AXES if name in ("step", "epoch") or prefixes.has(name)]
+    if cost != "step" and not prefixes.has(cost):
+        raise InputError(
+            f"group {prefixes.group!r} has no column {cost!r}; use one of: {', '.join(found)}"
+        )
+    costs = prefixes.ragged(cost, where=prefixes.metric)
+    for run, spent in zip(prefixes.runs, costs, strict=True):
+        if not np.isfinite(spent).all():
+            raise InputError(
+                f"run {run!r}: {cost!r} is missing beside a value of {prefixes.metric!r}; "
+                "log both together or use --cost step"
+            )
+        if np.any(np.diff(spent) < 0):
+            raise InputError(
+                f"run {run!r}: {cost!r} falls; a cost is the sum since the start of the run"
+            )
+    return costs

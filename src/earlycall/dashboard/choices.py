@@ -8,10 +8,10 @@ import polars as pl
 
 from earlycall.curves import AXES, CurveSet
 from earlycall.curves.columns import direction
+from earlycall.curves.prefixes import COST_AXES
 from earlycall.dashboard.cache import settings_of
 from earlycall.dashboard.figures import metric_of
 from earlycall.dashboard.view import View, setting_text
-from earlycall.elasticity import COST_AXES
 from earlycall.errors import InputError
 from earlycall.scores import names
 

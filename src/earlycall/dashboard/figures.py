@@ -10,9 +10,10 @@ import numpy as np
 
 from earlycall import plots
 from earlycall.curves import CurveSet
+from earlycall.curves.prefixes import costs_of
 from earlycall.dashboard.cache import Answer, Answers
 from earlycall.dashboard.view import View
-from earlycall.elasticity import costs_of, elasticities
+from earlycall.elasticity import elasticities
 from earlycall.errors import InputError
 from earlycall.formatting import shown
 from earlycall.plots.downsampling import means

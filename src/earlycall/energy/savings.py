@@ -11,6 +11,7 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.columns import training_loss
+from earlycall.drawing import draw
 from earlycall.energy.join import KWH, Joined, Paths, with_energy
 from earlycall.energy.timeline import seconds_of
 from earlycall.errors import InputError
@@ -105,9 +106,7 @@ class Energy:
         Raises:
             InputError: if plotly is not installed.
         """
-        from earlycall.plots import energy
-
-        return energy(self.curves, **({"metric": self.metric} | options))
+        return draw("energy", self.curves, **({"metric": self.metric} | options))
 
     def _kept(self) -> str:
         return "the best run of each group" if self.keep == 1 else f"the best {self.keep}"

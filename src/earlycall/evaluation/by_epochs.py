@@ -16,9 +16,9 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet
 from earlycall.curves.columns import is_held_out
+from earlycall.drawing import draw
 from earlycall.errors import InputError
-from earlycall.evaluation.evaluate import agreement
-from earlycall.evaluation.resampling import Resampled, resampled
+from earlycall.evaluation.agreement import Resampled, agreement, resampled
 from earlycall.scores import get
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class Comparison:
         Raises:
             InputError: if plotly is not installed, or there is nothing to draw.
         """
-        from earlycall.plots import early_agreement
-
-        return early_agreement(self, **options)
+        return draw("early_agreement", self, **options)
 
 
 def compare(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.ranking.rank import as_curve_set
+from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

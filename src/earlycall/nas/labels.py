@@ -73,7 +73,7 @@ def label(
     """
     outcome = np.full(len(curves), np.nan)
     if target in (AUTO, FINAL) and "final" in curves.runs.columns:
-        from earlycall.evaluation.evaluate import outcomes
+        from earlycall.evaluation.outcomes import outcomes
 
         outcome = outcomes(curves.runs, curves.name)
     elif target == FINAL:

@@ -170,7 +170,7 @@ def fit_predictor(
         InputError: if runs have no architecture or label, or the predictor is no better on
             unseen architectures than the parameter count, unless forced.
     """
-    from earlycall.ranking.rank import as_curve_set
+    from earlycall.readers.as_curve_set import as_curve_set
 
     found = label(as_curve_set(curves), target=target, epochs=epochs, metric=metric)
     predictor = of_labels(found, model=model, random_state=random_state)

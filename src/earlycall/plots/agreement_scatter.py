@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.evaluation.evaluate import agreement, outcomes
+from earlycall.evaluation.agreement import agreement
+from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import shown
 from earlycall.plots.theme import Theme, palette, styled
-from earlycall.ranking.rank import DEFAULT_SCORE, as_curve_set, rank
+from earlycall.ranking.rank import DEFAULT_SCORE, rank
+from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -15,7 +15,7 @@ from earlycall.formatting import labels, shown
 from earlycall.plots.downsampling import extremes, means, points_for
 from earlycall.plots.forecast import Forecast, forecast
 from earlycall.plots.theme import Palette, Theme, palette, soft, styled
-from earlycall.ranking.rank import as_curve_set
+from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

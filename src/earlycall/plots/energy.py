@@ -10,7 +10,7 @@ from earlycall.errors import InputError
 from earlycall.formatting import labels, shown
 from earlycall.plots.downsampling import means, points_for
 from earlycall.plots.theme import Theme, palette, soft, styled
-from earlycall.ranking.rank import as_curve_set
+from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
+from earlycall.drawing import draw, notebook
 from earlycall.errors import InputError
 from earlycall.ranking.certainty import Verdict, chance_of_best, verdict
 from earlycall.ranking.comparability import not_comparable, other_loss
 from earlycall.ranking.schedule import phases
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.scores import Score, Scored, get
 from earlycall.scores.outlook import MISMATCH
 
@@ -86,15 +87,11 @@ class Ranking:
         Raises:
             InputError: if plotly is not installed, or no run was ranked.
         """
-        from earlycall.plots import ranking
-
-        return ranking(self, **options)
+        return draw("ranking", self, **options)
 
     def _repr_html_(self) -> str | None:
         """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
-        from earlycall.report.notebook import ranking_html
-
-        return ranking_html(self)
+        return notebook("ranking_html", self)
 
 
 def rank(
@@ -163,23 +160,6 @@ def rank(
         cost=cost,
         prefixes=tuple(prefixes),
     )
-
-
-def as_curve_set(curves: Any) -> CurveSet:
-    """A curve set from whatever holds curves: a path, a table, a mapping run → losses, an array.
-
-    Raises:
-        InputError: if it holds no curves.
-    """
-    if isinstance(curves, CurveSet):
-        return curves
-    if isinstance(curves, str | Path):
-        from earlycall.readers import read
-
-        return read(curves)
-    if isinstance(curves, dict | list | tuple | np.ndarray):
-        return CurveSet.from_losses(curves)
-    return CurveSet.from_frame(curves)
 
 
 def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:

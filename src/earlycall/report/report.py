@@ -17,7 +17,8 @@ from earlycall.curves import Axis, CurveSet, Direction
 from earlycall.elasticity import elasticities
 from earlycall.errors import CurveWarning, InputError
 from earlycall.plots.theme import palette
-from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, as_curve_set, rank
+from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.report.run_table import Column, columns
 from earlycall.report.sections import Section, sections, worth_watching
 from earlycall.report.verdict import GroupVerdict, verdicts

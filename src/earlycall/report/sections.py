@@ -12,7 +12,8 @@ import polars as pl
 from earlycall import plots
 from earlycall.curves import CurveSet
 from earlycall.curves.columns import validation_loss
-from earlycall.elasticity import THRESHOLD, costs_of
+from earlycall.curves.prefixes import costs_of
+from earlycall.elasticity import THRESHOLD
 from earlycall.errors import InputError
 from earlycall.evaluation.evaluate import evaluate
 from earlycall.formatting import common_ending, plain

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
-from earlycall.evaluation.evaluate import agreement, outcomes
+from earlycall.evaluation.agreement import agreement
+from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import common_ending, plain
 from earlycall.ranking.rank import Ranking
 

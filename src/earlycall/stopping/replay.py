@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Direction, Prefixes
-from earlycall.elasticity import costs_of
+from earlycall.curves.prefixes import costs_of
+from earlycall.drawing import draw, notebook
 from earlycall.errors import InputError
-from earlycall.ranking.rank import as_curve_set
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.stopping.gain import WARM_UP, GainRule
 from earlycall.stopping.monitor import Monitor
 from earlycall.stopping.parse import parse_rule
@@ -72,15 +73,11 @@ class Replay:
         Raises:
             InputError: if plotly is not installed.
         """
-        from earlycall.plots import cost_against_regret
-
-        return cost_against_regret(self, **options)
+        return draw("cost_against_regret", self, **options)
 
     def _repr_html_(self) -> str | None:
         """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
-        from earlycall.report.notebook import replay_html
-
-        return replay_html(self)
+        return notebook("replay_html", self)
 
 
 def replay(
