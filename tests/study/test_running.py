@@ -21,8 +21,10 @@ from earlycall.study.export import curve_set
 from earlycall.study.files import CURVE, RESULT, FolderFiles
 from earlycall.study.folder import Stopping, StudyFolder
 from earlycall.study.plan import Plan
-from earlycall.study.run import Resources, Silent, run_study
+from earlycall.study.ray_cluster import Resources
+from earlycall.study.run import run_study
 from earlycall.study.training import Training, train
+from earlycall.study.watcher import Silent
 
 PROGRAMS = str(Path(__file__).parent / "programs")
 sys.path.insert(0, PROGRAMS)
@@ -185,7 +187,8 @@ import sys
 from pathlib import Path
 from earlycall.study.folder import StudyFolder
 from earlycall.study.plan import Plan
-from earlycall.study.run import Resources, run_study
+from earlycall.study.ray_cluster import Resources
+from earlycall.study.run import run_study
 plan = Plan.of({"data": "digits", "epochs": 1, "architectures": {"a": "thin/mlp"},
                 "settings": {"s": {}}})
 run_study(StudyFolder.make(Path(sys.argv[1]), plan), Resources(address=sys.argv[2]))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from earlycall.curves import CurveSet
     from earlycall.evaluation.by_epochs import Comparison
     from earlycall.study.folder import State, Stopping, StudyFolder
-    from earlycall.study.run import Resources
+    from earlycall.study.ray_cluster import Resources
 
 app = typer.Typer(
     name="study",
@@ -92,7 +92,8 @@ def run(
     """
     from earlycall.study.folder import StudyFolder
     from earlycall.study.plan import Plan
-    from earlycall.study.run import Resources, check
+    from earlycall.study.ray_cluster import Resources
+    from earlycall.study.run import check
 
     resources = Resources(address, cpus, gpus, at_once, retries, energy)
     study = StudyFolder(
@@ -124,7 +125,7 @@ def resume(
       earlycall study resume study/
     """
     from earlycall.study.folder import StudyFolder
-    from earlycall.study.run import Resources
+    from earlycall.study.ray_cluster import Resources
 
     _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries, energy))
 

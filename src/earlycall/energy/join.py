@@ -28,7 +28,8 @@ from earlycall.energy.sharing import (
 )
 from earlycall.energy.timeline import Clocked, clocked, seconds_of, spread
 from earlycall.errors import InputError, NothingYetError
-from earlycall.readers import read, sources
+from earlycall.readers import read
+from earlycall.readers.discovery import sources
 from earlycall.readers.power.logs import PowerLog, load, power_logs, zone_of
 
 KWH = 3.6e6  # joules

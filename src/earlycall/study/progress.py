@@ -64,7 +64,7 @@ class TimeLeft:
 
 
 class StudyProgress:
-    """Shows a study's progress on a console (see `earlycall.study.run.Watcher`).
+    """Shows a study's progress on a console (see `earlycall.study.watcher.Watcher`).
 
     Args:
         console: where; bars if it is a terminal, else a line for each run that is done.

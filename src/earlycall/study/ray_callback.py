@@ -8,7 +8,7 @@ from typing import Any
 
 from earlycall.extras import needed_for
 from earlycall.study.folder import StudyFolder
-from earlycall.study.run import Watcher
+from earlycall.study.watcher import Watcher
 
 with needed_for("a study", "study"):
     from ray.tune import Callback

@@ -1,0 +1,258 @@
+"""Which logs lie under a path, and the reader that knows each.
+
+Recognition is by content, never by the name of a file alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from earlycall.errors import InputError
+from earlycall.readers.assembly import RUN_TABLES
+from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.log import Log, as_text
+from earlycall.readers.formats import curve_set
+from earlycall.readers.growing.tails import Gathering, Tail
+
+HEAD = 8192
+_NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
+
+
+@cache
+def readers() -> tuple[Any, ...]:
+    """The readers, in the order in which they are asked; a curve set is read without them."""
+    from earlycall.readers.formats import (
+        delimited,
+        dvclive,
+        json_lines,
+        keras_history,
+        mlflow,
+        optuna,
+        ray_tune,
+        table_folder,
+        tensorboard,
+        trackio,
+        trainer_state,
+        wandb,
+        wandb_export,
+    )
+
+    built_in = (
+        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state,
+        table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
+        wandb_export, keras_history, json_lines, delimited,
+    )  # fmt: skip
+    plugins = [point.load() for point in entry_points(group="earlycall.readers")]
+    return (*plugins, *built_in)
+
+
+def known() -> str:
+    """The formats that can be read, as a list in words."""
+    return ", ".join(dict.fromkeys(reader.NAME for reader in readers()))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log that was found: a file, or a folder that holds one.
+
+    Attributes:
+        run: what its run is called (or what its runs' names begin with).
+        path: where it is.
+        load: reads it.
+        tail: what reads it on as it grows, where its reader knows how.
+        kind: what its reader calls it.
+        gathering: what reads on a log of several runs or files, where its reader knows how.
+    """
+
+    run: str
+    path: Path
+    load: Callable[[], pl.DataFrame | Log]
+    tail: Callable[[], Tail | None] = lambda: None
+    kind: str = ""
+    gathering: Callable[[], Gathering | None] = lambda: None
+
+    def log(self) -> Log:
+        """What it holds.
+
+        Raises:
+            InputError: naming the place in the log that cannot be read.
+        """
+        try:
+            found = self.load()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        return found if isinstance(found, Log) else Log(found)
+
+
+def sources(path: Path, pattern: str | None = None) -> list[Source]:
+    """The logs at a path, in the order of their names.
+
+    Raises:
+        InputError: if there is no such path, or no log in it.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    by_pattern = None if pattern is None else _by_pattern(pattern)
+    if path.is_file():
+        if by_pattern is not None:
+            return [Source(as_text(path.name), path, _loader(by_pattern, path))]
+        reader = _reader_of(path)
+        load = _loader(reader.load, path)
+        return [Source(as_text(path.name), path, load, *_ways_on(reader, "", path))]
+    if not path.is_dir():
+        raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
+    if os.path.lexists(path / "curves.parquet"):
+        if not is_inside(path / "curves.parquet", path):
+            raise InputError(
+                f"{path / 'curves.parquet'}: a link out of the folder; name its target"
+            )
+        return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
+    if by_pattern is not None:
+        files = [p for p in _files_in(path) if _is_text_file(p)]
+        found = [Source(_relative(p, path), p, _loader(by_pattern, p)) for p in files]
+    else:
+        found = list(_logs_in(path))
+    if not found:
+        raise InputError(f"{path}: no logs in this folder; recognised are: {known()}")
+    return sorted(found, key=lambda source: source.run)
+
+
+def _by_pattern(pattern: str) -> Callable[[Path], pl.DataFrame]:
+    """What reads plain text by a pattern.
+
+    Raises:
+        InputError: if the pattern cannot be used.
+    """
+    from earlycall.readers.formats import text
+
+    expression = text.compiled(pattern)
+    return lambda path: text.load(path, expression)
+
+
+def _logs_in(folder: Path) -> Iterator[Source]:
+    """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
+    for where, folders, files in os.walk(folder):
+        here = Path(where)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
+        reader = _folder_reader(here, frozenset(visible))
+        if reader is not None:
+            load = _loader(reader.load_folder, here)
+            yield Source(_relative(here, folder), here, load, *_ways_on(reader, "_folder", here))
+            if reader.WHOLE_TREE:
+                folders.clear()
+                continue
+            if hasattr(reader, "owns"):
+                owned = reader.owns(here, folders)
+                folders[:] = [name for name in folders if name not in owned]
+            claims = getattr(reader, "claims", lambda name: True)
+            visible = [name for name in visible if not claims(name)]
+        for name in visible:
+            path = here / name
+            if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
+                load = _loader(found.load, path)
+                yield Source(_relative(path, folder), path, load, *_ways_on(found, "", path))
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
+    return lambda: load(path)
+
+
+def _ways_on(
+    reader: Any, end: str, path: Path
+) -> tuple[Callable[[], Tail | None], str, Callable[[], Gathering | None]]:
+    """How a log is read on, as `Source` takes it."""
+
+    def way(name: str) -> Callable[[], Any]:
+        return lambda: getattr(reader, name + end, lambda _: None)(path)
+
+    return way("tail"), reader.NAME, way("gathering")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    inside = as_text(path.relative_to(folder).as_posix())
+    return as_text(folder.resolve().name) if inside == "." else inside
+
+
+def _files_in(folder: Path) -> Iterable[Path]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for file in sorted(files):
+            path = Path(where, file)
+            if not file.startswith(".") and _is_plain(path):
+                yield path
+
+
+def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
+    for reader in readers():
+        if hasattr(reader, "recognises_folder"):
+            try:
+                if reader.recognises_folder(folder, files):
+                    return reader
+            except OSError:  # what cannot be looked at is not known
+                continue
+    return None
+
+
+def _recognise(path: Path) -> Any:
+    """The reader of a file, None where none knows it."""
+    from earlycall.readers.power.logs import is_power_log
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return None
+    if is_power_log(path, head):
+        return None
+    of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
+    return next((reader for reader in of_files if head and reader.recognises(path, head)), None)
+
+
+def _reader_of(path: Path) -> Any:
+    """The reader of a file that was named; why there is none, if there is none."""
+    reader = _recognise(path)
+    if reader is not None:
+        return reader
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    from earlycall.readers.power.logs import is_power_log
+
+    if not head.strip():
+        raise InputError(f"{path}: the file is empty")
+    if is_power_log(path, head):
+        raise InputError(f"{path}: a log of power, not of a run; give it with --power")
+    if b"\0" in head or not _is_text(head):
+        raise InputError(
+            f"{path}: a binary file that no reader recognises; give a log or curve set"
+        )
+    raise InputError(
+        f"{path}: not a log in a known format; recognised are: {known()}; "
+        "plain text is read with --pattern"
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head[:-4].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_text_file(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS
