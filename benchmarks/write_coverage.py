@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 import earlycall as ec
-from earlycall import intervals
+from earlycall.approximation import uncertainty as intervals
 
 BUDGETS = (0.1, 0.2, 0.4)
 LEADS = (1.0, 1.25, 1.5, 2.0, 4.0)

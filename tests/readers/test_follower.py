@@ -6,11 +6,11 @@ import warnings
 from pathlib import Path
 
 import pytest
+import writers
 from polars.testing import assert_frame_equal
 
-from earlycall import CurveSet, Follower, InputError, following, read
-from earlycall.readers.growing import tails as growing
-from readers import writers
+from earlycall import CurveSet, Follower, InputError, read
+from earlycall.readers.growing import log, tails
 
 HEAD = "step,train_loss\n"
 
@@ -18,7 +18,7 @@ HEAD = "step,train_loss\n"
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """On a busy machine, too, a log is read again whenever it has changed."""
-    monkeypatch.setattr(following, "SOON", float("inf"))
+    monkeypatch.setattr(log, "SOON", float("inf"))
 
 
 def test_a_folder_that_is_empty_at_first_then_grows_breaks_and_recovers(tmp_path):
@@ -130,7 +130,7 @@ def rows_of_chance(rng: random.Random):
 @pytest.mark.parametrize("seed", range(40))
 def test_logs_of_chance_end_as_if_read_at_once(tmp_path, seed, monkeypatch):
     rng = random.Random(seed)
-    monkeypatch.setattr(growing, "AT_ONCE", rng.choice([512, 1 << 24]))
+    monkeypatch.setattr(tails, "AT_ONCE", rng.choice([512, 1 << 24]))
     finished, folder = tmp_path / "a" / "runs", tmp_path / "b" / "runs"
     finished.mkdir(parents=True)
     folder.mkdir(parents=True)
