@@ -25,6 +25,7 @@ lint: .venv/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/shellcheck .ci/*
 
 bench: .venv/bench.stamp
