@@ -12,8 +12,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-ha
 .PHONY: demo test test-all lint bench docs examples lock clean
 
 demo: .venv/demo.stamp  ## rank the bundled real runs from their first 10 %, and write a report
-	@$(BIN)/earlycall rank examples/digits --budget 10%
-	@$(BIN)/earlycall evaluate examples/digits --budgets 5%,10%,20%
+	@$(BIN)/earlycall demo
 	@$(BIN)/earlycall report examples/digits --budget 10% -o demo-report.html
 
 test: .venv/test.stamp  ## all but the tests that are marked slow
@@ -37,6 +36,7 @@ docs: .venv/docs.stamp
 
 examples: .venv/test.stamp  ## train the example runs again (a few minutes)
 	$(BIN)/python examples/train_digits.py examples/digits
+	$(BIN)/python examples/pack_digits.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "earlycall needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,19 +35,37 @@ def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
         >>> chance_of_best(np.array([0.0, 0.0, -9.0]), np.ones(3)).round(2).tolist()
         [0.5, 0.5, 0.0]
     """
-    from scipy.special import ndtr
-
     n = len(score)
     if k >= n:
         return np.ones(n)
     low, high = float((score - 9 * se).min()), float((score + 9 * se).max())
-    for _ in range(60):
-        middle = (low + high) / 2
-        if ndtr((score - middle) / se).sum() > k:
-            low = middle
-        else:
-            high = middle
-    return np.asarray(ndtr((score - low) / se))
+    mark = (low + high) / 2
+    for i in range(1, 200):  # Newton's steps within a bracket, which every fourth step halves
+        z = (score - mark) / se
+        excess = float(normal_cdf(z).sum()) - k
+        if abs(excess) <= 1e-13 * n:
+            break
+        low, high = (mark, high) if excess > 0 else (low, mark)
+        slope = float((np.exp(-z * z / 2) / se).sum()) / math.sqrt(2 * math.pi)
+        newton = mark + excess / slope if slope > 0 else math.inf
+        mark = newton if i % 4 and low < newton < high else (low + high) / 2
+    return normal_cdf((score - mark) / se)
+
+
+_ERFC = np.frompyfunc(math.erfc, 1, 1)
+
+
+def normal_cdf(z: Floats) -> Floats:
+    """Φ(z) = ½ erfc(−z/√2), elementwise.
+
+    By the standard library, since importing ``scipy.special`` takes as long as half of all that
+    ``earlycall rank`` otherwise imports.
+
+    Examples:
+        >>> normal_cdf(np.array([0.0, 1.96])).round(3).tolist()
+        [0.5, 0.975]
+    """
+    return np.asarray(_ERFC(z / -math.sqrt(2)), dtype=np.float64) / 2
 
 
 def tied_with_first(score: Floats, se: Floats) -> int:

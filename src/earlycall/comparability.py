@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earlycall.curves import Prefixes, Ragged
+from earlycall.curves.columns import is_validation, validation_loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def not_comparable(prefixes: Prefixes) -> list[str]:
     found = _settings(prefixes)
     if len(finite) > 1:
         seen = prefixes.take(finite)
-        found += _scales(seen.loss) + _logging(seen) + _ends(seen)
+        found += _scales(seen.values) + _logging(seen) + _ends(seen)
     return [f"group {prefixes.group!r}: {sentence}" for sentence in found]
 
 
@@ -37,11 +38,12 @@ def other_loss(prefixes: Prefixes) -> list[str | None]:
     validation loss than is usual in the group (mixup, label smoothing, dropout).
     """
     out: list[str | None] = [None] * len(prefixes)
-    first = prefixes.loss.first()
+    first = prefixes.values.first()
     for i in np.flatnonzero(_outliers(first)):
         out[i] = f"its first loss, {first[i]:.3g}, is unlike its group's {np.median(first):.3g}"
-    if prefixes.has("val_loss"):
-        last, val = prefixes.loss.last(), prefixes.ragged("val_loss").last()
+    held_out = validation_loss(prefixes.columns)[0]
+    if held_out is not None and prefixes.sign > 0 and not is_validation(prefixes.metric):
+        last, val = prefixes.loss.last(), prefixes.ragged(held_out).last()
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = last / val
         if np.isfinite(ratio).sum() > 4 and np.nanmin(ratio) > 0:

@@ -19,7 +19,8 @@ import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
 from earlycall.approximation import Fit, fit_many
-from earlycall.curves import COSTS, Prefixes, Ragged
+from earlycall.curves import COSTS, Direction, Prefixes, Ragged
+from earlycall.curves.columns import is_validation
 from earlycall.errors import InputError
 from earlycall.ranking import as_curve_set
 
@@ -119,6 +120,7 @@ def elasticities(
     *,
     cost: str = "step",
     metric: str | None = None,
+    direction: Direction | None = None,
     threshold: float = THRESHOLD,
 ) -> pl.DataFrame:
     """The training elasticity of each run at the end of its curve.
@@ -133,6 +135,8 @@ def elasticities(
         cost: step, epoch, seconds, joules or usd.
         metric: the loss that is watched; by default the validation loss where the set has one,
             else the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         threshold: the gain elasticity below which the advice is to stop.
 
     Returns:
@@ -146,7 +150,7 @@ def elasticities(
         gain; ``threshold_cost``, at which the fit's gain elasticity falls below the threshold.
 
     Raises:
-        InputError: if the metric or the cost is not there.
+        InputError: if the metric or the cost is not there, or the direction is not known.
 
     Examples:
         >>> table = elasticities({"a": 1 + 4 / np.arange(1, 101)})
@@ -157,38 +161,25 @@ def elasticities(
     if not 0 < threshold < np.inf:
         raise InputError(f"threshold {threshold:g} must be an elasticity above 0, such as 0.1")
     whole = as_curve_set(curves)
-    watched = watched_metric(whole.metrics, whole.metric) if metric is None else metric
+    watched = whole.watched(metric)
+    whole = whole.directed(watched, direction)
     rows = []
     for prefixes in whole.prefixes(metric=watched):
         pairs = list(zip(prefixes.loss, costs_of(prefixes, cost), strict=True))
         options: dict[str, Any] = {
             "threshold": threshold,
-            "validation": _is_validation(watched),
+            "validation": is_validation(watched),
+            "direction": prefixes.direction,
             "unit": cost,
         }
         for run, found in zip(prefixes.runs, _measured(pairs, **options), strict=True):
+            if "loss" in found:
+                found["loss"] *= prefixes.sign
             facts = {"group": prefixes.group, "run": run, "cost": cost, "metric": watched}
             rows.append(facts | found)
     named = ("group", "run", "cost", "regime", "advice", "shape", "metric")
     schema: dict[str, Any] = {k: pl.String if k in named else pl.Float64 for k in _KEYS}
     return pl.DataFrame(rows, schema=schema | {"agree": pl.Boolean})
-
-
-def watched_metric(metrics: list[str], otherwise: Any) -> str:
-    """The validation loss where it was logged, else what ``otherwise()`` gives.
-
-    Examples:
-        >>> watched_metric(["train_loss", "val_loss"], None)
-        'val_loss'
-    """
-    names = [m for m in metrics if _is_validation(m) and "loss" in m.lower()]
-    exact = [m for m in names if m.lower().replace("/", "_") == "val_loss"]
-    chosen = exact or names
-    return chosen[0] if chosen else str(otherwise())
-
-
-def _is_validation(metric: str) -> bool:
-    return metric.lower().startswith(("val", "eval"))
 
 
 def costs_of(prefixes: Prefixes, cost: str) -> Ragged:
@@ -287,7 +278,14 @@ def _unmeasured(loss: Floats, cost: Floats, unit: str) -> Measures:
 
 
 def _at_the_end(
-    y: Floats, x: Floats, fitted: Fit | None, *, threshold: float, validation: bool, unit: str
+    y: Floats,
+    x: Floats,
+    fitted: Fit | None,
+    *,
+    threshold: float,
+    validation: bool,
+    unit: str,
+    direction: Direction = "min",
 ) -> Measures:
     """The measures of the points of a curve."""
     drop = _drop(y)
@@ -305,7 +303,10 @@ def _at_the_end(
     out |= _arc(y, x) | _from_fit(fitted, late, y, x, threshold)
     out["shape"] = _shape(y, late, drop, validation)
     out["regime"] = _regime(out, late)
-    out["advice"] = _advice(out, threshold, f"{unit} {x[int(np.argmin(y))]:.6g}")
+    turned = "the loss rises" if direction == "min" else "it falls"
+    out["advice"] = _advice(
+        out, threshold, f"{turned} since its best at {unit} {x[int(np.argmin(y))]:.6g}"
+    )
     return out
 
 
@@ -434,12 +435,12 @@ def _regime(out: dict[str, Any], late: _Late) -> str | None:
     return "inelastic" if out["high"] < 1 else "unit"
 
 
-def _advice(out: dict[str, Any], threshold: float, best: str) -> str:
+def _advice(out: dict[str, Any], threshold: float, worsening: str) -> str:
     """What to do, in a sentence with its numbers."""
     more = out.get("gain_elasticity")
     if out["regime"] == "rising":
         why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
-        return f"stop: {why}, the loss rises since its best at {best}"
+        return f"stop: {why}, {worsening}"
     if out["shape"] == "flat" or more is None:
         return "no gain to speak of since the start: change the run rather than prolong it"
     doubt = "" if out["agree"] else "; the fitted curve says otherwise, so look at the plot"

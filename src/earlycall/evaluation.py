@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from earlycall.curves import Axis, CurveSet, Prefixes, higher_is_better
-from earlycall.errors import InputError
+from earlycall.curves import Axis, CurveSet, Direction, Prefixes
+from earlycall.curves.columns import direction as direction_of
+from earlycall.errors import CurveWarning, InputError
 from earlycall.ranking import as_curve_set
+from earlycall.ranks import mean_ranks
 from earlycall.scores import Score, get, names
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 BUDGETS = (0.05, 0.10, 0.20)
 RESAMPLES = 200
+_TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 _SCHEMA: dict[str, Any] = {
     "set": pl.String, "group": pl.String, "score": pl.String, "budget": pl.Float64,
     "n": pl.Int64, "excluded": pl.Int64, "spearman": pl.Float64, "spearman_low": pl.Float64,
@@ -89,6 +93,7 @@ def evaluate(
     scores: Sequence[str] | None = None,
     budgets: Sequence[float] = BUDGETS,
     metric: str | None = None,
+    direction: Direction | None = None,
     axis: Axis = "observation",
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
@@ -104,6 +109,8 @@ def evaluate(
         scores: names of scores; by default all that the logged metrics allow.
         budgets: parts of the horizon, each in (0, 1].
         metric: the metric to score; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells. (Of the outcome, ``higher_is_better`` or the name in ``final_metric`` does.)
         axis: the axis along which curves are fitted.
         resamples: how many bootstrap samples of the runs the intervals rest on; 0 for none.
         progress: called with (done, total) after each part of the work.
@@ -120,7 +127,7 @@ def evaluate(
         [1.0]
     """
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
-    curve_sets = [as_curve_set(s) for s in several]
+    curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
     chosen = [get(name) for name in (names() if scores is None else scores)]
     for curves in curve_sets:
         outcomes(curves.runs, curves.name)
@@ -129,7 +136,7 @@ def evaluate(
     for curves in curve_sets:
         for budget in budgets:
             for judged in _judged(curves, budget, metric, axis):
-                able = [s for s in chosen if scores is not None or _allowed(s, judged.prefixes)]
+                able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
                 rows += list(_rows(judged, able, resamples, curves.name, budget))
                 done += 1
                 if progress is not None:
@@ -152,7 +159,7 @@ def agreement(
         >>> round(a.spearman, 3), round(a.top1_regret, 3)
         (0.8, 0.667)
     """
-    from scipy.stats import kendalltau, rankdata
+    from scipy.stats import kendalltau
 
     n = len(outcome)
     told = np.where(np.isnan(score), np.nanmin(score, initial=0.0) - 1, score)
@@ -161,7 +168,7 @@ def agreement(
         return Agreement(None, None, None, None, regret)
     if np.ptp(told) == 0:
         return Agreement(0.0, 0.0, 0.0, 0.0, regret)
-    pairs = np.stack([rankdata(told), rankdata(outcome)])
+    pairs = np.stack([mean_ranks(told), mean_ranks(outcome)])
     low = high = None
     if resamples:
         low, high = np.quantile(_bootstrap(pairs, resamples), [0.025, 0.975]).tolist()
@@ -202,30 +209,53 @@ def _judged(curves: CurveSet, budget: float, metric: str | None, axis: Axis) -> 
 def outcomes(runs: pl.DataFrame, name: str = "") -> NDArray[np.float64]:
     """The outcome of each run, oriented so that larger is better; NaN where unknown.
 
+    Whether more is better says the column ``higher_is_better``; where there is none, the name in
+    ``final_metric``; where there is none either, less is taken as better, with a warning.
+
     Raises:
-        InputError: if the table of runs has no column ``final``.
+        InputError: if the table of runs has no column ``final``, or does not say whether less or
+            more of an outcome is better.
     """
+    what = name or "the curve set"
     if "final" not in runs.columns:
         raise InputError(
-            f"{name or 'the curve set'} has no outcomes: add a column 'final' to runs.parquet or "
-            "runs.csv, a row per run"
+            f"{what} has no outcomes: add a column 'final' to runs.parquet or runs.csv, a row per "
+            "run"
         )
     final = runs["final"].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    if "higher_is_better" not in runs.columns:
-        named = runs["final_metric"].to_list() if "final_metric" in runs.columns else []
-        more = np.array([m is not None and higher_is_better(str(m)) for m in named], dtype=bool)
-        return np.where(more, final, -final) if named else np.asarray(-final)
-    better = runs["higher_is_better"].cast(pl.String).str.to_lowercase().is_in(["true", "1"])
-    return np.where(better.fill_null(value=False).to_numpy(), final, -final)
+    return np.where(_more_is_better(runs, np.isfinite(final), what), final, -final)
 
 
-def _allowed(score: Score, prefixes: Prefixes) -> bool:
-    """Whether what the score needs was logged in the group."""
-    if score.needs is None:
-        return True
-    if score.needs == "val":
-        return any(c.lower().startswith(("val", "valid", "eval")) for c in prefixes.columns)
-    return prefixes.has(score.needs)
+def _more_is_better(runs: pl.DataFrame, known: NDArray[np.bool_], what: str) -> NDArray[np.bool_]:
+    """Whether more of each run's outcome is better; false where there is no outcome."""
+    nothing = pl.Series([None], dtype=pl.String).new_from_index(0, runs.height)
+    said = runs["higher_is_better"] if "higher_is_better" in runs.columns else nothing
+    named = runs["final_metric"] if "final_metric" in runs.columns else nothing
+    said, named = said.cast(pl.String).str.to_lowercase(), named.cast(pl.String)
+    if not said.count() and not named.count():
+        warnings.warn(
+            f"{what}: 'final' is taken as a loss, less being better; a column 'final_metric' or "
+            "'higher_is_better' would say so",
+            CurveWarning,
+            stacklevel=4,
+        )
+        return np.zeros(runs.height, dtype=bool)
+    by_name = {name: direction_of(name) for name in named.drop_nulls().unique()}
+    up = {name: way == "max" for name, way in by_name.items() if way is not None}
+    more = _mapped(said, _TRUTHS).fill_null(_mapped(named, up))
+    unknown = known & more.is_null().to_numpy()
+    if unknown.any():
+        i = int(np.argmax(unknown))
+        outcome = "its outcome" if named[i] is None else f"its outcome {named[i]!r}"
+        raise InputError(
+            f"{what}, run {runs['run'][i]!r}: whether less or more of {outcome} is better is not "
+            "known; say so by a column 'higher_is_better' (true or false) in the table of runs"
+        )
+    return more.fill_null(value=False).to_numpy()
+
+
+def _mapped(values: pl.Series, truths: dict[str, bool]) -> pl.Series:
+    return values.replace_strict(truths, default=None, return_dtype=pl.Boolean)
 
 
 def _rows(

@@ -164,8 +164,7 @@ def _named_alike(rows: pl.DataFrame, short: pl.DataFrame) -> pl.DataFrame:
     for name in ("train_loss", "val_loss"):
         if name in short.columns and name not in rows.columns:
             find = training_loss if name == "train_loss" else validation_loss
-            found = find([c for c in rows.columns if c not in (*KEYS, "run_id")])
-            old = found[0] if isinstance(found, tuple) else found
+            old, _ = find([c for c in rows.columns if c not in KEYS])
             same = old is not None and short[name].cast(pl.Float64).equals(
                 short[old].cast(pl.Float64), null_equal=True
             )

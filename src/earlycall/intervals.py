@@ -302,9 +302,9 @@ def _jackknife(
 
 def _quantile(level: float, freedom: Floats) -> Floats:
     """How many standard errors an interval of Student's distribution reaches to each side."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return np.asarray(t.ppf((1 + level) / 2, freedom))
+    return np.asarray(stdtrit(freedom, (1 + level) / 2))
 
 
 def _free(fits: Fits, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

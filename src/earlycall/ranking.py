@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.certainty import Verdict, chance_of_best, verdict
 from earlycall.comparability import not_comparable, other_loss
-from earlycall.curves import Axis, CurveSet, Prefixes
+from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.errors import InputError
 from earlycall.schedule import phases
 from earlycall.scores import Score, Scored, get
@@ -69,6 +69,11 @@ class Ranking:
     cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
 
+    @property
+    def direction(self) -> Direction:
+        """Whether less ("min") or more ("max") of the metric is better."""
+        return self.prefixes[0].direction
+
     def best(self, group: str | None = None) -> str | None:
         """The run ranked first (of a group), None where none can be ranked."""
         table = self.table if group is None else self.table.filter(pl.col("group") == group)
@@ -97,6 +102,7 @@ def rank(
     *,
     score: str = DEFAULT_SCORE,
     metric: str | None = None,
+    direction: Direction | None = None,
     budget: float | None = None,
     steps: float | None = None,
     epochs: int | None = None,
@@ -112,6 +118,8 @@ def rank(
         curves: a `CurveSet`, or what `as_curve_set` makes one from.
         score: the name of a score (see `earlycall.scores.names`).
         metric: the metric to score; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         budget: use the observations with step ≤ budget × horizon, with budget in (0, 1].
         steps: use the observations with step ≤ steps.
         epochs: use the observations of the first epochs.
@@ -127,7 +135,8 @@ def rank(
         The ranking. Ties share a rank; diverged runs share the last one.
 
     Raises:
-        InputError: if an argument or the curves cannot be used.
+        InputError: if an argument or the curves cannot be used, or whether less or more of the
+            metric is better is not known.
     """
     chosen = get(score)
     curves = as_curve_set(curves)
@@ -135,6 +144,7 @@ def rank(
         curves = curves.select(group=group)
     _need_two_runs(curves)
     metric = curves.metric(metric)
+    curves = curves.directed(metric, direction)
     seen = curves.prefix(
         budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
@@ -187,7 +197,7 @@ def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str
             status, reason = "missing", f"no {prefixes.metric} was logged"
         elif not finite[i]:
             bad = int(np.argmin(np.isfinite(prefixes.loss[i])))
-            value, step = prefixes.loss[i][bad], prefixes.step[i][bad]
+            value, step = prefixes.values[i][bad], prefixes.step[i][bad]
             status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
         elif length < shortest:
             status = "short"
@@ -209,12 +219,11 @@ def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
         >>> ranks(np.array([0.5, 2.0, 0.5])).tolist()
         [2, 1, 2]
     """
-    from scipy.stats import rankdata
-
     largest = np.max(np.abs(score), initial=0.0)
     digits = 12 - int(np.ceil(np.log10(largest))) if 0 < largest < np.inf else 12
     rounded = np.round(score, digits) if -290 < digits < 290 else score
-    return np.asarray(rankdata(-rounded, method="min"), dtype=np.int64)
+    _, place, counts = np.unique(-rounded, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts + 1)[place.reshape(-1)], dtype=np.int64)
 
 
 def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFrame, Verdict | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earlycall.curves import Prefixes, Ragged
+from earlycall.curves.columns import is_learning_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,17 +49,11 @@ def phases(prefixes: Prefixes) -> list[Phase | None]:
     Returns:
         m phases.
     """
-    name = next((c for c in prefixes.columns if _is_rate(c)), None)
+    name = next((c for c in prefixes.columns if is_learning_rate(c)), None)
     if name is None:
         return [phase for part in prefixes.parts() for phase in _from_losses(part)]
     rates, steps = prefixes.ragged(name), prefixes.ragged("step", where=name)
     return [_from_rate(rate, step) for rate, step in zip(rates, steps, strict=True)]
-
-
-def _is_rate(column: str) -> bool:
-    name = column.lower().replace("-", "_")
-    words = name.replace("/", "_").split("_")
-    return "lr" in words or name.endswith("learning_rate")
 
 
 def _from_rate(rate: Floats, step: Floats) -> Phase | None:

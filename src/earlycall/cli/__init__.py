@@ -10,41 +10,35 @@ from typing import Annotated
 import typer
 
 import earlycall
-from earlycall.cli import (
-    convert,
-    elasticity,
-    energy,
-    evaluate,
-    fit,
-    nas,
-    output,
-    rank,
-    replay,
-    report,
-    serve,
-    study,
-)
+from earlycall.cli import output
+from earlycall.cli.lazy import lazy_group
 from earlycall.errors import CurveWarning, InputError
+from earlycall.extras import missing_package
+
+COMMANDS = {
+    "demo": "Rank the runs that come with earlycall.",
+    "rank": "Rank runs from the first part of their loss curves.",
+    "fit": "Fit each run's loss curve; its LCGA and TSE values.",
+    "evaluate": "Compare early scores with the outcomes of finished runs.",
+    "elasticity": "Measure what more training still brings, run by run.",
+    "replay": "Replay stop rules on finished runs: their cost and regret.",
+    "energy": "Show the energy of runs, and what an early call would save.",
+    "report": "Write a report: the verdict, figures, a table of the runs.",
+    "convert": "Write logs of any kind as a curve set.",
+    "serve": "Show growing logs on a live page.",
+    "study": "Train a grid of models and settings, and rank it early.",
+    "nas": "Rank architectures that were never trained.",
+}
 
 app = typer.Typer(
     name="earlycall",
+    cls=lazy_group("earlycall.cli", COMMANDS),
     help="Call the winner early, and call it a day on time: rank training runs from the first few "
     "percent of their loss curves.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # the list of commands takes half the time without
 )
-app.command("rank")(rank.command)
-app.command("fit")(fit.command)
-app.command("evaluate")(evaluate.command)
-app.command("elasticity")(elasticity.command)
-app.command("replay")(replay.command)
-app.command("energy")(energy.command)
-app.command("report")(report.command)
-app.command("convert")(convert.command)
-app.command("serve")(serve.command)
-app.add_typer(study.app, name="study")
-app.add_typer(nas.app)
 
 
 def _version(wanted: bool) -> None:
@@ -71,6 +65,11 @@ def main() -> None:
         code = _fail(str(error))
     except typer.TyperException as error:
         code = _fail(error.format_message())
+    except ModuleNotFoundError as error:
+        package = missing_package(error)
+        if package is None:
+            raise
+        code = _fail(f"this needs {package}: pip install 'earlycall[all]'")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:

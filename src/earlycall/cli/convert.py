@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from earlycall.cli import output
 from earlycall.cli.options import Metric, Paths, Pattern, Power, PowerOffset, Price, Zone
 from earlycall.curves import CurveSet
-from earlycall.curves.columns import training_loss
+from earlycall.curves.columns import direction, training_loss
 from earlycall.errors import InputError
 
 
@@ -29,7 +30,7 @@ def command(
     power_offset: PowerOffset = None,
     zone: Zone = None,
 ) -> None:
-    r"""Write the curves of logs of any kind as a curve set: curves.parquet and runs.parquet.
+    r"""Write logs of any kind as a curve set.
 
     A curve set is small and loads fast. The training loss becomes train_loss; other metrics,
     hyper-parameters and costs keep the names that the logs gave them. Where power logs lie beside
@@ -63,13 +64,15 @@ def _with_train_loss(curves: CurveSet, wanted: str | None) -> CurveSet:
     loss = training_loss(curves.metrics)[0] if wanted is None else curves.metric(wanted)
     if loss is None or loss == "train_loss":
         return curves  # where several could be meant, none is chosen for the reader
+    if direction(loss) == "max":
+        raise InputError(f"more of {loss!r} is better, so it is no training loss; name a loss")
     if "train_loss" in curves.metrics:
         raise InputError(
             f"{wanted!r} cannot become train_loss: the logs have another metric of that name"
         )
     output.note(f"{loss!r} is written as train_loss")
     renamed = curves.observations.rename({loss: "train_loss"})
-    return CurveSet(renamed, curves.runs, curves.name)
+    return replace(curves, observations=renamed)
 
 
 def _must_be_free(folder: Path, paths: list[Path], *, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ from earlycall.cli.options import (
     CostName,
     Format,
     Group,
+    Maximize,
     Output,
     Paths,
     Pattern,
@@ -18,6 +19,7 @@ from earlycall.cli.options import (
     PowerOffset,
     Price,
     Zone,
+    direction,
 )
 from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
 
@@ -46,6 +48,7 @@ def command(
     paths: Paths,
     cost: Cost = CostName.step,
     metric: WatchedMetric = None,
+    maximize: Maximize = None,
     threshold: Annotated[
         float, typer.Option(help="Gain elasticity below which the advice is to stop.")
     ] = 0.1,
@@ -60,7 +63,9 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Measure how many percent more gain one percent more cost still brings, run by run.
+    """Measure what more training still brings, run by run.
+
+    How many percent more gain one percent more cost still brings, with its interval.
 
     Examples:
       earlycall elasticity runs/
@@ -75,7 +80,13 @@ def command(
 
     def measured(curves: CurveSet, name: str | None) -> pl.DataFrame:
         chosen = curves if group is None else curves.select(group=group)
-        return elasticities(chosen, cost=cost.value, metric=name, threshold=threshold)
+        return elasticities(
+            chosen,
+            cost=cost.value,
+            metric=name,
+            direction=direction(maximize),
+            threshold=threshold,
+        )
 
     if watching:
         output.joined_once(power, price, power_offset, zone)

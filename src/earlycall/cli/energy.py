@@ -10,6 +10,7 @@ from earlycall.cli import output
 from earlycall.cli.elasticity import WatchedMetric
 from earlycall.cli.options import (
     Format,
+    Maximize,
     Output,
     Paths,
     Pattern,
@@ -18,6 +19,7 @@ from earlycall.cli.options import (
     Price,
     ScoreName,
     Zone,
+    direction,
     part,
 )
 
@@ -44,6 +46,7 @@ def command(
     power_offset: PowerOffset = None,
     zone: Zone = None,
     metric: WatchedMetric = None,
+    maximize: Maximize = None,
     score: ScoreName = None,
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
@@ -56,7 +59,9 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Show the energy that runs used, its money and CO2e, and what calling early would have saved.
+    """Show the energy of runs, and what an early call would save.
+
+    Energy, money and CO2e, and what choosing or stopping runs early would have saved.
 
     Power logs of nvidia-smi, CodeCarbon and Zeus beside the runs are found and joined by the clock.
 
@@ -78,6 +83,7 @@ def command(
             zone=zone,
             pattern=pattern,
             metric=metric,
+            direction=direction(maximize),
             score=score or DEFAULT_SCORE,
             budget=part(budget),
             keep=keep,

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Format, Metric, Output, Pattern, parts, words
+from earlycall.cli.options import (
+    Axis,
+    AxisName,
+    Format,
+    Maximize,
+    Metric,
+    Output,
+    Pattern,
+    direction,
+    parts,
+    words,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +40,7 @@ def command(
         str, typer.Option(help="Parts of training seen, separated by commas.")
     ] = "5%,10%,20%",
     metric: Metric = None,
+    maximize: Maximize = None,
     axis: Axis = AxisName.observation,
     by_group: Annotated[
         bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
@@ -36,7 +48,7 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Compare scores of early losses with the outcomes of finished runs.
+    """Compare early scores with the outcomes of finished runs.
 
     Examples:
       earlycall evaluate study/ --budgets 5%,10%,20%
@@ -54,6 +66,7 @@ def command(
             scores=None if scores is None else words(scores),
             budgets=parts(budgets),
             metric=metric,
+            direction=direction(maximize),
             axis=axis.value,
             progress=progress,
         )

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Format, Group, Metric, Output, Paths, Pattern
+from earlycall.cli.options import (
+    Axis,
+    AxisName,
+    Format,
+    Group,
+    Maximize,
+    Metric,
+    Output,
+    Paths,
+    Pattern,
+    direction,
+)
 
 WIDTH = 140
 
@@ -26,12 +37,15 @@ def command(
         typer.Option(help="γ of both moving averages; by default 0.999 (LCGA) and 0.9 (TSE)."),
     ] = None,
     metric: Metric = None,
+    maximize: Maximize = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Fit f(x) = 1/(b1 + b2·x) + b3 to each run's first epochs; its LCGA and TSE values.
+    """Fit each run's loss curve; its LCGA and TSE values.
+
+    The fit is f(x) = 1/(b1 + b2·x) + b3, over the first epochs.
 
     Where a log has no epochs, each observation counts as one.
 
@@ -46,6 +60,7 @@ def command(
     if group is not None:
         curves = curves.select(group=group)
     name = output.chosen_metric(curves, metric)
+    curves = curves.directed(name, direction(maximize))
     seen = curves.prefix(epochs=epochs, metric=name).prefixes(metric=name, axis=axis.value)
     table = pl.concat([_fit_group(prefixes, burn_in, gamma) for prefixes in seen])
     if fmt is Format.json:

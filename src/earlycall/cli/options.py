@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earlycall.errors import InputError
+
+if TYPE_CHECKING:
+    from earlycall.curves import Direction
 
 
 class Format(StrEnum):
@@ -60,6 +63,11 @@ def part(text: str) -> float:
     return value
 
 
+def direction(maximize: bool | None) -> Direction | None:
+    """What --maximize and --minimize say of the metric; None where neither is given."""
+    return None if maximize is None else "max" if maximize else "min"
+
+
 def parts(text: str) -> list[float]:
     """Several parts, separated by commas."""
     return [part(item) for item in text.split(",") if item.strip()]
@@ -90,6 +98,14 @@ ScoreName = Annotated[
 Metric = Annotated[
     str | None,
     typer.Option("--metric", help="The metric to score (by default the training loss)."),
+]
+Maximize = Annotated[
+    bool | None,
+    typer.Option(
+        "--maximize/--minimize",
+        help="Whether more or less of the metric is better (default: told by its name).",
+        show_default=False,
+    ),
 ]
 Pattern = Annotated[
     str | None,

@@ -234,12 +234,8 @@ def watched_metric(curves: CurveSet, wanted: str | None) -> str:
     Raises:
         InputError: if there is no such metric, or several could be meant.
     """
-    from earlycall.elasticity import watched_metric as usual
-
-    if wanted is not None:
-        return curves.metric(wanted)
-    metric = usual(curves.metrics, curves.metric)
-    if metric not in ("train_loss", "val_loss"):
+    metric = curves.watched(wanted)
+    if wanted is None and metric not in ("train_loss", "val_loss"):
         _show_guess(curves, metric, "watched")
     return metric
 

@@ -14,6 +14,7 @@ from earlycall.cli.options import (
     CostName,
     Format,
     Group,
+    Maximize,
     Metric,
     Output,
     Paths,
@@ -23,6 +24,7 @@ from earlycall.cli.options import (
     Price,
     ScoreName,
     Zone,
+    direction,
     part,
 )
 from earlycall.cli.watching import EVERY, Every, Shown, Watch, watch
@@ -43,6 +45,7 @@ def command(
     paths: Paths,
     score: ScoreName = None,
     metric: Metric = None,
+    maximize: Maximize = None,
     budget: Annotated[
         str | None, typer.Option(help="Use the first part of training only: 10% or 0.1.")
     ] = None,
@@ -76,7 +79,9 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Rank runs from the first part of their loss curves, the best first.
+    """Rank runs from the first part of their loss curves.
+
+    The best run of each group stands first.
 
     Examples:
       earlycall rank runs/ --budget 10%
@@ -95,8 +100,9 @@ def command(
 
     def ranked(curves: CurveSet, name: str) -> Ranking:
         return rank(
-            curves, score=chosen, metric=name, budget=seen, steps=steps, epochs=epochs,
-            horizon=horizon, group=group, axis=axis.value, cost=cost.value, top=best,
+            curves, score=chosen, metric=name, direction=direction(maximize), budget=seen,
+            steps=steps, epochs=epochs, horizon=horizon, group=group,
+            axis=axis.value, cost=cost.value, top=best,
         )  # fmt: skip
 
     if watching:
@@ -144,6 +150,7 @@ def _document(ranking: Ranking) -> dict[str, Any]:
         "cost": ranking.cost,
         "horizon": one,
         "metric": ranking.metric,
+        "direction": ranking.direction,
         "warnings": list(ranking.warnings),
         "verdicts": {group: str(said) for group, said in ranking.verdicts.items()},
         "runs": ranking.table.to_dicts(),
@@ -158,7 +165,7 @@ def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     for prefixes in ranking.prefixes:
         table = ranking.table.filter(pl.col("group") == prefixes.group)
         yield Text(_title(ranking, prefixes), style="bold")
-        yield _table(ranking, prefixes, table.head(top) if top > 0 else table)
+        yield run_table(ranking, prefixes, table.head(top) if top > 0 else table)
         if prefixes.group in ranking.verdicts:
             said = str(ranking.verdicts[prefixes.group])
             yield Text(f"{said[0].upper()}{said[1:]}.", style="italic")
@@ -167,7 +174,14 @@ def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
         yield Text()
 
 
-def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
+    """Some runs of a group as a terminal shows them.
+
+    Args:
+        ranking: of all runs.
+        prefixes: of the group.
+        rows: of ``ranking.table``.
+    """
     import polars as pl
     from rich.table import Table
     from rich.text import Text
@@ -199,7 +213,7 @@ def _table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
         cells = [
             "–" if row["rank"] is None else str(row["rank"]),
             Text(output.shown(row["run"].removesuffix(suffix))),
-            output.sparkline(prefixes.loss[i].tolist(), low, high),
+            output.sparkline(prefixes.values[i].tolist(), low, high),
             f"{step[-1]:g}" if len(step) else "–",
             output.number(row["score"] if sure else row["raw"], 3),
             *([output.number(row["se"], 2), _percent(row["p_top"])] if sure else []),
@@ -227,13 +241,13 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
 
 
 def _heights(prefixes: Prefixes) -> tuple[float, float]:
-    """The losses of the lowest and the highest bar, the same for all runs of a group."""
+    """The values of the lowest and the highest bar, the same for all runs of a group."""
     import numpy as np
 
-    finite = prefixes.loss.values[np.isfinite(prefixes.loss.values)]
+    finite = prefixes.values.values[np.isfinite(prefixes.values.values)]
     if not len(finite):
         return 0.0, 1.0
-    low, high = np.quantile(finite, [0.0, 0.95])
+    low, high = np.quantile(finite, [0.0, 0.95] if prefixes.sign > 0 else [0.05, 1.0])
     return float(low), float(high)
 
 

@@ -12,12 +12,14 @@ from earlycall.cli.elasticity import Cost, WatchedMetric
 from earlycall.cli.options import (
     CostName,
     Format,
+    Maximize,
     Output,
     Pattern,
     Power,
     PowerOffset,
     Price,
     Zone,
+    direction,
     words,
 )
 from earlycall.errors import InputError
@@ -45,6 +47,7 @@ def command(
         ),
     ] = None,
     metric: WatchedMetric = None,
+    maximize: Maximize = None,
     cost: Cost = CostName.step,
     every: Annotated[
         str | None,
@@ -76,7 +79,7 @@ def command(
     zone: Zone = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Replay stop rules on finished runs: the cost of each, and the regret.
+    """Replay stop rules on finished runs: their cost and regret.
 
     Examples:
       earlycall replay study/ --rules "gain:0.1,patience:3,patience:3:0.001"
@@ -99,6 +102,7 @@ def command(
             curve_sets,
             words(RULES if rules is None else rules),
             metric=metric,
+            direction=direction(maximize),
             cost=cost.value,
             every=_every(every),
             choose=choose,

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Axis, AxisName, Group, Metric, Paths, Pattern, ScoreName, part
+from earlycall.cli.options import (
+    Axis,
+    AxisName,
+    Group,
+    Maximize,
+    Metric,
+    Paths,
+    Pattern,
+    ScoreName,
+    direction,
+    part,
+)
 
 
 def command(
@@ -19,6 +30,7 @@ def command(
     ] = Path("report.html"),
     score: ScoreName = None,
     metric: Metric = None,
+    maximize: Maximize = None,
     budget: Annotated[
         str | None, typer.Option(help="Judge by the first part of training only: 10% or 0.1.")
     ] = None,
@@ -30,9 +42,9 @@ def command(
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
     pattern: Pattern = None,
 ) -> None:
-    """Write a report: a verdict in plain words, figures, and a table of the runs.
+    """Write a report: the verdict, figures, a table of the runs.
 
-    The page is one file that opens offline, to be sent or printed.
+    The verdict in plain words; the page is one file that opens offline, to be sent or printed.
 
     Examples:
       earlycall report runs/ -o report.html
@@ -48,6 +60,7 @@ def command(
             curves,
             score=score or DEFAULT_SCORE,
             metric=output.chosen_metric(curves, metric),
+            direction=direction(maximize),
             budget=None if budget is None else part(budget),
             horizon=horizon,
             group=group,

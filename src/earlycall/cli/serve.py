@@ -32,7 +32,9 @@ def command(
     ] = None,
     pattern: Pattern = None,
 ) -> None:
-    """Show the curves and the ranking of growing logs on a page, until Ctrl-C.
+    """Show growing logs on a live page.
+
+    The curves and the ranking, kept up to date until Ctrl-C.
 
     Examples:
       earlycall serve runs/ --open

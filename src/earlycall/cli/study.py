@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earlycall.cli import output
+from earlycall.cli import COMMANDS, output
 from earlycall.cli.options import Axis, AxisName, Format, Output, words
 from earlycall.errors import InputError
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from earlycall.study.running import Resources
 
 app = typer.Typer(
-    help="Train a declared grid of architectures and settings, and compare early scores with how "
-    "the runs ended.",
+    name="study",
+    help=COMMANDS["study"],
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
 )
 

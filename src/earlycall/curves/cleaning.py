@@ -7,10 +7,8 @@ import warnings
 import numpy as np
 import polars as pl
 
+from earlycall.curves.columns import KEYS, STEP_COUNTERS, role
 from earlycall.errors import CurveWarning, InputError
-
-NOT_METRICS = ("group", "run", "step", "epoch", "seconds", "joules", "usd")
-_STEP_NAMES = ("step", "global_step", "iteration", "iter", "_step", "trainer/global_step")
 
 
 def numbers(column: pl.Series) -> pl.Series | int | None:
@@ -40,7 +38,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
     parsed = text.cast(pl.Float64, strict=False)
     filled = text.len() - text.null_count()
     bad = text.is_not_null() & parsed.is_null()
-    known = "loss" in column.name.lower() or column.name in NOT_METRICS
+    known = column.name in KEYS or role(column.name) in ("training loss", "validation loss")
     if not bad.any():
         return parsed
     if int(bad.sum()) * 2 > filled and not known:
@@ -176,7 +174,7 @@ def with_step_name(rows: pl.DataFrame) -> pl.DataFrame:
         >>> with_step_name(pl.DataFrame({"iter": [1], "loss": [2.0]})).columns
         ['step', 'loss']
     """
-    name = next((n for n in _STEP_NAMES if n in rows.columns), None)
+    name = next((n for n in STEP_COUNTERS if n in rows.columns), None)
     return rows if name is None else rows.rename({name: "step"})
 
 
@@ -241,12 +239,12 @@ def without_empty_rows(table: pl.DataFrame) -> pl.DataFrame:
         >>> without_empty_rows(table).height
         1
     """
-    metrics = [c for c in table.columns if c not in (*NOT_METRICS, *_STEP_NAMES)]
+    metrics = [c for c in table.columns if c not in (*KEYS, *STEP_COUNTERS)]
     return table.filter(~_nothing(metrics)) if metrics else table
 
 
 def _metrics(rows: pl.DataFrame) -> list[str]:
-    return [c for c in rows.columns if c not in (*NOT_METRICS, "run_id")]
+    return [c for c in rows.columns if c not in KEYS]
 
 
 def _nothing(metrics: list[str]) -> pl.Expr:

@@ -1,16 +1,32 @@
-"""What logs call the training and the validation loss."""
+"""What a column means, told by the whole words of its name: its role and its direction.
+
+A name is split into words at everything that is no letter or digit, at changes of case, and between
+letters and digits: ``metrics/mAP50-95(B)`` is *metrics m AP 50 95 B*. Words are looked up whole,
+never as substrings; ``mAP``, ``f1`` and ``win_rate`` are found again because neighbouring words are
+also tried together. A name in none of the lists below, or in both, has no known direction: it is
+asked for, never guessed.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, get_args
+
+from earlycall.errors import InputError
 
 Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COSTS = ("seconds", "joules", "usd")
 KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
-_HIGHER_IS_BETTER = ("acc", "auc", "f1", "bleu", "iou", "psnr", "ssim", "precision", "recall", "r2")
+STEP_COUNTERS = ("step", "global_step", "iteration", "iter", "_step", "trainer/global_step")
+CLOCKS = ("timestamp", "_timestamp", "wall_time", "walltime", "time", "unix_time", "epoch_time")
+
+Direction = Literal["min", "max"]
+Role = Literal[
+    "step", "epoch", "clock", "training loss", "validation loss", "metric", "setting"
+]  # fmt: skip
 
 # The finest first: losses of single steps tell more than means of epochs.
 _TRAINING = (
@@ -21,18 +37,230 @@ _VALIDATION = (
     "val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "loss_valid",
     "loss_validation", "loss_eval", "val_loss_epoch", "val_epoch_loss", "dev_loss",
 )  # fmt: skip
-_ELSEWHERE = re.compile(r"(^|_)(val|valid|validation|eval|evaluation|test|dev)(_|$)")
+_VALIDATION_WORDS = frozenset({"val", "valid", "validation", "eval", "evaluation", "dev"})
+_TEST_WORDS = frozenset({"test", "testing", "holdout", "heldout"})
+_LOSS_WORDS = frozenset({"loss", "losses"})
 _WRAPPERS = re.compile(r"^(metrics|scalars|log|logs|losses)_")
+_SETTINGS = ("hp.", "arch.", "tag.")
+_RATE = re.compile(r"(^|_)(lr|learning_rate)(_|$)")
+_SETTING_NAMES = re.compile(r"(^|_)(momentum|weight_decay|batch_size)(_|$)")
+
+# Less is better, by field. Entries of several words are phrases, which may be written as one.
+_LESS = """
+    losses and errors: loss, losses, error, errors, err, nll, neg log likelihood, negative log
+        likelihood, ce, bce, xent, cross entropy, log loss, mlogloss, merror, mse, mae, rmse,
+        nmse, nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball,
+        crps, brier, deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd,
+        ece, mce, eer, fpr, fnr, regret, false positive rate, false negative
+        rate, false alarm rate, hamming, ber
+    vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff,
+        hd 95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd
+    language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits
+        per character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder,
+        pier, ter, mcd, edit distance, levenshtein, word error rate, fad
+    ranking: mean rank, median rank
+"""
+# More is better.
+_MORE = """
+    classification and regression: acc, accs, accuracy, accuracies, correct, auc, aucs, auroc,
+        auprc, aucpr, aucroc, prauc, rocauc, gauc, precision, prec, recall, specificity,
+        sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0
+        5, f beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r
+        2, r squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, ccc, plcc,
+        srcc, srocc, krcc, concordance, c index, explained variance, log likelihood, elbo,
+        silhouette, nmi, ari, purity, lift, detection
+        rate, success rate, win rate, pass rate, hit rate, hit ratio, success, solved
+    vision: ap, map, ar, mar, iou, miou, fwiou, giou, dice, dice coef, dice coeff, dsc, jaccard,
+        pq, panoptic quality, psnr, ssim, ms ssim, vif, fsim, inception score, clip score,
+        aesthetic score, mota, motp, hota, idf 1, pck, pckh, oks, nds, nsd
+    language and speech: bleu, sacrebleu, gleu, chrf, meteor, rouge, rougel, rougelsum, cider,
+        spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag,
+        gsm 8 k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10,
+        pass 100, pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri,
+        snr, seg snr, mos, dnsmos, nisqa, utmos, signal to noise ratio
+    reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized
+        score, normalised score
+    recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr
+        20, hr 50, hr 100, coverage, novelty, serendipity, ctr, cvr
+"""
+# These name the metric only where no other word of the name does.
+_LESS_ALONE = "per, l 1, l 2"  # at the end only: not "images per second"
+_MORE_ALONE = "top 1, top 3, top 5, top 10, top k, r 1, r 5, r 10"
+# What is measured of a metric rather than the metric; and what turns a name round.
+_NO_METRIC = frozenset({
+    "std", "stdev", "var", "variance", "norm", "grad", "gradient", "scale", "weight", "coef",
+    "coeff", "threshold", "thresh", "ratio", "neg", "negative", "minus", "inv",
+    "inverse",
+})  # fmt: skip
+# scikit-learn's scorers: errors turned round, so that more is better.
+_NEGATED = re.compile(r"(^|_)neg_(mean|median|root|max|log_loss|brier)_")
+_HEADS = frozenset({"loss", "losses", "error", "errors", "err"})
+_QUALIFIERS = frozenset({
+    "train", "training", "mean", "avg", "average", "ema", "step", "epoch", "batch", "best", "min",
+    "max", "last", "final", "total", "sum", "all", "per", "token", "rate",
+}) | _VALIDATION_WORDS | _TEST_WORDS  # fmt: skip
+_LONGEST = 4  # words that are tried together
+
+
+def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
+    """How an entry looks when its words are joined, its direction, and whether it is a phrase."""
+    entries = (entry.split() for entry in re.sub(r"[^\n:]+:", ",", listed).split(","))
+    return {"".join(entry): (way, len(entry) > 1) for entry in entries if entry}
+
+
+_STRONG = _table(_LESS, "min") | _table(_MORE, "max")
+_ALONE = _table(_LESS_ALONE, "min") | _table(_MORE_ALONE, "max")
+
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_CASE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+|[A-Z]+")
+
+
+def words(name: str) -> list[str]:
+    """The words of a name in small letters, digits apart.
+
+    Examples:
+        >>> words("metrics/mAP50-95(B)"), words("encoder2_nll"), words("valLoss")
+        (['metrics', 'm', 'ap', '50', '95', 'b'], ['encoder', '2', 'nll'], ['val', 'loss'])
+    """
+    return [word for part in _parts(name) for word in part]
+
+
+def _parts(name: str) -> Iterator[list[str]]:
+    """The words of each part of a name between separators."""
+    for part in re.findall(r"[^\W_]+", name):
+        yield [w.lower() for run in _WORD.findall(part) for w in _CASE.findall(run)]
 
 
 def plain(name: str) -> str:
-    """A name in small letters with one kind of separator, without what wraps it.
+    """The words of a name joined by underscores, without what wraps them.
 
     Examples:
         >>> plain("Train/Loss"), plain("metrics/val-loss"), plain("train.loss")
         ('train_loss', 'val_loss', 'train_loss')
     """
-    return _WRAPPERS.sub("", re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_"))
+    return _WRAPPERS.sub("", "_".join(words(name)))
+
+
+def role(name: str) -> Role:
+    """What a column of a log is.
+
+    Examples:
+        >>> [role(name) for name in ("iter", "val/loss", "train_loss", "test_loss", "lr")]
+        ['step', 'validation loss', 'training loss', 'metric', 'setting']
+    """
+    if name in STEP_COUNTERS:
+        return "step"
+    if name == "epoch":
+        return "epoch"
+    if name in ("seconds", *CLOCKS):
+        return "clock"
+    if name.startswith(_SETTINGS) or is_learning_rate(name) or _SETTING_NAMES.search(plain(name)):
+        return "setting"
+    mine = set(words(name))
+    if not mine & _LOSS_WORDS or mine & _TEST_WORDS:
+        return "metric"
+    return "validation loss" if mine & _VALIDATION_WORDS else "training loss"
+
+
+def is_learning_rate(name: str) -> bool:
+    """Whether a column is a learning rate.
+
+    Examples:
+        >>> is_learning_rate("lr-Adam/pg1"), is_learning_rate("ctrlr")
+        (True, False)
+    """
+    return bool(_RATE.search(plain(name)))
+
+
+def is_validation(name: str) -> bool:
+    """Whether a metric was measured on validation data.
+
+    Examples:
+        >>> is_validation("dev_loss"), is_validation("Loss/val"), is_validation("interval_loss")
+        (True, True, False)
+    """
+    return bool(_VALIDATION_WORDS.intersection(words(name)))
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a metric was measured on data that were not trained on: validation or test."""
+    return bool((_VALIDATION_WORDS | _TEST_WORDS).intersection(words(name)))
+
+
+@lru_cache(maxsize=4096)
+def direction(name: str) -> Direction | None:
+    """Whether less ("min") or more ("max") of a metric is better; None where its name is no clue.
+
+    Where a compound ends in *loss* or *error*, the words before it say of what: ``dice_loss`` is a
+    loss. All other names with words of both lists are unknown.
+
+    Examples:
+        >>> direction("val/mAP50-95(B)"), direction("encoder2_nll"), direction("ndcg@10")
+        ('max', 'min', 'max')
+        >>> direction("zeta"), direction("loss_iou"), direction("dice_loss")
+        (None, None, 'min')
+    """
+    if _NEGATED.search(f"{plain(name)}_"):
+        return "max"
+    found, left = _looked_up(name, _STRONG)
+    if not found:
+        found, left = _looked_up(name, _ALONE)
+        if found and found[-1][1] == "min" and not "".join(words(name)).endswith(found[-1][0]):
+            return None
+    if _NO_METRIC.intersection(left):
+        return None
+    ways = {way for _, way in found}
+    if len(ways) == 1:
+        return ways.pop()
+    ending = [w for w in words(name) if w not in _QUALIFIERS and not w.isdigit()][-1:]
+    return "min" if ways and _HEADS.intersection(ending) else None
+
+
+def unknown_direction(metric: str) -> InputError:
+    """The question that a metric without a known direction raises."""
+    return InputError(
+        f"whether more or less of {metric!r} is better cannot be told from its name; say so with "
+        "--maximize or --minimize (in Python, direction='max' or 'min')"
+    )
+
+
+def known_direction(metric: str) -> Direction:
+    """The direction of a metric by its name.
+
+    Raises:
+        InputError: if its name does not tell it; the sentence says how to give it.
+
+    Examples:
+        >>> known_direction("val_accuracy")
+        'max'
+    """
+    found = direction(metric)
+    if found is None:
+        raise unknown_direction(metric)
+    return found
+
+
+def _looked_up(
+    name: str, table: dict[str, tuple[Direction, bool]]
+) -> tuple[list[tuple[str, Direction]], list[str]]:
+    """The entries found in a name, the longest first at each place, and the words left over."""
+    placed = [(word, i) for i, part in enumerate(_parts(name)) for word in part]
+    found: list[tuple[str, Direction]] = []
+    left = []
+    at = 0
+    while at < len(placed):
+        for n in range(min(_LONGEST, len(placed) - at), 0, -1):
+            together = placed[at : at + n]
+            key = "".join(word for word, _ in together)
+            within = together[0][1] == together[-1][1]  # one part between separators
+            if key in table and (table[key][1] or within):
+                found.append((key, table[key][0]))
+                at += n
+                break
+        else:
+            left.append(placed[at][0])
+            at += 1
+    return found, left
 
 
 def training_loss(metrics: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -50,45 +278,46 @@ def training_loss(metrics: Sequence[str]) -> tuple[str | None, list[str]]:
         >>> training_loss(["train/box_loss", "train/cls_loss", "val/cls_loss"])
         (None, ['train/box_loss', 'train/cls_loss'])
     """
-    return _chosen(metrics, _TRAINING, validation=False)
+    found = _by_name(metrics, _TRAINING)
+    if not found:
+        losses = [m for m in metrics if _LOSS_WORDS.intersection(words(m))]
+        found = [m for m in losses if not is_held_out(m)] or losses
+    return (found[0] if len(found) == 1 else None), found
 
 
-def validation_loss(metrics: Sequence[str]) -> str | None:
-    """The metric that is the validation loss, None where none or several could be meant.
+def validation_loss(metrics: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The metric that is the validation loss, and the candidates, as `training_loss`.
 
     Examples:
-        >>> validation_loss(["loss", "eval_loss"]), validation_loss(["loss", "test_loss"])
+        >>> validation_loss(["loss", "eval_loss"])[0], validation_loss(["loss", "test_loss"])[0]
         ('eval_loss', None)
+        >>> validation_loss(["val/box_loss", "val/cls_loss"])
+        (None, ['val/box_loss', 'val/cls_loss'])
     """
-    return _chosen(metrics, _VALIDATION, validation=True)[0]
+    found = _by_name(metrics, _VALIDATION)
+    found = found or [m for m in metrics if role(m) == "validation loss"]
+    return (found[0] if len(found) == 1 else None), found
 
 
-def _chosen(
-    metrics: Sequence[str], known: Sequence[str], *, validation: bool
-) -> tuple[str | None, list[str]]:
+def watched_loss(metrics: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The loss that says when to stop: the validation loss where there is one, else the training's.
+
+    Returns:
+        The name, None where none or several could be meant; and the candidates.
+
+    Examples:
+        >>> watched_loss(["loss", "dev_loss"])[0], watched_loss(["loss", "lr"])[0]
+        ('dev_loss', 'loss')
+    """
+    found = validation_loss(metrics)
+    return found if found[1] else training_loss(metrics)
+
+
+def _by_name(metrics: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The metrics of the first known name that is there, one where it is written exactly so."""
     if known[0] in metrics:
-        return known[0], [known[0]]
+        return [known[0]]
     by_name: dict[str, list[str]] = {}
     for metric in metrics:
         by_name.setdefault(plain(metric), []).append(metric)
-    for name in known:
-        if name in by_name:
-            found = by_name[name]
-            return (found[0] if len(found) == 1 else None), found
-    losses = [m for m in metrics if "loss" in plain(m)]
-    if validation:
-        return None, []
-    here = [m for m in losses if not _ELSEWHERE.search(plain(m))]
-    among = here or losses
-    return (among[0] if len(among) == 1 else None), among
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether a metric's name says that larger values are better (an accuracy, not a loss).
-
-    Examples:
-        >>> higher_is_better("val_accuracy"), higher_is_better("val_loss")
-        (True, False)
-    """
-    name = metric.lower()
-    return "loss" not in name and any(word in name for word in _HIGHER_IS_BETTER)
+    return next((by_name[name] for name in known if name in by_name), [])

@@ -7,17 +7,26 @@ the *horizon* is the step at which training would end; the *budget* is prefix / 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
 
 from earlycall.curves.cleaning import clean_observations, clean_runs
-from earlycall.curves.columns import AXES, COSTS, KEYS, Axis, training_loss
+from earlycall.curves.columns import (
+    AXES,
+    COSTS,
+    KEYS,
+    Axis,
+    Direction,
+    known_direction,
+    training_loss,
+    watched_loss,
+)
 from earlycall.curves.parquet import write_described
 from earlycall.curves.prefixes import Curve, Prefixes
 from earlycall.curves.ragged import Ragged
@@ -43,6 +52,8 @@ class CurveSet:
             ``run_id`` is the row number.
         name: what to call the set in tables.
         horizons: the step at which training of each group would end, where `prefix` has fixed it.
+        directions: whether less ("min") or more ("max") of a metric is better, where it was given
+            (`directed`); of all others their names tell it.
 
     Examples:
         >>> curves = CurveSet.from_losses({"a": [2.0, 1.0, 0.9], "b": [2.0, 1.5, 1.2]})
@@ -54,6 +65,7 @@ class CurveSet:
     runs: pl.DataFrame
     name: str = ""
     horizons: Mapping[str, float] = field(default_factory=dict)
+    directions: Mapping[str, Direction] = field(default_factory=dict)
 
     @classmethod
     def from_frame(cls, curves: Any, runs: Any = None, *, name: str = "") -> CurveSet:
@@ -130,10 +142,11 @@ class CurveSet:
             runs = s.runs.with_columns(
                 pl.format("{}/{}", pl.lit(s.name), "run").alias("run") if clash else pl.col("run")
             )
-            tables.append(cls(s.observations, runs, s.name))
+            tables.append(replace(s, runs=runs))
         observations = pl.concat([t.frame() for t in tables], how="diagonal_relaxed")
         runs = pl.concat([t.runs for t in tables], how="diagonal_relaxed")
-        return cls.from_frame(observations, runs, name=" + ".join(s.name for s in sets))
+        whole = cls.from_frame(observations, runs, name=" + ".join(s.name for s in sets))
+        return replace(whole, directions={k: v for s in sets for k, v in s.directions.items()})
 
     def __len__(self) -> int:
         return self.runs.height
@@ -194,17 +207,55 @@ class CurveSet:
             InputError: if there is no such column, or none or several that could be meant; the
                 sentence lists the columns found.
         """
+        return self._chosen(wanted, training_loss)
+
+    def watched(self, wanted: str | None = None) -> str:
+        """The metric that says when to stop: the one wanted, else the validation or training loss.
+
+        Raises:
+            InputError: as `metric` does.
+        """
+        return self._chosen(wanted, watched_loss)
+
+    def _chosen(
+        self, wanted: str | None, usual: Callable[[Sequence[str]], tuple[str | None, list[str]]]
+    ) -> str:
         found = ", ".join(self.metrics) or "no metric at all"
         if wanted is not None:
             if wanted in self.metrics:
                 return wanted
             raise InputError(f"{self._what()} has no column {wanted!r}; found: {found}")
-        guess, candidates = training_loss(self.metrics)
+        guess, candidates = usual(self.metrics)
         if guess is not None:
             return guess
         what = "several loss columns" if candidates else "no loss column"
         listed = ", ".join(candidates) or found
         raise InputError(f"{self._what()} has {what}; choose one with --metric; found: {listed}")
+
+    def direction(self, metric: str) -> Direction:
+        """Whether less ("min") or more ("max") of a metric is better.
+
+        Raises:
+            InputError: if it was not given (`directed`) and the metric's name does not tell.
+        """
+        return self.directions.get(metric) or known_direction(metric)
+
+    def directed(self, metric: str, direction: Direction | None) -> CurveSet:
+        """The set with the direction of a metric, where one is given.
+
+        Raises:
+            InputError: if the direction is not "min" or "max".
+
+        Examples:
+            >>> curves = CurveSet.from_losses({"a": [1.0, 2.0]}, metric="zeta")
+            >>> curves.directed("zeta", "max").direction("zeta")
+            'max'
+        """
+        if direction is None:
+            return self
+        if direction not in get_args(Direction):
+            raise InputError(f"direction={direction!r} must be 'min' or 'max'")
+        return replace(self, directions={**self.directions, metric: direction})
 
     def _what(self) -> str:
         return self.name or "the curve set"
@@ -244,7 +295,7 @@ class CurveSet:
         mine = kept[old]
         rows = self.observations.filter(pl.Series(mine))
         rows = rows.with_columns(run_id=pl.Series(new[old[mine]], dtype=pl.UInt32))
-        return CurveSet(rows, self.runs.filter(pl.Series(kept)), self.name, self.horizons)
+        return replace(self, observations=rows, runs=self.runs.filter(pl.Series(kept)))
 
     def curve(self, run: str, *, metric: str | None = None, axis: Axis = "observation") -> Curve:
         """The curve of one run.
@@ -323,7 +374,7 @@ class CurveSet:
         by = "step" if budget is None else cost
         along = ends if by == "step" else self._wholes(cost)
         kept = self._within(metric, self._limits(budget, steps, along), epochs, by)
-        return CurveSet(self.observations.filter(pl.Series(kept)), self.runs, self.name, ends)
+        return replace(self, observations=self.observations.filter(pl.Series(kept)), horizons=ends)
 
     def _within(
         self, metric: str, limits: NDArray[np.float64], epochs: int | None, cost: str
@@ -391,11 +442,12 @@ class CurveSet:
         """The runs as the scores see them, a `Prefixes` for each group.
 
         Raises:
-            InputError: if the metric cannot be told, or the axis is unknown.
+            InputError: if the metric or its direction cannot be told, or the axis is unknown.
         """
         if axis not in AXES:
             raise InputError(f"axis {axis!r} is unknown; use one of: {', '.join(AXES)}")
         metric = self.metric(metric)
+        better = self.direction(metric)
         hidden = ("final", "final_metric", "higher_is_better", "diverged", "end_reason")
         out = []
         for group, (first, last) in self._extents.items():
@@ -409,6 +461,7 @@ class CurveSet:
                     metric=metric,
                     horizon=self.horizon(group, metric),
                     axis=axis,
+                    direction=better,
                     settings=settings.drop(c for c in hidden if c in settings.columns),
                 )
             )

@@ -1,7 +1,8 @@
-"""Parquet files whose columns tell what they are and their units."""
+"""Parquet files that tell the units of their columns."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,9 @@ _UNITS = {"step": "steps", "epoch": "epochs, from 0", "seconds": "s", "joules": 
 
 
 def write_described(table: pl.DataFrame, path: Path) -> None:
-    """A Parquet file, on the disk, whose columns tell their units."""
-    import pyarrow.parquet as pq
-
-    arrow = table.to_arrow()
-    for i, column in enumerate(arrow.schema):
-        if column.name in _UNITS:
-            unit = {"unit": _UNITS[column.name]}
-            arrow = arrow.set_column(i, column.with_metadata(unit), arrow.column(i))
+    """A Parquet file, on the disk, whose metadata has the columns' units: ``units``, as JSON."""
+    units = {name: _UNITS[name] for name in table.columns if name in _UNITS}
     with path.open("wb") as file:
-        pq.write_table(arrow, file, compression="zstd")
+        table.write_parquet(file, compression="zstd", metadata={"units": json.dumps(units)})
         file.flush()
         os.fsync(file.fileno())

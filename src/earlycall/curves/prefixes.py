@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from earlycall.curves.columns import AXES, KEYS, Axis, higher_is_better
+from earlycall.curves.columns import AXES, KEYS, Axis, Direction
 from earlycall.curves.ragged import Ragged
 from earlycall.errors import InputError
 
@@ -60,8 +60,8 @@ class Curve:
 class Prefixes:
     """The prefixes of the runs of one group: what a score is computed from.
 
-    Iterating gives a `Curve` for each run; the ragged arrays serve vectorised scores. Where the
-    metric is one of which more is better, ``loss`` is its negative.
+    Iterating gives a `Curve` for each run; the ragged arrays serve vectorised scores. Where more of
+    the metric is better, ``loss`` is its negative; ``values`` are the metric as recorded.
 
     Attributes:
         group: the group's name.
@@ -70,6 +70,7 @@ class Prefixes:
         metric: the metric that ``loss`` holds.
         horizon: the step at which training would end.
         axis: what ``x`` holds.
+        direction: whether less ("min") or more ("max") of the metric is better.
         settings: one row per run of what is known of it (``hp.*``, ``arch.*`` …), without outcome.
     """
 
@@ -79,6 +80,7 @@ class Prefixes:
     metric: str
     horizon: float
     axis: Axis = "observation"
+    direction: Direction = "min"
     settings: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def __len__(self) -> int:
@@ -146,13 +148,19 @@ class Prefixes:
     @cached_property
     def loss(self) -> Ragged:
         """The losses, oriented so that smaller is better."""
-        recorded = self.ragged(self.metric)
-        return Ragged(-recorded.values, recorded.offsets) if self.sign < 0 else recorded
+        if self.sign > 0:
+            return self.values
+        return Ragged(-self.values.values, self.values.offsets)
+
+    @cached_property
+    def values(self) -> Ragged:
+        """The metric as recorded, whichever direction is better."""
+        return self.ragged(self.metric)
 
     @property
     def sign(self) -> int:
-        """1 where the metric is a loss, -1 where more of it is better."""
-        return -1 if higher_is_better(self.metric) else 1
+        """1 where less of the metric is better, -1 where more is."""
+        return -1 if self.direction == "max" else 1
 
     @cached_property
     def step(self) -> Ragged:

@@ -185,7 +185,7 @@ def _ends(ranking: Ranking) -> tuple[dict[str, float], dict[str, float]]:
     last: dict[str, float] = {}
     step: dict[str, float] = {}
     for prefixes in ranking.prefixes:
-        ends: NDArray[np.float64] = prefixes.sign * prefixes.loss.last()
+        ends: NDArray[np.float64] = prefixes.values.last()
         last |= dict(zip(prefixes.runs, ends.tolist(), strict=True))
         step |= dict(zip(prefixes.runs, prefixes.step.last().tolist(), strict=True))
     return last, step

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.curves import AXES, CurveSet
+from earlycall.curves.columns import direction
 from earlycall.dashboard.answers import settings_of
 from earlycall.dashboard.figures import metric_of
 from earlycall.dashboard.view import View, setting_text
@@ -36,6 +37,7 @@ def choices(curves: CurveSet, view: View) -> dict[str, Any]:
         "scores": names(),
         "metrics": [m for m in mine.metrics if m in observed],
         "metric": metric,
+        "directed": not metric or direction(metric) is not None,
         "axes": [a for a in AXES if a in ("observation", "step") or a in observed],
         "costs": [c for c in COST_AXES if c == "step" or c in observed],
         "horizon": {"logged": horizon, "offered": horizons(horizon)},

@@ -12,7 +12,7 @@ from earlycall import plots
 from earlycall.curves import CurveSet
 from earlycall.dashboard.answers import Answer, Answers
 from earlycall.dashboard.view import View
-from earlycall.elasticity import costs_of, elasticities, watched_metric
+from earlycall.elasticity import costs_of, elasticities
 from earlycall.errors import InputError
 from earlycall.plots.names import shown
 from earlycall.plots.theme import palette
@@ -89,7 +89,7 @@ def _highlight(figure: Figure, curves: CurveSet, view: View, metric: str, axis: 
     if len(mine) != 1:
         return
     prefixes = mine.prefixes(metric=metric, axis=axis)[0]
-    x, y = prefixes.x[0], prefixes.sign * prefixes.loss[0]
+    x, y = prefixes.x[0], prefixes.values[0]
     finite = np.isfinite(x) & np.isfinite(y)
     x, y = means(x[finite], y[finite], 400)
     name = shown(view.focus or "")
@@ -104,7 +104,7 @@ def metric_of(curves: CurveSet, view: View) -> str:
         InputError: if it cannot be told.
     """
     if view.metric is None and view.tab in ("elasticity", "rules"):
-        return watched_metric(curves.metrics, curves.metric)
+        return curves.watched()
     return curves.metric(view.metric)
 
 
@@ -126,7 +126,12 @@ def elasticity(answers: Answers, answer: Answer) -> Shown:
         prefixes = curves.select(runs=[run]).prefixes(metric=watched)[0]
         cost = costs_of(prefixes, view.cost)[0]
         drawn = plots.elasticity_along(
-            cost, prefixes.loss[0], unit=view.cost, name=watched, theme=view.theme
+            cost,
+            prefixes.values[0],
+            unit=view.cost,
+            name=watched,
+            theme=view.theme,
+            direction=prefixes.direction,
         )
     except InputError as error:
         return Shown((None,), str(error))

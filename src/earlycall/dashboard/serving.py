@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 PORT = 8765
 TRIED = 20  # ports, one after the other, where none was asked for
@@ -76,11 +77,8 @@ def _made(
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     if every <= 0:
         raise InputError(f"--every {every:g} must be longer than 0 seconds")
-    try:
-        import dash  # noqa: F401
-    except ImportError:
-        raise InputError("the page needs dash: pip install 'earlycall[dashboard]'") from None
-    from earlycall.dashboard.app import make_app
+    with needed_for("the page", "dashboard"):
+        from earlycall.dashboard.app import make_app
     from earlycall.dashboard.command import checked
     from earlycall.dashboard.guard import LOOPBACK, Guard
     from earlycall.dashboard.live import Live

@@ -6,20 +6,20 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import polars as pl
 
-from earlycall.curves import AXES, Axis, CurveSet
+from earlycall.curves import AXES, Axis, CurveSet, Direction
 from earlycall.errors import InputError
 from earlycall.ranking import DEFAULT_SCORE
 
 TABS = ("curves", "elasticity", "rules", "agreement", "energy")
 SETTINGS = ("hp.", "arch.", "tag.")  # columns of runs that can be filtered by
 _RANGE = re.compile(r"([-+.\deE]*)\.\.([-+.\deE]*)")
-_ONE = ("tab", "group", "score", "metric", "axis", "cost", "budget", "horizon", "find", "focus",
-        "theme", "width")  # fmt: skip
+_ONE = ("tab", "group", "score", "metric", "direction", "axis", "cost", "budget", "horizon",
+        "find", "focus", "theme", "width")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class View:
         group: only the runs of this group; None for the first one.
         score: what runs are ranked by.
         metric: the metric that is scored; None for the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; None where its name
+            tells.
         axis: the axis along which curves are fitted.
         cost: what elasticity is measured against.
         budget: the part of the horizon that is looked at, in (0, 1]; None for all that was logged.
@@ -53,6 +55,7 @@ class View:
     group: str | None = None
     score: str = DEFAULT_SCORE
     metric: str | None = None
+    direction: Direction | None = None
     axis: Axis = "observation"
     cost: str = "step"
     budget: float | None = None
@@ -81,6 +84,7 @@ class View:
             group=one.get("group"),
             score=one.get("score", DEFAULT_SCORE),
             metric=one.get("metric"),
+            direction=_direction(one.get("direction")),
             axis=cast("Axis", _among("axis", one.get("axis", "observation"), AXES)),
             cost=one.get("cost", "step"),
             budget=_budget(one.get("budget")),
@@ -105,7 +109,7 @@ class View:
         return urlencode(pairs)
 
     def runs(self, curves: CurveSet) -> CurveSet:
-        """The runs that are looked at.
+        """The runs that are looked at, with the direction of the metric where the view gives it.
 
         Raises:
             InputError: if there is no such group, or no such setting.
@@ -123,6 +127,8 @@ class View:
             if column not in curves.runs.columns:
                 raise InputError(f"no run has a setting {column!r}; clear the filters")
             keep &= _matching(curves.runs, column, values)
+        if self.metric is not None:
+            curves = curves.directed(self.metric, self.direction)
         return curves.keep(curves.runs.select(kept=keep)["kept"])
 
 
@@ -157,6 +163,11 @@ def _among(what: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise InputError(f"{what} {value!r} is unknown; use one of: {', '.join(known)}")
     return value
+
+
+def _direction(text: str | None) -> Direction | None:
+    known = get_args(Direction)
+    return None if text is None else cast("Direction", _among("direction", text, known))
 
 
 def _number(what: str, text: str | None) -> float | None:

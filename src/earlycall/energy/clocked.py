@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from earlycall.curves.columns import CLOCKS
+
 Floats = NDArray[np.float64]
 
-_STAMPS = ("timestamp", "_timestamp", "wall_time", "walltime", "time", "unix_time", "epoch_time")
 _EARLIEST, _LATEST = 9e8, 2e10  # seconds since 1970 that a stamp may be
 
 
@@ -68,7 +69,7 @@ def clocked(rows: pl.DataFrame, known: dict[str, Any]) -> Clocked | None:
     if started is not None and seconds is not None:
         later = [(float(a), float(b)) for a, b in json.loads(known.get("restarted") or "[]")]
         return Clocked(seconds, ((0.0, started), *later))
-    for name in _STAMPS:
+    for name in CLOCKS:
         if name in rows.columns and rows[name].count():
             stamps = _filled(rows, rows[name].cast(pl.Float64))
             stamps = stamps / 1000 if stamps[0] > _LATEST else stamps

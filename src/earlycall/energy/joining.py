@@ -84,7 +84,7 @@ class Joined:
         new = ids.select("run_id").with_row_index("new")
         rows = self.curves.observations.join(new, on="run_id", maintain_order="left")
         rows = rows.with_columns(run_id=pl.col("new")).drop("new")
-        return CurveSet(rows, ids.drop("run_id"), self.curves.name, self.curves.horizons)
+        return replace(self.curves, observations=rows, runs=ids.drop("run_id"))
 
 
 def with_energy(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from earlycall.curves import CurveSet, Prefixes
-from earlycall.elasticity import watched_metric
+from earlycall.curves import CurveSet, Direction, Prefixes
+from earlycall.curves.columns import training_loss
 from earlycall.energy.clocked import seconds_of
 from earlycall.energy.joining import KWH, Joined, Paths, with_energy
 from earlycall.errors import InputError
@@ -123,6 +123,7 @@ def energy_used(
     zone: str | None = None,
     pattern: str | None = None,
     metric: str | None = None,
+    direction: Direction | None = None,
     score: str = DEFAULT_SCORE,
     budget: float = BUDGET,
     keep: int = 1,
@@ -140,6 +141,8 @@ def energy_used(
         pattern: as in `with_energy`.
         metric: the loss by which runs are judged; by default the validation loss where there is
             one, else the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         score: by which runs are chosen.
         budget: the part of training after which they are chosen.
         keep: how many of each group are then trained to their end.
@@ -169,7 +172,8 @@ def energy_used(
         raise InputError(f"{keep} runs cannot be kept; keep at least 1")
     joined = _joined(runs, power, price, offset, zone, pattern)
     known = _priced(joined.measured, price)
-    found = watched_metric(known.metrics, known.metric) if metric is None else known.metric(metric)
+    found = known.watched(metric)
+    known = known.directed(found, direction)
     intensity = joined.carbon if carbon is None else carbon
     savings = [*_chosen(known, found, score, budget, keep), *_stopped(known, found, rule)]
     return Energy(
@@ -219,7 +223,7 @@ def _priced(curves: CurveSet, price: float | None) -> CurveSet:
     if price is None:
         return curves
     rows = curves.observations.with_columns(usd=pl.col("joules") * (price / KWH))
-    return CurveSet(rows, curves.runs, curves.name, curves.horizons)
+    return replace(curves, observations=rows)
 
 
 def _table(
@@ -265,7 +269,7 @@ def _chosen(
         if len(whole) <= keep:
             continue
         group = curves.select(group=whole.group)
-        ranking = rank(group, score=score, budget=budget)
+        ranking = rank(group, score=score, budget=budget, metric=_early(group, metric))
         order = ranking.table.filter(pl.col("rank").is_not_null())["run"].to_list()
         chosen = set(order[:keep]) or set(whole.runs)
         seen = group.prefix(budget=budget, metric=ranking.metric).prefixes(metric=metric)[0]
@@ -280,6 +284,11 @@ def _chosen(
             "regret_pct": 100 * missed / gain if gain > 0 and np.isfinite(missed) else None,
             "winner_kept": best[winner] in {best[run] for run in chosen},
         }  # fmt: skip
+
+
+def _early(curves: CurveSet, judged: str) -> str:
+    """The metric to choose by: the training loss, else the one that runs are judged by."""
+    return training_loss(curves.metrics)[0] or judged
 
 
 def _first(prefixes: Prefixes, run: str) -> float:

@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from earlycall.atomic import write_whole
+from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
 from earlycall.errors import InputError
-from earlycall.integrations.watched import Mode, Watched
+from earlycall.extras import needed_for
+from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
+
+with needed_for("the callback for Keras", "keras"):
+    import keras
 
 
 class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
@@ -51,7 +54,7 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         rule: str | Rule | None = None,
         *,
         cost: str = "epoch",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         state_path: str | Path | None = None,
         verbose: bool = True,
         stop_file: str | Path | None = None,

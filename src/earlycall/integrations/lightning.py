@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
-
+from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
-from earlycall.integrations.watched import Mode, Watched
+from earlycall.extras import needed_for
+from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
+
+with needed_for("the callback for Lightning", "lightning"):
+    import torch
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.trainer.states import TrainerFn
+    from lightning.pytorch.utilities import rank_zero_info
 
 
 class EarlyCall(Callback):
@@ -54,7 +57,7 @@ class EarlyCall(Callback):
         rule: str | Rule | None = None,
         *,
         cost: str = "step",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         verbose: bool = True,
         stop_file: str | Path | None = None,
         show_to: Any = None,

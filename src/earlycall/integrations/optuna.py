@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
-import optuna
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
-
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.halving import Halving
 from earlycall.ranking import DEFAULT_SCORE
 from earlycall.stopping import Monitor, Rule, parse_rule
+
+with needed_for("the pruner for Optuna", "optuna"):
+    import optuna
+    from optuna.study import StudyDirection
+    from optuna.trial import FrozenTrial, TrialState
 
 
 class EarlyCallPruner(optuna.pruners.BasePruner):

@@ -8,15 +8,18 @@ import warnings
 from pathlib import PurePosixPath
 from typing import Any
 
-from ray.tune import Stopper
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-
+from earlycall.curves import Direction
 from earlycall.errors import CurveWarning, InputError
+from earlycall.extras import needed_for
 from earlycall.halving import Halving
-from earlycall.integrations.watched import Mode, Watched, sign_of
+from earlycall.integrations.watched import Watched, sign_of
 from earlycall.ranking import DEFAULT_SCORE
 from earlycall.stopping import Rule
+
+with needed_for("the adapter for Ray Tune", "ray"):
+    from ray.tune import Stopper
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 
 class EarlyCallStopper(Stopper):
@@ -47,7 +50,7 @@ class EarlyCallStopper(Stopper):
         rule: str | Rule | None = None,
         *,
         cost: str = "step",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
     ) -> None:
         self._fresh = Watched(metric, rule, _COSTS.get(cost, cost), mode)
         self._trials: dict[str, Watched] = {}
@@ -107,7 +110,7 @@ class EarlyCallScheduler(FIFOScheduler):
         self,
         time_attr: str = "training_iteration",
         metric: str | None = None,
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         max_t: float = 100,
         grace_period: float = 3,
         reduction_factor: float = 4,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from earlycall.curves import Direction
 from earlycall.errors import InputError
 
 MOST = 1000  # losses that are kept for the picture; of more, pairs are averaged
@@ -13,7 +14,7 @@ FEWEST = 6  # losses that a picture is worth drawing for
 
 
 class Seen:
-    """The losses and costs of a run, as many as a picture shows.
+    """The values and costs of a run, as many as a picture shows.
 
     Examples:
         >>> seen = Seen()
@@ -53,7 +54,16 @@ class Seen:
         self._open = [(cost, loss) for cost, loss in state["open"]]
 
 
-def show(seen: Seen, explained: str, to: Any, *, metric: str, unit: str, step: int) -> None:
+def show(
+    seen: Seen,
+    explained: str,
+    to: Any,
+    *,
+    metric: str,
+    direction: Direction,
+    unit: str,
+    step: int,
+) -> None:
     """Log the curve, its elasticity and the decision in words.
 
     Args:
@@ -61,6 +71,7 @@ def show(seen: Seen, explained: str, to: Any, *, metric: str, unit: str, step: i
         explained: the decision, as `earlycall.Monitor.explain` gives it.
         to: as `earlycall.integrations.trackers.trackers` takes it.
         metric: what was watched.
+        direction: whether less ("min") or more ("max") of it is better.
         unit: what the cost is called.
         step: the step that it belongs to.
 
@@ -76,7 +87,9 @@ def show(seen: Seen, explained: str, to: Any, *, metric: str, unit: str, step: i
     cost, loss = np.array(seen.cost), np.array(seen.loss)
     kept = np.isfinite(loss)
     if found and kept.sum() >= FEWEST:
-        figure = elasticity_along(cost[kept], loss[kept], unit=unit, name=metric)
+        figure = elasticity_along(
+            cost[kept], loss[kept], unit=unit, name=metric, direction=direction
+        )
         log_figure(figure, found, "elasticity", step=step)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.ranking import as_curve_set
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class MLflow(Tracker):
     """
 
     def __init__(self, run_id: str | None = None, client: Any = None) -> None:
-        import mlflow
+        with needed_for("an MLflow run", "mlflow"):
+            import mlflow
 
         if run_id is None:
             active = mlflow.active_run()
@@ -111,7 +113,8 @@ class WeightsAndBiases(Tracker):
     """
 
     def __init__(self, run: Any = None) -> None:
-        import wandb
+        with needed_for("a W&B run", "wandb"):
+            import wandb
 
         self.run: Any = run if run is not None else wandb.run
         if self.run is None:
@@ -187,7 +190,8 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
         curves: whatever `earlycall.rank` takes.
         to: as `trackers` takes it.
         step: the step that it belongs to.
-        options: as `earlycall.report.report` takes them: score, metric, budget, horizon, …
+        options: as `earlycall.report.report` takes them: score, metric,
+            direction, budget, horizon, …
 
     Returns:
         The report. MLflow and W&B have it as a page; all have the words and the pictures.
@@ -202,7 +206,9 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
     found = trackers(to)
     whole = as_curve_set(curves)
     made = report(whole, **options)
-    figures = {"curves": plots.curves(whole, metric=options.get("metric"), ranking=made.ranking)}
+    named = whole.metric(options.get("metric"))
+    whole = whole.directed(named, options.get("direction"))
+    figures = {"curves": plots.curves(whole, metric=named, ranking=made.ranking)}
     if made.ranking is not None and made.ranking.best() is not None:
         figures["ranking"] = plots.ranking(made.ranking, top=40)
     for name, figure in figures.items():

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ExportableState
-from transformers.utils import logging
-
+from earlycall.curves import Direction
 from earlycall.energy import Meter
 from earlycall.energy.metering import Scope
-from earlycall.integrations.watched import Mode, Watched
+from earlycall.extras import needed_for
+from earlycall.integrations.watched import Watched
 from earlycall.stopping import Rule
+
+with needed_for("the callback for Transformers", "transformers"):
+    import torch
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers.trainer_callback import ExportableState
+    from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
@@ -51,7 +54,7 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         metric: str = "eval_loss",
         rule: str | Rule | None = None,
         cost: str = "step",
-        mode: Mode | None = None,
+        mode: Direction | None = None,
         every: int | Literal["auto"] = 1,
         stop_file: str | Path | None = None,
         show_to: Any = None,

@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from earlycall.curves import higher_is_better
+from earlycall.curves.columns import Direction, direction
 from earlycall.errors import InputError
 from earlycall.integrations.shown import Seen, show, told
 from earlycall.stopping import Monitor, Rule
 
-Mode = Literal["min", "max"]
 GIVEN = ("step", "epoch", "seconds")  # costs that need no column in the logs
 
 
-def sign_of(metric: str, mode: Mode | None) -> int:
+def sign_of(metric: str, mode: Direction | None) -> int:
     """1 where less of a metric is better, -1 where more is; told by its name where mode is None.
 
     Raises:
-        InputError: if the mode is not one of min and max.
+        InputError: if the mode is not one of min and max, or not given and not to be told.
 
     Examples:
         >>> sign_of("val_loss", None), sign_of("val_accuracy", None), sign_of("score", "max")
@@ -27,7 +26,13 @@ def sign_of(metric: str, mode: Mode | None) -> int:
     """
     if mode not in ("min", "max", None):
         raise InputError(f"mode={mode!r} must be 'min' or 'max'")
-    return -1 if mode == "max" or (mode is None and higher_is_better(metric)) else 1
+    mode = mode or direction(metric)
+    if mode is None:
+        raise InputError(
+            f"whether less or more of {metric!r} is better cannot be told from its name; give "
+            "mode='min' or mode='max'"
+        )
+    return -1 if mode == "max" else 1
 
 
 class Watched:
@@ -53,7 +58,7 @@ class Watched:
         metric: str,
         rule: str | Rule | None,
         cost: str,
-        mode: Mode | None,
+        mode: Direction | None,
         every: int | Literal["auto"] = 1,
         stop_file: str | Path | None = None,
         show_to: Any = None,
@@ -91,7 +96,7 @@ class Watched:
         value = float(logs[self.metric])
         stop = self.monitor.update(self.sign * value, spent)
         if self._seen is not None:
-            self._seen.add(self.monitor.spent, self.sign * value)
+            self._seen.add(self.monitor.spent, value)
         return stop
 
     def resolve(self, loggers: Sequence[Any] = ()) -> None:
@@ -114,11 +119,17 @@ class Watched:
         if self._seen is None or not self.show_to or self._shown:
             return None
         self._shown = True
-        metric = self.metric if self.sign > 0 else f"−{self.metric}"
         step = int(self._before or 0)
         try:
-            show(self._seen, self.monitor.explain(), self.show_to, metric=metric,
-                 unit=self.monitor.cost, step=step)  # fmt: skip
+            show(
+                self._seen,
+                self.monitor.explain(),
+                self.show_to,
+                metric=self.metric,
+                direction="min" if self.sign > 0 else "max",
+                unit=self.monitor.cost,
+                step=step,
+            )
         except InputError as error:
             return told(error)
         return None

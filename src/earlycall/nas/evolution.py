@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import TrialState
+
+from earlycall.extras import needed_for
+
+with needed_for("train-less ranking", "nas"):
+    from optuna.samplers import BaseSampler, RandomSampler
+    from optuna.trial import TrialState
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.labels import AUTO, Labels, label
 from earlycall.nas.models import FEWEST, ChosenRegressor, folds, rank_correlation
+
+with needed_for("train-less ranking", "nas"):
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import sqlalchemy as sa
 
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
+
+with needed_for("train-less ranking", "nas"):
+    import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -191,10 +194,8 @@ def _engine(url: URL) -> Engine:
             f"the store cannot be a {url.get_backend_name()} database; use a file or postgresql://"
         )
     sqlite = url.get_backend_name() == "sqlite"
-    try:
+    with needed_for("PostgreSQL", "postgres"):
         engine = sa.create_engine(url, connect_args={"timeout": PATIENCE} if sqlite else {})
-    except ImportError:
-        raise InputError("PostgreSQL needs psycopg: pip install 'earlycall[postgres]'") from None
     if sqlite:
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)

@@ -83,8 +83,10 @@ def curves(
     whole = as_curve_set(curves)
     if group is not None:
         whole = whole.select(group=group)
-    named = metric or (ranking.metric if ranking is not None else whole.metric())
-    panels = list(_panels(whole, whole.metric(named), axis, budget, ranking))[:PANELS]
+    if ranking is not None:
+        whole = whole.directed(ranking.metric, ranking.direction)
+    named = whole.metric(metric or (ranking.metric if ranking is not None else None))
+    panels = list(_panels(whole, named, axis, budget, ranking))[:PANELS]
     if not panels:
         raise InputError("there is no curve to draw: the set is empty")
     columns = min(len(panels), ACROSS)
@@ -127,7 +129,7 @@ class _Panel:
 
     def curve(self, i: int) -> tuple[Floats, Floats]:
         """A run's axis and its values as they were logged."""
-        return self.prefixes.x[i], self.prefixes.sign * self.prefixes.loss[i]
+        return self.prefixes.x[i], self.prefixes.values[i]
 
 
 def _panels(

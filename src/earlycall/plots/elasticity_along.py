@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from earlycall.curves import Direction
 from earlycall.elasticity import THRESHOLD, measure
 from earlycall.errors import InputError
 from earlycall.plots.names import shown
@@ -31,21 +32,23 @@ def elasticity_along(
     unit: str = "step",
     threshold: float = THRESHOLD,
     name: str = "loss",
+    direction: Direction = "min",
     theme: Theme = "light",
 ) -> Figure:
     """A loss curve, and below it its gain elasticity along the cost, with the regimes shaded.
 
     Above 1 training is elastic (more gain than in proportion), between 1 and the threshold
-    inelastic, below the threshold hardly worth its cost, below 0 the loss rises. The stop is marked
+    inelastic, below the threshold hardly worth its cost, below 0 it gets worse. The stop is marked
     where the elasticity's 95 % interval has lain below the threshold at three moments running, so
     that the noise of single steps does not decide.
 
     Args:
         cost: shape (n,), rising.
-        loss: shape (n,); a curve that diverges is drawn up to there.
+        loss: shape (n,), as recorded; a curve that diverges is drawn up to there.
         unit: what the cost is called.
         threshold: the gain elasticity at which to stop, drawn as a line.
         name: what the loss is called.
+        direction: whether less ("min") or more ("max") of it is better.
         theme: light or dark.
 
     Raises:
@@ -69,7 +72,8 @@ def elasticity_along(
         row=1, col=1,
     )  # fmt: skip
     at = _moments(len(x))
-    found = [measure(y[:n], x[:n], threshold=threshold) for n in at]
+    oriented = -y if direction == "max" else y
+    found = [measure(oriented[:n], x[:n], threshold=threshold) for n in at]
     ends = x[at - 1]
     for key, fill in (("low", None), ("high", "tonexty")):
         figure.add_trace(
@@ -105,7 +109,7 @@ def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
         (1.0, HIGH, colours.green, 0.10, "elastic", "top right"),
         (threshold, 1.0, colours.sky, 0.06, "inelastic", "top right"),
         (0.0, threshold, colours.amber, 0.12, "", ""),
-        (LOW, 0.0, colours.red, 0.10, "the loss rises", "bottom left"),
+        (LOW, 0.0, colours.red, 0.10, "getting worse", "bottom left"),
     ]
     for low, high, colour, opacity, name, place in bands:
         figure.add_hrect(

@@ -84,7 +84,7 @@ def _runs(whole: Any, metric: str) -> list[dict[str, Any]]:
         joules = prefixes.ragged("joules", where=metric)
         seconds = prefixes.ragged("seconds", where=metric) if prefixes.has("seconds") else joules
         for i, run in enumerate(prefixes.runs):
-            loss = prefixes.sign * prefixes.loss[i]
+            loss = prefixes.values[i]
             good = np.isfinite(loss) & np.isfinite(joules[i])
             if good.any():
                 time = seconds[i][good] if prefixes.has("seconds") else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -130,7 +131,5 @@ def _opaque(colour: str) -> str:
 
 
 def _need_plotly() -> None:
-    try:
+    with needed_for("a figure", "plots"):
         import plotly  # noqa: F401
-    except ImportError:
-        raise InputError("figures need plotly: pip install 'earlycall[plots]'") from None

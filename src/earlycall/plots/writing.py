@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -51,11 +52,9 @@ def write(figure: Figure, path: str | Path, *, width: int = 900, height: int | N
 
 def picture(figure: Figure, kind: str, *, width: int = 900, height: int | None = None) -> bytes:
     """A figure as the bytes of a PNG, SVG or PDF file; arguments and errors as of `write`."""
-    try:
+    with needed_for("a picture", "plots"):
         import kaleido
         from kaleido import errors as failures
-    except ImportError:
-        raise InputError("pictures need kaleido: pip install 'earlycall[plots]'") from None
     wanted = {
         "format": kind, "width": width, "height": height or figure.layout.height or 520,
         "scale": SHARP if kind == "png" else 1,

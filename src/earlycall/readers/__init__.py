@@ -25,25 +25,7 @@ from earlycall.curves import KEYS, CurveSet
 from earlycall.curves.cleaning import with_step_name
 from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.power import is_power_log
-from earlycall.readers import (
-    curve_set,
-    delimited,
-    dvclive,
-    json_lines,
-    keras_history,
-    mlflow,
-    optuna,
-    ray_tune,
-    remote,
-    table_folder,
-    tensorboard,
-    text,
-    trackio,
-    trainer_state,
-    wandb,
-    wandb_export,
-)
+from earlycall.readers import curve_set, remote
 from earlycall.readers.growing import Gathering, Tail
 from earlycall.readers.inside import is_inside
 from earlycall.readers.log import Log, as_text
@@ -55,7 +37,23 @@ _NOT_LOGS = (*_RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 @cache
 def readers() -> tuple[Any, ...]:
-    """The readers, in the order in which they are asked."""
+    """The readers, in the order in which they are asked; a curve set is read without them."""
+    from earlycall.readers import (
+        delimited,
+        dvclive,
+        json_lines,
+        keras_history,
+        mlflow,
+        optuna,
+        ray_tune,
+        table_folder,
+        tensorboard,
+        trackio,
+        trainer_state,
+        wandb,
+        wandb_export,
+    )
+
     built_in = (
         curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state,
         table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
@@ -148,10 +146,10 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    expression = None if pattern is None else text.compiled(pattern)
+    by_pattern = None if pattern is None else _by_pattern(pattern)
     if path.is_file():
-        if expression is not None:
-            return [Source(as_text(path.name), path, lambda: text.load(path, expression))]
+        if by_pattern is not None:
+            return [Source(as_text(path.name), path, _loader(by_pattern, path))]
         reader = _reader_of(path)
         load = _loader(reader.load, path)
         return [Source(as_text(path.name), path, load, *_ways_on(reader, "", path))]
@@ -163,9 +161,9 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
                 f"{path / 'curves.parquet'}: a link out of the folder; name its target"
             )
         return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
-    if expression is not None:
+    if by_pattern is not None:
         files = [p for p in _files_in(path) if _is_text_file(p)]
-        found = [Source(_relative(p, path), p, _by_pattern(p, expression)) for p in files]
+        found = [Source(_relative(p, path), p, _loader(by_pattern, p)) for p in files]
     else:
         found = list(_logs_in(path))
     if not found:
@@ -173,8 +171,16 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
     return sorted(found, key=lambda source: source.run)
 
 
-def _by_pattern(path: Path, expression: Any) -> Callable[[], pl.DataFrame]:
-    return lambda: text.load(path, expression)
+def _by_pattern(pattern: str) -> Callable[[Path], pl.DataFrame]:
+    """What reads plain text by a pattern.
+
+    Raises:
+        InputError: if the pattern cannot be used.
+    """
+    from earlycall.readers import text
+
+    expression = text.compiled(pattern)
+    return lambda path: text.load(path, expression)
 
 
 def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
@@ -268,6 +274,8 @@ def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
 
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
+    from earlycall.power import is_power_log
+
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -286,6 +294,8 @@ def _reader_of(path: Path) -> Any:
         return reader
     with path.open("rb") as file:
         head = file.read(HEAD)
+    from earlycall.power import is_power_log
+
     if not head.strip():
         raise InputError(f"{path}: the file is empty")
     if is_power_log(path, head):
@@ -319,7 +329,11 @@ def run_table(path: Path) -> pl.DataFrame | None:
     for name in _RUN_TABLES:
         table = path / name
         if path.is_dir() and is_inside(table, path):
-            return curve_set.load(table) if name.endswith("parquet") else delimited.table(table)
+            if name.endswith("parquet"):
+                return curve_set.load(table)
+            from earlycall.readers import delimited
+
+            return delimited.table(table)
     return None
 
 
@@ -378,8 +392,7 @@ def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
     joined = len({guess for guess in training if guess is not None}) > 1
     out = []
     for table, metrics, loss in zip(tables, names, training, strict=True):
-        held_out = validation_loss(metrics)
-        new = {"train_loss": loss if joined else None, "val_loss": held_out}
+        new = {"train_loss": loss if joined else None, "val_loss": validation_loss(metrics)[0]}
         added = [
             pl.col(old).alias(name)
             for name, old in new.items()

@@ -20,6 +20,7 @@ _CELLS = (str, int, float, bool)
 _SAMPLE = 64  # lines by which the names and types in a part are guessed
 _MOST_NAMES, _MOST_CELLS = 4096, 1 << 24
 _NAME = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"\s*:')
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a surrogate pair, perhaps without the other
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -225,29 +226,40 @@ def _parsed(lines: bytes) -> pl.DataFrame:
     Raises:
         DoubtError: if a line is not understood as it would be alone.
     """
-    import pyarrow as pa
-    from pyarrow import json as arrow
-
     try:
         lines.decode("utf-8")
         sample, height = _sample(lines)
         _must_be_narrow(b"\n".join(sample), height)
-        fields = pa.schema(_fields([json.loads(line) for line in sample]))
-        options = arrow.ReadOptions(block_size=len(lines) + 1, use_threads=False)
+        schema = _schema([json.loads(line) for line in sample])
         try:
-            strict = arrow.ParseOptions(fields, unexpected_field_behavior="error")
-            table = arrow.read_json(pa.BufferReader(lines), options, strict)
-        except pa.ArrowInvalid:
+            found = _complete(pl.read_ndjson(lines, schema=schema), lines, height)
+        except (DoubtError, pl.exceptions.PolarsError):
             _must_be_narrow(lines, height)  # the sample may lack names
-            table = arrow.read_json(pa.BufferReader(lines), options)
-        if table.num_rows != height:
-            raise DoubtError
-        found = _flattened(table)
+            every = pl.read_ndjson(lines, infer_schema_length=None)
+            found = _complete(every, lines, height)
         return pl.DataFrame(found) if found else pl.DataFrame({"": [None] * height})
-    except (ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DoubtError from error
     except pl.exceptions.PolarsError as error:
         raise DoubtError from error
+
+
+def _complete(table: pl.DataFrame, lines: bytes, height: int) -> dict[str, pl.Series]:
+    """The columns of a table that has all that the lines have.
+
+    Polars leaves out names that a schema lacks and takes the first value of a name that an object
+    has twice: the names are counted. Half of a surrogate pair it reads as something else.
+
+    Raises:
+        DoubtError: if something is missing.
+    """
+    found, filled = _flattened(table)
+    names, nulls = lines.count(b'":'), lines.count(b'": null') + lines.count(b'":null')
+    if table.height != height or names != filled + nulls or b'" :' in lines:
+        raise DoubtError
+    if _HALF.search(lines):
+        raise DoubtError
+    return found
 
 
 def _sample(lines: bytes) -> tuple[list[bytes], int]:
@@ -277,59 +289,50 @@ def _must_be_narrow(lines: bytes, height: int) -> None:
         raise DoubtError
 
 
-def _fields(records: list[dict[str, Any]]) -> list[Any]:
+def _schema(records: list[dict[str, Any]]) -> dict[str, pl.DataType]:
     """The names and types in some records."""
-    import pyarrow as pa
-
     seen: dict[str, list[Any]] = {}
     for record in records:
         for name, value in record.items():
             seen.setdefault(name, []).append(value)
-    out = []
-    for name, values in seen.items():
-        known = [v for v in values if v is not None]
-        kinds = {type(v) for v in known}
-        if kinds == {dict}:
-            out.append(pa.field(name, pa.struct(_fields(known))))
-        elif kinds and kinds <= {int, float}:
-            out.append(pa.field(name, pa.float64()))
-        elif kinds <= {bool}:
-            out.append(pa.field(name, pa.bool_() if kinds else pa.null()))
-        elif kinds == {str}:
-            out.append(pa.field(name, pa.string()))
-        else:
-            raise DoubtError
-    return out
+    return {name: _type([v for v in values if v is not None]) for name, values in seen.items()}
 
 
-def _flattened(table: Any, prefix: str = "") -> dict[str, pl.Series]:
-    """The columns, nested ones by their names joined with a slash.
+def _type(values: list[Any]) -> pl.DataType:
+    """The type of some values.
 
     Raises:
-        DoubtError: if a column is of another kind, or two have the same name.
+        DoubtError: if they are of several, or of one that no column has.
     """
-    import pyarrow as pa
+    kinds = {type(value) for value in values}
+    if kinds == {dict}:
+        return pl.Struct(_schema(values))
+    if kinds and kinds <= {int, float}:
+        return pl.Float64()
+    if kinds <= {bool}:
+        return pl.Boolean() if kinds else pl.Null()
+    if kinds == {str}:
+        return pl.String()
+    raise DoubtError
 
+
+def _flattened(table: pl.DataFrame, prefix: str = "") -> tuple[dict[str, pl.Series], int]:
+    """The columns, nested ones by their names joined with a slash; how many values there are.
+
+    Raises:
+        DoubtError: if two columns have the same name.
+    """
     out: dict[str, pl.Series] = {}
-    for field, column in zip(table.schema, table.columns, strict=True):
-        name = f"{prefix}{field.name}"
-        if pa.types.is_struct(field.type):
-            chunks = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-            inner = pa.table(
-                [pa.chunked_array([part]) for part in chunks.flatten()], names=_inner(field)
-            )
-            found = _flattened(inner, f"{name}/")
-        elif pa.types.is_list(field.type):
-            continue
-        elif pa.types.is_temporal(field.type):
-            raise DoubtError
+    filled = 0
+    for column in table.get_columns():
+        name = f"{prefix}{column.name}"
+        filled += column.count()
+        if column.dtype == pl.Struct:
+            found, inside = _flattened(column.struct.unnest(), f"{name}/")
+            filled += inside
         else:
-            found = {name: pl.Series(name, column)}
+            found = {} if column.dtype == pl.List else {name: column.alias(name)}
         if out.keys() & found.keys():
             raise DoubtError
         out |= found
-    return out
-
-
-def _inner(field: Any) -> list[str]:
-    return [field.type.field(i).name for i in range(field.type.num_fields)]
+    return out, filled

@@ -11,8 +11,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.errors import InputError
-from earlycall.readers import mlflow, optuna
-from earlycall.readers import wandb as wandb_file
+from earlycall.extras import needed_for
 from earlycall.readers.log import Log, settings, table_of, table_of_numbers
 
 # Paths lose a slash of the two where the command line makes a path of the address.
@@ -48,15 +47,15 @@ def load(address: str) -> Log:
 
 
 def _wandb(project: str) -> Log:
+    from earlycall.readers.wandb import started
+
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     if not (os.environ.get("WANDB_API_KEY") or netrc.exists()):
         raise InputError(
             f"wandb://{project}: set WANDB_API_KEY, or read the local wandb/ folder instead"
         )
-    try:
+    with needed_for(f"wandb://{project}", "wandb"):
         import wandb
-    except ImportError:
-        raise InputError(f"wandb://{project} needs wandb: pip install 'earlycall[wandb]'") from None
     rows: list[dict[str, Any]] = []
     known = []
     try:
@@ -66,7 +65,7 @@ def _wandb(project: str) -> Log:
             known.append({"run": name} | settings(tags | dict(run.config)))
             for record in run.scan_history():
                 if "started" not in known[-1]:
-                    known[-1] |= wandb_file.started(record)
+                    known[-1] |= started(record)
                 row = {"run": name, "step": record.pop("_step", None)}
                 row["seconds"] = record.pop("_runtime", None)
                 rows.append(row | {k: v for k, v in record.items() if not k.startswith("_")})
@@ -78,11 +77,11 @@ def _wandb(project: str) -> Log:
 
 
 def _mlflow(address: str) -> Log:
-    try:
+    from earlycall.readers import mlflow
+
+    with needed_for(address, "mlflow"):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise InputError(f"{address} needs MLflow: pip install 'earlycall[mlflow]'") from None
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     known, values = [], []
     try:
@@ -116,12 +115,12 @@ def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
 
 
 def _optuna(address: str) -> Log:
+    from earlycall.readers import optuna
+
     hidden = re.sub(r"//[^@/]*@", "//…@", address)  # no password in a sentence
-    try:
+    with needed_for(hidden, "optuna"):
         from optuna.storages import RDBStorage
         from optuna.study import StudyDirection
-    except ImportError:
-        raise InputError(f"{hidden} needs Optuna: pip install 'earlycall[optuna]'") from None
     trials = []
     try:
         storage = RDBStorage(address, skip_table_creation=True)  # a reader changes nothing

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.curves.cleaning import NOT_METRICS
+from earlycall.curves.columns import KEYS
 from earlycall.errors import InputError, NothingYetError
 
 LONGEST = 10_000  # characters of a line that are looked at, lest a pattern takes for ever
@@ -29,7 +29,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         found = re.compile(pattern)
     except re.error as error:
         raise InputError(f"--pattern {pattern!r}: no regular expression: {error}") from None
-    if not set(found.groupindex) - set(NOT_METRICS):
+    if not set(found.groupindex) - set(KEYS):
         raise InputError(
             f"--pattern {pattern!r}: name what it finds, for example "
             r"'epoch (?P<epoch>\d+).*loss[:= ]+(?P<train_loss>\S+)'"

@@ -13,7 +13,7 @@ import polars as pl
 
 import earlycall
 from earlycall.atomic import write_whole
-from earlycall.curves import Axis, CurveSet
+from earlycall.curves import Axis, CurveSet, Direction
 from earlycall.elasticity import elasticities
 from earlycall.errors import CurveWarning, InputError
 from earlycall.plots.theme import palette
@@ -94,6 +94,7 @@ def report(
     *,
     score: str = DEFAULT_SCORE,
     metric: str | None = None,
+    direction: Direction | None = None,
     budget: float | None = None,
     horizon: float | None = None,
     group: str | None = None,
@@ -110,6 +111,8 @@ def report(
         curves: whatever `earlycall.rank` takes.
         score: the score to rank by.
         metric: the metric to score; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         budget: the part of the horizon that is looked at, in (0, 1]; by default all of it.
         horizon: the step at which training would end; by default as in `earlycall.rank`.
         group: report only on the runs of this group.
@@ -135,6 +138,7 @@ def report(
     if not len(whole):
         raise InputError("there is no run to report on")
     named = whole.metric(metric)
+    whole = whole.directed(named, direction)
     done("ranking")
     ranking, problem = None, None
     try:

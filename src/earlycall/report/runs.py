@@ -91,7 +91,7 @@ def _ends(prefixes: Any) -> pl.DataFrame:
         {
             "group": [prefixes.group] * len(prefixes),
             "run": list(prefixes.runs),
-            "last_seen": prefixes.sign * prefixes.loss.last(),
+            "last_seen": prefixes.values.last(),
             "last_step": prefixes.step.last(),
         },
         schema_overrides={"group": pl.String, "run": pl.String},

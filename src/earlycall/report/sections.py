@@ -11,7 +11,8 @@ import polars as pl
 
 from earlycall import plots
 from earlycall.curves import CurveSet
-from earlycall.elasticity import THRESHOLD, costs_of, watched_metric
+from earlycall.curves.columns import validation_loss
+from earlycall.elasticity import THRESHOLD, costs_of
 from earlycall.errors import InputError
 from earlycall.evaluation import evaluate
 from earlycall.plots.names import common_ending, plain
@@ -83,7 +84,9 @@ def sections(
 
 def worth_watching(seen: CurveSet, metric: str) -> str:
     """The validation loss, where it was logged often enough to tell its slope; else the metric."""
-    watched = watched_metric(seen.metrics, lambda: metric)
+    watched = validation_loss(seen.metrics)[0]
+    if watched is None:
+        return metric
     lengths = [length for p in seen.prefixes(metric=watched) for length in p.loss.lengths]
     return watched if np.median(lengths) >= LONG else metric
 
@@ -120,11 +123,13 @@ def _elasticity(curves: CurveSet, ranking: Ranking | None, metric: str) -> Secti
     one = seen.select(runs=[run], group=group)
     watched = worth_watching(one, metric)
     prefixes = one.prefixes(metric=watched)[0]
-    if prefixes.sign < 0 or prefixes.loss.lengths[0] < LONG:
+    if prefixes.loss.lengths[0] < LONG:
         return None
     cost = costs_of(prefixes, "step")[0]
     name = str(run).removesuffix(common_ending(curves.runs["run"].to_list()))
-    figure = plots.elasticity_along(cost, prefixes.loss[0], name=watched, unit="step")
+    figure = plots.elasticity_along(
+        cost, prefixes.values[0], name=watched, unit="step", direction=prefixes.direction
+    )
     words = (
         f"How many percent more gain 1 % more training brought to {plain(name)}. Above 1 it pays "
         f"better than in proportion; below {THRESHOLD:g} more training is hardly worth its cost."

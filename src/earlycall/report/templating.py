@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -21,10 +21,8 @@ def template(name: str) -> Template:
     Raises:
         InputError: if Jinja2 is not installed.
     """
-    try:
+    with needed_for("a report", "plots"):
         import jinja2
-    except ImportError:
-        raise InputError("a report needs Jinja2: pip install 'earlycall[plots]'") from None
     loader = jinja2.FileSystemLoader(PAGES)
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,

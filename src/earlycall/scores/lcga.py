@@ -112,7 +112,7 @@ def _scored(prefixes: Prefixes, which: str) -> Scored:
     reasons = tuple(
         f"no epoch after the burn-in of {BURN_IN}" if np.isnan(v) else None for v in value
     )
-    return Scored.smaller_is_better(value, score=score, reasons=reasons)
+    return Scored.smaller_is_better(value, score=score, reasons=reasons, sign=prefixes.sign)
 
 
 @group_score("lcga_d1", shortest=SHORTEST)

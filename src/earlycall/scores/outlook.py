@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.curves import Prefixes, Ragged, higher_is_better
+from earlycall.curves import Prefixes, Ragged
+from earlycall.curves.columns import is_validation, validation_loss
+from earlycall.ranks import mean_ranks
 from earlycall.scores.registry import Scored, group_score
 
 if TYPE_CHECKING:
@@ -45,9 +47,7 @@ def centred_rank(values: Floats) -> Floats:
         [0.333, -0.667, 0.333]
     """
     n = len(values)
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray((middle - (n + 1) / 2)[inverse.reshape(-1)] * (2 / max(n, 1)))
+    return np.asarray((mean_ranks(values) - (n + 1) / 2) * (2 / max(n, 1)))
 
 
 @dataclass(frozen=True)
@@ -220,12 +220,11 @@ def outlook(prefixes: Prefixes) -> Scored:
 
 def _with_validation(prefixes: Prefixes, level: Floats) -> Floats:
     """The level, halfway to that of the validation metric where every run has logged one."""
-    if prefixes.metric.lower().startswith(("val", "eval")):
+    if is_validation(prefixes.metric):
         return level
-    for metric in ("val_loss", "val_accuracy"):
-        if prefixes.has(metric):
+    for metric, sign in ((validation_loss(prefixes.columns)[0], 1), ("val_accuracy", -1)):
+        if metric is not None and prefixes.has(metric):
             recorded = prefixes.ragged(metric)
             if recorded.lengths.min() > 0 and recorded.all_finite().all():
-                sign = 1 if higher_is_better(metric) else -1
-                return (level + centred_rank(sign * recorded.last())) / 2
+                return (level + centred_rank(-sign * recorded.last())) / 2
     return level

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from earlycall.curves.columns import is_validation, validation_loss
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,15 +50,24 @@ class Scored:
         *,
         score: NDArray[np.float64] | None = None,
         reasons: tuple[str | None, ...] | None = None,
+        sign: int = 1,
     ) -> Scored:
         """A score from raw values of which the smaller is better, by default their negatives.
+
+        Args:
+            raw: shape (m,).
+            score: shape (m,), where it is not the negative of ``raw``.
+            reasons: why a score cannot tell, a sentence per run or None.
+            sign: that of the prefixes; −1 turns raw values of a negated metric back to its own.
 
         Examples:
             >>> Scored.smaller_is_better(np.array([0.5, 2.0])).score.tolist()
             [-0.5, -2.0]
         """
         blank = np.full(len(raw), np.nan)
-        return cls(-raw if score is None else score, raw, blank, reasons or (None,) * len(raw))
+        return cls(
+            -raw if score is None else score, sign * raw, blank, reasons or (None,) * len(raw)
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ class Score:
     Attributes:
         name: the name under which it is asked for.
         compute: from the prefixes of a group to what the score says of each run.
-        needs: a metric (or ``"val"``: any validation metric) without which it cannot tell.
+        needs: a metric without which it cannot tell; ``"val_loss"`` stands for the validation loss
+            by any of its names, ``"val"`` for any validation metric.
         shortest: how many observations it needs.
     """
 
@@ -80,6 +91,14 @@ class Score:
     def summary(self) -> str:
         """The first line of its documentation."""
         return (self.compute.__doc__ or "").strip().split("\n")[0]
+
+    def able(self, prefixes: Prefixes) -> bool:
+        """Whether what the score needs was logged in the group."""
+        if self.needs == "val":
+            return any(is_validation(metric) for metric in prefixes.columns)
+        if self.needs == "val_loss":
+            return validation_loss(prefixes.columns)[0] is not None
+        return self.needs is None or prefixes.has(self.needs)
 
     def __call__(self, prefixes: Prefixes) -> Scored:
         """What the score says of each run of a group, all of finite losses."""
@@ -153,7 +172,7 @@ def get(name: str) -> Score:
     if name in _registry:
         return _registry[name]
     nearest = difflib.get_close_matches(name, _registry, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     raise InputError(f"unknown score {name!r}{hint} Known scores: {', '.join(_registry)}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from earlycall.curves import Prefixes, Ragged, higher_is_better
+from earlycall.curves import Prefixes, Ragged
+from earlycall.curves.columns import direction, is_validation, validation_loss
 from earlycall.scores.registry import Scored, group_score
 
 
@@ -15,7 +16,7 @@ def last_loss(prefixes: Prefixes) -> Scored:
     Raw: ℓ_n, in the units of the loss. Score: −ℓ_n. Source: Jamieson and Talwalkar, *Non-stochastic
     Best Arm Identification and Hyperparameter Optimization*, AISTATS 2016.
     """
-    return Scored.smaller_is_better(prefixes.loss.last())
+    return Scored.smaller_is_better(prefixes.loss.last(), sign=prefixes.sign)
 
 
 @group_score("min_loss")
@@ -24,17 +25,19 @@ def min_loss(prefixes: Prefixes) -> Scored:
 
     Raw: min_i ℓ_i, in the units of the loss. Score: its negative.
     """
-    return Scored.smaller_is_better(prefixes.loss.reduce(np.fmin))
+    return Scored.smaller_is_better(prefixes.loss.reduce(np.fmin), sign=prefixes.sign)
 
 
 @group_score("last_val_loss", needs="val_loss")
 def last_val_loss(prefixes: Prefixes) -> Scored:
     """The last validation loss within the prefix.
 
-    Raw: the last recorded ``val_loss``, in its units. Score: its negative.
+    Raw: the last recorded validation loss (``val_loss``, ``eval_loss``, ``dev_loss`` …), in its
+    units. Score: its negative.
     """
-    recorded = _recorded(prefixes, "val_loss")
-    return Scored.smaller_is_better(recorded.last(), reasons=_where_missing(recorded, "val_loss"))
+    name = validation_loss(prefixes.columns)[0] or "val_loss"
+    recorded = _recorded(prefixes, name)
+    return Scored.smaller_is_better(recorded.last(), reasons=_where_missing(recorded, name))
 
 
 @group_score("best_val_metric", needs="val")
@@ -45,17 +48,18 @@ def best_val_metric(prefixes: Prefixes) -> Scored:
     better), else the minimum of the validation loss. Score: oriented so that larger is better.
     """
     metric = _validation_metric(prefixes)
-    recorded = _recorded(prefixes, metric or "val_loss")
-    more = metric is not None and higher_is_better(metric)
+    recorded = _recorded(prefixes, metric)
+    more = direction(metric) == "max"
     raw = recorded.reduce(np.fmax if more else np.fmin)
-    reasons = _where_missing(recorded, metric or "validation metric")
+    reasons = _where_missing(recorded, metric)
     return Scored.smaller_is_better(raw, score=raw if more else -raw, reasons=reasons)
 
 
-def _validation_metric(prefixes: Prefixes) -> str | None:
-    found = [c for c in prefixes.columns if c.lower().startswith(("val", "valid", "eval"))]
-    found.sort(key=lambda c: (not higher_is_better(c), c != "val_accuracy"))
-    return found[0] if found else None
+def _validation_metric(prefixes: Prefixes) -> str:
+    """The first of which more is better, else the validation loss; none of unknown direction."""
+    up = [c for c in prefixes.columns if is_validation(c) and direction(c) == "max"]
+    up.sort(key=lambda c: c != "val_accuracy")
+    return up[0] if up else validation_loss(prefixes.columns)[0] or "validation metric"
 
 
 def _recorded(prefixes: Prefixes, metric: str) -> Ragged:

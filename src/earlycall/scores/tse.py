@@ -115,7 +115,7 @@ def weighted_sum(means: Ragged, weights: NDArray[np.float64]) -> WeightedSum:
 def _scored(prefixes: Prefixes, how: str) -> Scored:
     means = epoch_means(prefixes.loss, prefixes.epoch)
     result = {"tse": tse, "tse_e": tse_e, "tse_ema": tse_ema}[how](means)
-    return Scored.smaller_is_better(result.value, score=result.score)
+    return Scored.smaller_is_better(result.value, score=result.score, sign=prefixes.sign)
 
 
 @group_score("tse")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 import numpy as np
 import polars as pl
 
-from earlycall.curves import CurveSet, Prefixes
-from earlycall.elasticity import costs_of, watched_metric
+from earlycall.curves import CurveSet, Direction, Prefixes
+from earlycall.elasticity import costs_of
 from earlycall.errors import InputError
 from earlycall.ranking import as_curve_set
 from earlycall.stopping.gain import WARM_UP, GainRule
@@ -88,6 +88,7 @@ def replay(
     rules: Sequence[str | Rule] = (),
     *,
     metric: str | None = None,
+    direction: Direction | None = None,
     cost: str = "step",
     every: Every | None = None,
     choose: float | None = None,
@@ -99,6 +100,8 @@ def replay(
         rules: rules as text or as objects.
         metric: the loss that is watched and judged; by default the validation loss where the set
             has one, else the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         cost: step, epoch, seconds, joules or usd.
         every: as in `Monitor`; by default 1, and ``"auto"`` for groups whose log has several
             losses an epoch or more than 600 losses a run.
@@ -122,7 +125,8 @@ def replay(
     tried = [GainRule(t) for t in THRESHOLDS] if choose is not None else []
     rows, trials = [], []
     for curves in map(as_curve_set, several):
-        for group in _groups(curves, metric, cost, every):
+        watched = curves.watched(metric)
+        for group in _groups(curves.directed(watched, direction), watched, cost, every):
             outcomes = _outcomes(group, [*made, *tried])
             found = [group.row(outcome) for outcome in outcomes]
             rows += [group.facts(text) | row for text, row in zip(texts, found, strict=False)]
@@ -210,8 +214,7 @@ def _groups(
     curves: CurveSet, metric: str | None, cost: str, every: Every | None
 ) -> Iterator[_Group]:
     """The groups of a set with at least one run that can be judged."""
-    watched = watched_metric(curves.metrics, curves.metric) if metric is None else metric
-    for prefixes in curves.prefixes(metric=watched):
+    for prefixes in curves.prefixes(metric=curves.watched(metric)):
         runs, losses, costs, apart, unread = [], [], [], 0, 0
         told = zip(prefixes.runs, prefixes.loss, costs_of(prefixes, cost), strict=True)
         for run, loss, spent in told:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import Axis, CurveSet
+from earlycall.curves.columns import is_held_out
 from earlycall.errors import InputError
 from earlycall.evaluation import agreement
 from earlycall.scores import get
@@ -196,7 +197,7 @@ def _told(curves: CurveSet, level: Level, budget: int, axis: Axis) -> Iterator[_
 
 
 def _validation(rows: pl.DataFrame) -> list[str]:
-    return [c for c in rows.columns if c.lower().startswith(("val", "test"))]
+    return [c for c in rows.columns if is_held_out(c)]
 
 
 def _by_epoch(rows: pl.DataFrame, metric: str) -> pl.DataFrame:

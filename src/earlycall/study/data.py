@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.study.models import imported
+
+with needed_for("a study", "study"):
+    import torch
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 TORCHVISION = {

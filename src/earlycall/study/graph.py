@@ -6,7 +6,11 @@ import operator
 import warnings
 from typing import Any
 
-from torch import fx, nn
+from earlycall.extras import needed_for
+
+with needed_for("a study", "study"):
+    from torch import fx, nn
+
 
 Graph = dict[str, dict[str, Any]]
 _PLAIN = {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler
-
+from earlycall.extras import needed_for
 from earlycall.halving import Halving
 from earlycall.stopping import Monitor
 from earlycall.study.folder import StudyFolder
 from earlycall.study.plan import RunPlan
+
+with needed_for("a study", "study"):
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import FIFOScheduler
 
 
 class Judge(FIFOScheduler):

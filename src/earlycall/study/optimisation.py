@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import nn
-
+from earlycall.extras import needed_for
 from earlycall.study.plan import RunPlan
+
+with needed_for("a study", "study"):
+    import torch
+    from torch import nn
 
 
 def learning_rate(plan: RunPlan, step: int, steps: int) -> float:

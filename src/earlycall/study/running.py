@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.study.files import FAILURE
 from earlycall.study.folder import State, StudyFolder
 from earlycall.study.plan import RunPlan
@@ -84,7 +85,8 @@ def check(study: StudyFolder) -> None:
     Raises:
         InputError: naming the model or data set that cannot be used.
     """
-    import torch
+    with needed_for("a study", "study"):
+        import torch
 
     from earlycall.study.data import splits
     from earlycall.study.models import build
@@ -151,10 +153,8 @@ def _ray(resources: Resources) -> Iterator[None]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
+    with needed_for("a study", "study"):
         import ray
-    except ImportError:
-        raise InputError("studies need Ray and torch: pip install 'earlycall[study]'") from None
     mine = not ray.is_initialized()
     if mine:
         _reachable(resources.address)

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback
-
+from earlycall.extras import needed_for
 from earlycall.study.folder import StudyFolder
 from earlycall.study.running import Watcher
+
+with needed_for("a study", "study"):
+    from ray.tune import Callback
 
 
 class Telling(Callback):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
-from torch import nn
+from earlycall.extras import needed_for
+
+with needed_for("a study", "study"):
+    import torch
+    from torch import nn
 
 
 def mlp(

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from earlycall.energy import Meter
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.study.data import Part, Splits
 from earlycall.study.files import CHECKPOINT, CURVE, RESULT, VERDICT, Files, FolderFiles
 from earlycall.study.models import build
 from earlycall.study.optimisation import learning_rate, optimizer
 from earlycall.study.plan import RunPlan
 from earlycall.study.record import Record
+
+with needed_for("a study", "study"):
+    import torch
+    from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
 
 EVALUATED_AT_ONCE = 512
 

@@ -12,12 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.tune import Trainable
-
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.study.files import FolderFiles
 from earlycall.study.plan import RunPlan
+
+with needed_for("a study", "study"):
+    import ray
+    from ray.tune import Trainable
 
 
 class Keeper:

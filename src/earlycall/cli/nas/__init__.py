@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import typer
 
-from earlycall.cli.nas import add, explain, fit, rank, search
+from earlycall.cli import COMMANDS
+from earlycall.cli.lazy import lazy_group
+
+NAS_COMMANDS = {
+    "add": "Add runs to the experiment store; those that are there are not added again.",
+    "store": "Show what the experiment store holds.",
+    "fit": "Learn from collected runs to rank architectures that were never trained.",
+    "rank": "Rank architectures that were never trained.",
+    "search": "Search a space of architectures: propose what to train, or train it within a "
+    "budget.",
+    "explain": "Show which features matter to a predictor, and what they mean.",
+}
 
 app = typer.Typer(
     name="nas",
-    help="Rank architectures that were never trained, from collected runs.",
+    cls=lazy_group("earlycall.cli.nas", NAS_COMMANDS),
+    help=COMMANDS["nas"],
     no_args_is_help=True,
+    add_completion=False,
 )
-app.command("add")(add.add)
-app.command("store")(add.store)
-app.command("fit")(fit.command)
-app.command("rank")(rank.command)
-app.command("search")(search.command)
-app.command("explain")(explain.command)
+
+
+@app.callback()
+def _options() -> None:
+    pass

@@ -48,7 +48,8 @@
     form.append(
       labelled("Runs called", find), select("group", "Group"),
       slider("budget", "Budget"), slider("horizon", "Horizon"),
-      select("score", "Score"), select("metric", "Metric"), select("axis", "Fit along"),
+      select("score", "Score"), select("metric", "Metric"),
+      select("direction", "Better is"), select("axis", "Fit along"),
       select("cost", "Cost"),
       make("div", { id: "settings" }),
       make("button", { type: "button", id: "reset", class: "quiet" }, "Show everything"),
@@ -72,6 +73,7 @@
     const { name, setting } = event.target.dataset;
     if (name && event.target.tagName === "SELECT") {
       if (name === "group") dropSettings();
+      if (name === "metric") ec.view.delete("direction");
       ec.change(name, event.target.value ? [event.target.value] : []);
     }
     if (setting) ec.change(setting, settingValues(setting));
@@ -94,7 +96,8 @@
 
   function reset() {
     dropSettings();
-    for (const name of ["find", "group", "budget", "horizon", "score", "metric", "axis", "cost"]) {
+    for (const name of ["find", "group", "budget", "horizon", "score", "metric", "direction", "axis",
+      "cost"]) {
       ec.view.delete(name);
     }
     ec.changed();
@@ -132,7 +135,7 @@
     }
     shownTab = tab;
     document.getElementById("row-cost").hidden = !["elasticity", "rules"].includes(tab);
-    for (const name of ["score", "metric", "axis", "cost", "group"]) {
+    for (const name of ["score", "metric", "direction", "axis", "cost", "group"]) {
       const first = { score: "outlook", metric: offered.metric, axis: "observation", cost: "step",
         group: (offered.groups || [])[0] }[name];
       controls[name].value = ec.view.get(name) || first || "";
@@ -189,6 +192,9 @@
     document.getElementById("row-group").hidden = said.groups.length === 0;
     options("score", said.scores);
     options("metric", said.metrics);
+    options("direction", ["", "max", "min"],
+      (value) => ({ "": "not known: choose", max: "more", min: "less" })[value]);
+    document.getElementById("row-direction").hidden = said.directed;
     options("axis", said.axes);
     options("cost", said.costs);
     document.getElementById("tab-agreement").hidden = !said.outcomes;

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from earlycall.curves import as_polars
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.nas.features.counts import COUNTS
 from earlycall.nas.features.family import GRAPH, Architecture, Family
 from earlycall.nas.features.names import NAMES
@@ -20,6 +20,9 @@ from earlycall.nas.features.neighbourhoods import NEIGHBOURHOODS
 from earlycall.nas.features.numbers import NUMBERS
 from earlycall.nas.features.paths import PATHS
 from earlycall.nas.features.signals import SIGNALS
+
+with needed_for("train-less ranking", "nas"):
+    from sklearn.base import BaseEstimator, TransformerMixin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

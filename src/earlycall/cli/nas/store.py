@@ -1,0 +1,46 @@
+"""``earlycall nas store``: what the database of collected runs holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earlycall.cli import output
+from earlycall.cli.nas.add import DEFAULT, Where
+from earlycall.cli.options import Format, Output
+
+
+def command(
+    store: Where = DEFAULT,
+    export: Annotated[
+        Path | None, typer.Option(help="Write all runs as a curve set into this folder.")
+    ] = None,
+    fmt: Output = Format.table,
+) -> None:
+    """Show what the experiment store holds.
+
+    Examples:
+      earlycall nas store --export collected/
+    """
+    from earlycall.errors import InputError
+    from earlycall.nas.store import Store
+
+    if "://" not in store and not Path(store).exists():
+        raise InputError(f"{store}: no such store; make one with 'earlycall nas add'")
+    with Store(store) as opened:
+        curves = opened.curves()
+        if export is not None:
+            curves.write(export)
+    described = [c for c in curves.runs.columns if c.startswith("arch.")]
+    table = curves.runs.group_by("group", maintain_order=True).len("runs")
+    if fmt is Format.json:
+        output.print_json({"groups": table.to_dicts(), "described_by": described})
+        return
+    if fmt is Format.csv:
+        output.print_csv(table)
+        return
+    for row in table.iter_rows(named=True):
+        print(f"{row['group']}: {row['runs']} runs")
+    print(f"described by: {', '.join(described) or 'nothing (no arch.* columns)'}")
