@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 
 import pytest
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+# A busy machine is no failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
             "--disable-sync")  # fmt: skip
-PATIENCE = 300  # seconds, for what a slow machine does in the end: only what hangs takes so long
+PATIENCE = 900  # seconds, for what a slow machine does in the end: only what hangs takes so long
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 
 

@@ -16,7 +16,8 @@ from playwright.sync_api import Page, expect
 
 from conftest import PATIENCE
 
-expect.set_options(timeout=1000 * PATIENCE)
+SEEN = 120  # seconds: what a page shows later is broken, on a slow machine too
+expect.set_options(timeout=1000 * SEEN)
 
 LOOPBACK = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])[:/]|data:|blob:|about:")
 
@@ -88,7 +89,7 @@ def look(browser) -> Iterator[Any]:
                 lambda asked: not LOOPBACK.match(asked),
                 lambda route: (amiss.append(f"asked for {route.request.url}"), route.abort()),
             )
-            context.set_default_timeout(1000 * PATIENCE)
+            context.set_default_timeout(1000 * SEEN)
             page = context.new_page()
             page.on("console", lambda m: m.type == "error" and amiss.append(f"console: {m.text}"))
             page.on("pageerror", lambda error: amiss.append(f"error: {error}"))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-
-from conftest import PATIENCE
+from served import SEEN
 
 pytest_plugins = ["served"]
 TRAIN = Path(__file__).parent / "programs" / "train.py"
@@ -31,7 +30,7 @@ def column(page: Page, title: str) -> list[str]:
 
 def until(page: Page, met: Callable[[], bool]) -> None:
     """Wait for what the page will show by itself."""
-    for _ in range(10 * PATIENCE):
+    for _ in range(10 * SEEN):
         if met():
             return
         page.wait_for_timeout(100)
@@ -183,7 +182,7 @@ def test_hostile_names_and_settings_are_text(serve, look, tmp_path):
     expect(page.locator("#figure-ranking")).to_contain_text("<script>alert(2)<script>")
     page.get_by_role("button", name=hostile[0]).click()
     page.locator("#figure-curves .nsewdrag").first.hover(position={"x": 60, "y": 60})
-    page.wait_for_timeout(500)
+    expect(page.locator("#figure-curves .hoverlayer .hovertext").first).to_be_visible()
     for tab in TABS[1:3]:
         page.locator(f"#tab-{tab}").click()
         expect(page.locator(f"#{tab}-words p").first).not_to_be_empty()

@@ -41,6 +41,7 @@ def test_a_killed_experiment_restored_stops_its_trials_at_the_same_iterations(st
     assert train("ray", tmp_path, **options)["found"] == whole
 
 
+@pytest.mark.slow
 def test_the_scheduler_promotes_the_best_also_after_a_kill(cluster, tmp_path):
     options = {"what": "scheduler", "lr": RATES, "iterations": 12, "at_once": 1, "address": cluster}
     whole = train("ray", tmp_path / "whole", **options)["found"]

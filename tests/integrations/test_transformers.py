@@ -16,7 +16,11 @@ def test_training_stops_early_and_evaluations_outside_of_it_do_not_count(undistu
     assert undisturbed["updates"] == undisturbed["step"] / 2
 
 
-@pytest.mark.parametrize("restore", [False, True], ids=["by itself", "by the trainer"])
+@pytest.mark.parametrize(
+    "restore",
+    [pytest.param(False, id="by itself", marks=pytest.mark.slow),
+     pytest.param(True, id="by the trainer")],
+)  # fmt: skip
 def test_killed_and_resumed_it_stops_at_the_same_step(undisturbed, tmp_path, restore):
     assert train("transformers", tmp_path, kill_at=17, **RULE) == KILLED
     assert train("transformers", tmp_path, restore=restore, **RULE)["found"] == undisturbed

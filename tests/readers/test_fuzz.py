@@ -28,7 +28,7 @@ def test_ten_thousand_broken_logs_end_in_curves_or_in_one_sentence(written, tmp_
         [sys.executable, FUZZ, written.root, tmp_path],
         capture_output=True,
         text=True,
-        timeout=4 * PATIENCE,
+        timeout=2 * PATIENCE,
         env=os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"},
         check=False,
     )

@@ -210,6 +210,7 @@ def epochs_in(folder):
     return found
 
 
+@pytest.mark.slow
 def test_a_study_killed_by_9_is_resumed_from_its_last_epochs_with_the_same_losses(tmp_path):
     folder, plan = tmp_path / "study", tmp_path / "plan.yaml"
     plan.write_text(yaml.safe_dump(SLOW | {"architectures": {"slow": "own_models:slow"}}))
@@ -251,6 +252,7 @@ def test_a_study_killed_by_9_is_resumed_from_its_last_epochs_with_the_same_losse
     assert exported.runs["hp.optimizer"].to_list() == ["adam", "sgd"]
 
 
+@pytest.mark.slow
 def test_the_how_to_brings_a_users_own_model_and_images(cluster, tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text()
     part = page.split("## Your own model and images")[1].split("\n## ")[0]
