@@ -5,16 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMANDS = ("rank", "fit", "evaluate", "elasticity", "replay",
-            "study run", "study resume", "study list", "study export", "study report",
-            "nas add", "nas store", "nas fit", "nas rank", "nas explain", "nas search")  # fmt: skip
+from earlycall.cli import COMMANDS
+from earlycall.cli.nas import NAS_COMMANDS
+
+STUDY_COMMANDS = ("run", "resume", "list", "export", "report")
+LISTED = (
+    *(name for name in COMMANDS if name not in ("study", "nas")),
+    *(f"study {name}" for name in STUDY_COMMANDS),
+    *(f"nas {name}" for name in NAS_COMMANDS),
+)
 
 
 def reference() -> str:
     """The help of every command, as a page."""
     parts = ["# The commands\n\nWritten from `earlycall COMMAND --help` by `make docs`.\n"]
     source = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-    for command in COMMANDS:
+    for command in LISTED:
         shown = subprocess.run(
             [sys.executable, "-m", "earlycall", *command.split(), "--help"],
             env={"COLUMNS": "100", "TERM": "dumb", "PATH": "/usr/bin:/bin"} | source,
