@@ -85,7 +85,7 @@ def _score_names(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def _with_demo(paths: list[Path] | None) -> list[Path] | None:
+def with_demo(paths: list[Path] | None) -> list[Path] | None:
     """``demo`` means the bundled runs, unless there is a file or folder of that name."""
     if paths is None:
         return None
@@ -97,7 +97,7 @@ Paths = Annotated[
     typer.Argument(
         help="Curve sets, log files, folders of logs of any tracker, or addresses; demo for the "
         "bundled runs.",
-        callback=_with_demo,
+        callback=with_demo,
         show_default=False,
     ),
 ]
