@@ -14,6 +14,7 @@ from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.columns import direction as direction_of
 from earlycall.errors import CurveWarning, InputError
 from earlycall.ranking import as_curve_set
+from earlycall.ranks import mean_ranks
 from earlycall.scores import Score, get, names
 
 if TYPE_CHECKING:
@@ -128,13 +129,12 @@ def evaluate(
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
     chosen = [get(name) for name in (names() if scores is None else scores)]
-    for curves in curve_sets:
-        outcomes(curves.runs, curves.name)
+    known = [outcomes(curves.runs, curves.name) for curves in curve_sets]
     total, done = sum(len(c.groups) for c in curve_sets) * len(budgets), 0
     rows = []
-    for curves in curve_sets:
+    for curves, outcome in zip(curve_sets, known, strict=True):
         for budget in budgets:
-            for judged in _judged(curves, budget, metric, axis):
+            for judged in _judged(curves, outcome, budget, metric, axis):
                 able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
                 rows += list(_rows(judged, able, resamples, curves.name, budget))
                 done += 1
@@ -158,7 +158,7 @@ def agreement(
         >>> round(a.spearman, 3), round(a.top1_regret, 3)
         (0.8, 0.667)
     """
-    from scipy.stats import kendalltau, rankdata
+    from scipy.stats import kendalltau
 
     n = len(outcome)
     told = np.where(np.isnan(score), np.nanmin(score, initial=0.0) - 1, score)
@@ -167,11 +167,11 @@ def agreement(
         return Agreement(None, None, None, None, regret)
     if np.ptp(told) == 0:
         return Agreement(0.0, 0.0, 0.0, 0.0, regret)
-    pairs = np.stack([rankdata(told), rankdata(outcome)])
+    pairs = np.stack([mean_ranks(told), mean_ranks(outcome)])
     low = high = None
     if resamples:
         low, high = np.quantile(_bootstrap(pairs, resamples), [0.025, 0.975]).tolist()
-    spearman = float(np.corrcoef(pairs)[0, 1])
+    spearman = float(np.asarray(np.corrcoef(pairs))[0, 1])
     tau = float(kendalltau(told, outcome).statistic)
     return Agreement(spearman, low, high, tau, regret)
 
@@ -185,9 +185,14 @@ class _Judged:
     excluded: int
 
 
-def _judged(curves: CurveSet, budget: float, metric: str | None, axis: Axis) -> Iterable[_Judged]:
+def _judged(
+    curves: CurveSet,
+    outcome: NDArray[np.float64],
+    budget: float,
+    metric: str | None,
+    axis: Axis,
+) -> Iterable[_Judged]:
     metric = curves.metric(metric)
-    outcome = outcomes(curves.runs, curves.name)
     recorded = pl.col(metric).filter(pl.col(metric).is_not_nan()).len()
     counted = curves.observations.group_by("run_id").agg(recorded.alias("n"))
     whole = np.zeros(len(curves), dtype=np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.errors import InputError
+from earlycall.ranks import mean_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,8 +124,6 @@ def standings(value: NDArray[np.float64], groups: list[str]) -> NDArray[np.float
         >>> standings(np.array([1.0, np.nan, 3.0, 7.0]), ["a", "a", "b", "b"]).tolist()
         [0.75, 0.25, 0.25, 0.75]
     """
-    from scipy.stats import rankdata
-
     finite = np.isfinite(value)
     lowest = value[finite].min() - 1 if finite.any() else 0.0
     filled = np.where(finite, value, lowest)
@@ -132,7 +131,7 @@ def standings(value: NDArray[np.float64], groups: list[str]) -> NDArray[np.float
     names = np.asarray(groups)
     for group in dict.fromkeys(groups):
         mine = names == group
-        out[mine] = (rankdata(filled[mine]) - 0.5) / mine.sum()
+        out[mine] = (mean_ranks(filled[mine]) - 0.5) / mine.sum()
     return out
 
 

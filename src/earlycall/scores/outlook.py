@@ -20,6 +20,7 @@ import numpy as np
 
 from earlycall.curves import Prefixes, Ragged
 from earlycall.curves.columns import is_validation, validation_loss
+from earlycall.ranks import mean_ranks
 from earlycall.scores.registry import Scored, group_score
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ def centred_rank(values: Floats) -> Floats:
         [0.333, -0.667, 0.333]
     """
     n = len(values)
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray((middle - (n + 1) / 2)[inverse.reshape(-1)] * (2 / max(n, 1)))
+    return np.asarray((mean_ranks(values) - (n + 1) / 2) * (2 / max(n, 1)))
 
 
 @dataclass(frozen=True)

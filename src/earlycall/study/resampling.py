@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from earlycall.ranks import mean_ranks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -44,10 +46,8 @@ def resampled(score: Floats, outcome: Floats, times: Floats) -> Resampled:
         >>> r.kendall.round(3).tolist(), r.top1_regret.round(3).tolist()
         ([0.667, 1.0], [0.667, 0.0])
     """
-    from scipy.stats import rankdata
-
     regret, lost = _regret(score, outcome, times)
-    a, b = rankdata(score), rankdata(outcome)
+    a, b = mean_ranks(score), mean_ranks(outcome)
     return Resampled(_correlation(a, b, times), _tau(a, b, times), regret, lost)
 
 

@@ -1,0 +1,28 @@
+"""Ranks of numbers, ties averaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1 for the smallest value; ties share the mean of their ranks.
+
+    What ``scipy.stats.rankdata`` gives, without importing ``scipy.stats``, which takes longer than
+    ranking a thousand runs.
+
+    Args:
+        values: shape (n,), no NaN.
+
+    Examples:
+        >>> mean_ranks(np.array([3.0, 1.0, 3.0])).tolist()
+        [2.5, 1.0, 2.5]
+    """
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(middle[inverse.reshape(-1)])
