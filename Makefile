@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-ha
 
 demo: .venv/demo.stamp  ## rank the bundled real runs from their first 10 %, and write a report
 	@$(BIN)/earlycall demo
-	@$(BIN)/earlycall report examples/digits --budget 10% -o demo-report.html
+	@$(BIN)/earlycall report demo --budget 10% -o demo-report.html
 
 test: .venv/test.stamp  ## all but the tests that are marked slow
 	$(BIN)/python -m pytest -n 2 -m 'not slow'

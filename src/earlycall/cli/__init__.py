@@ -11,7 +11,7 @@ import typer
 
 import earlycall
 from earlycall.cli import output
-from earlycall.cli.lazy import lazy_group
+from earlycall.cli.lazy import lazy_group, show_help_alone
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import missing_package
 
@@ -35,7 +35,6 @@ app = typer.Typer(
     cls=lazy_group("earlycall.cli", COMMANDS),
     help="Call the winner early, and call it a day on time: rank training runs from the first few "
     "percent of their loss curves.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # the list of commands takes half the time without
 )
@@ -47,13 +46,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    show_help_alone(ctx)
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
         package = missing_package(error)
         if package is None:
             raise
-        code = _fail(f"this needs {package}: pip install 'earlycall[all]'")
+        code = _fail(f"the Python package {package!r} is not installed; install it and try again")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:

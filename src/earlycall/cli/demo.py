@@ -5,11 +5,13 @@ from __future__ import annotations
 from earlycall.cli import output
 
 BUDGET = 0.1
+WIDTH = 80
 ONWARD = (
-    ("earlycall rank runs/ --budget 10%", "rank your own logs, of any tracker"),
-    ("earlycall elasticity runs/", "is more training still worth its cost?"),
-    ("earlycall report runs/ -o report.html", "all of it as one page"),
+    ("earlycall rank demo --budget 20%", "the same, from twice as much of the logs"),
+    ("earlycall elasticity demo", "is more training still worth its cost?"),
+    ("earlycall evaluate demo", "how well do scores agree with the outcomes?"),
 )
+REPORT = "earlycall report demo -o report.html"
 
 
 def command() -> None:
@@ -25,22 +27,25 @@ def command() -> None:
     from rich.text import Text
 
     from earlycall.cli.rank import run_table
-    from earlycall.demo import FOLDER, runs
+    from earlycall.demo import runs
     from earlycall.ranking.rank import rank
     from earlycall.report.verdict import verdicts
 
     curves = runs()
     ranking = rank(curves, budget=BUDGET)
     out = output.console()
+    out.width = min(out.width, WIDTH)
     out.print("Sixteen small networks, trained on handwritten digits, and their first 10 %:\n")
     for sentence in verdicts(ranking, curves)[0].sentences:
         out.print(sentence, markup=False)
     out.print()
-    out.print(run_table(ranking, ranking.prefixes[0], ranking.table))
-    out.print("\nGo on with a folder of your own:\n")
-    onward = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
+    table = run_table(ranking, ranking.prefixes[0], ranking.table)
+    table.padding = (0, 1, 0, 0)
+    out.print(table)
+    out.print("\nGo on, or put a folder of your own logs, of any tracker, in the place of demo:\n")
+    onward = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
     for line, what in ONWARD:
         onward.add_row(Text(line, style="bold"), what)
     out.print(onward)
-    out.print("\nThe report needs more packages: pip install 'earlycall[plots]'", markup=False)
-    out.print(f"These runs are in {FOLDER}", markup=False, soft_wrap=True, style="dim")
+    out.print("\nAll of it as one page, after pip install 'earlycall[plots]':\n", markup=False)
+    out.print(f"  {REPORT}", style="bold")

@@ -19,6 +19,7 @@ from earlycall.cli.options import (
     Pattern,
     direction,
     parts,
+    with_demo,
     words,
 )
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 def command(
     sets: Annotated[
-        list[Path], typer.Argument(help="Curve sets with outcomes.", show_default=False)
+        list[Path],
+        typer.Argument(help="Curve sets with outcomes.", show_default=False, callback=with_demo),
     ],
     scores: Annotated[
         str | None, typer.Option(help="Scores, separated by commas; by default all that fit.")

@@ -27,6 +27,13 @@ def lazy_group(home: str, commands: Mapping[str, str]) -> type[TyperGroup]:
     return Group
 
 
+def show_help_alone(ctx: typer.Context) -> None:
+    """The callback of a group of commands: without a command, its help, and exit code 2."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+        raise typer.Exit(2)
+
+
 class LazyGroup(TyperGroup):
     """What `lazy_group` gives a package and its commands to."""
 

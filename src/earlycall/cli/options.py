@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earlycall.demo import FOLDER
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,10 +85,19 @@ def _score_names(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
+def with_demo(paths: list[Path] | None) -> list[Path] | None:
+    """``demo`` means the bundled runs, unless there is a file or folder of that name."""
+    if paths is None:
+        return None
+    return [FOLDER if p == Path("demo") and not p.exists() else p for p in paths]
+
+
 Paths = Annotated[
     list[Path],
     typer.Argument(
-        help="Curve sets, log files, folders of logs of any tracker, or addresses.",
+        help="Curve sets, log files, folders of logs of any tracker, or addresses; demo for the "
+        "bundled runs.",
+        callback=with_demo,
         show_default=False,
     ),
 ]

@@ -20,6 +20,7 @@ from earlycall.cli.options import (
     Price,
     Zone,
     direction,
+    with_demo,
     words,
 )
 from earlycall.errors import InputError
@@ -36,7 +37,8 @@ BAR = 24  # characters of the bar of cost
 
 def command(
     sets: Annotated[
-        list[Path], typer.Argument(help="Curve sets of finished runs.", show_default=False)
+        list[Path],
+        typer.Argument(help="Curve sets of finished runs.", show_default=False, callback=with_demo),
     ],
     rules: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import COMMANDS, output
+from earlycall.cli.lazy import show_help_alone
 from earlycall.cli.options import Axis, AxisName, Format, Output, words
 from earlycall.errors import InputError
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="study",
     help=COMMANDS["study"],
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.callback(invoke_without_command=True)(show_help_alone)
 
 Folder = Annotated[Path, typer.Argument(help="The study's folder.", show_default=False)]
 Address = Annotated[

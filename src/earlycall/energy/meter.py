@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from earlycall.errors import InputError
+from earlycall.extras import MissingExtraError, needed_for
 
 Scope = Literal["process", "machine"]
 KWH = 3.6e6  # joules
@@ -84,10 +85,14 @@ class Meter:
     def _from_codecarbon(self, scope: Scope) -> Callable[[], float | None] | None:
         """A reader of a running tracker that asks nothing of the network and writes no file."""
         try:
-            from codecarbon import OfflineEmissionsTracker
-            from codecarbon.output_methods.base_output import BaseOutput
-        except ImportError:
-            self.source = "nothing measures here: pip install 'earlycall[energy]'"
+            with needed_for("a meter", "energy"):
+                from codecarbon import OfflineEmissionsTracker
+                from codecarbon.output_methods.base_output import BaseOutput
+        except MissingExtraError as error:
+            self.source = str(error)
+            return None
+        except ImportError as error:
+            self.source = f"CodeCarbon is installed, but cannot be imported ({error})"
             return None
         # It talks before it takes its log level.
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)

@@ -18,6 +18,7 @@ import numpy as np
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 FORMAT = 1
 FACTS, MODELS = "predictor.json", "regressor.skops"
@@ -35,7 +36,8 @@ def save(predictor: Any, path: str | Path) -> Path:
     Raises:
         InputError: if the file cannot be written.
     """
-    import skops.io
+    with needed_for("a saved predictor", "nas"):
+        import skops.io
 
     facts = {
         "format": FORMAT,
@@ -102,7 +104,8 @@ def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _regressor(path: Path, models: bytes) -> Any:
-    import skops.io
+    with needed_for("a saved predictor", "nas"):
+        import skops.io
 
     from earlycall.nas.models import ChosenRegressor
 

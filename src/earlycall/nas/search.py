@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.nas.features import Architecture
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def search(
         >>> search(space, predictor, trials=60).table["arch.depth"][0] > 25
         True
     """
-    import optuna
+    with needed_for("a search", "nas"):
+        import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(

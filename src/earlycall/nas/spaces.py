@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 from earlycall.nas.features.graph import Graph
 from earlycall.nas.mutations import MUTATIONS
 
@@ -102,7 +103,8 @@ class ModelSpace:
         return self._built[key]
 
     def _build(self, model: str, arguments: dict[str, Any]) -> Candidate | None:
-        import torch
+        with needed_for("a space of models", "study"):
+            import torch
 
         from earlycall.nas.features.module import described
         from earlycall.study.models import build

@@ -23,7 +23,7 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 
-with needed_for("train-less ranking", "nas"):
+with needed_for("the experiment store", "nas"):
     import sqlalchemy as sa
 
 if TYPE_CHECKING:
@@ -240,8 +240,9 @@ def _revision(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Run the migrations up to a revision, on a connection in a transaction."""
-    from alembic import command
-    from alembic.config import Config
+    with needed_for("the experiment store", "nas"):
+        from alembic import command
+        from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

@@ -16,7 +16,7 @@ from earlycall.atomic import write_whole
 from earlycall.curves import Axis, CurveSet, Direction
 from earlycall.elasticity import elasticities
 from earlycall.errors import CurveWarning, InputError
-from earlycall.plots.theme import palette
+from earlycall.extras import needed_for
 from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.report.run_table import Column, columns
@@ -132,7 +132,9 @@ def report(
         ('a', ['curves', 'ranking', 'elasticity', 'rules'])
     """
     done = progress or (lambda _: None)
-    palette("light")  # says at once if plotly is missing
+    with needed_for("the report", "plots"):  # said at once
+        import jinja2  # noqa: F401
+        import plotly  # noqa: F401
     whole = as_curve_set(curves)
     if group is not None:
         whole = whole.select(group=group)

@@ -211,7 +211,8 @@ def _resized(images: Images, size: int) -> Images:
 
 @cache
 def _digits(name: str) -> tuple[Images, Images]:
-    from sklearn.datasets import load_digits
+    with needed_for("the data set of digits", "study"):
+        from sklearn.datasets import load_digits
 
     found = load_digits()
     x = torch.tensor(found.images[:, None] / 16, dtype=torch.float32)
@@ -240,7 +241,8 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _torchvision(name: str, root: str = "data") -> tuple[Images, Images]:
-    import torchvision
+    with needed_for(f"the data set {name}", "study"):
+        import torchvision
 
     make = getattr(torchvision.datasets, TORCHVISION[name])
     parts = []
@@ -263,8 +265,9 @@ def _torchvision(name: str, root: str = "data") -> tuple[Images, Images]:
 
 def _folder(name: str, root: str, size: int = 32, test: float = 0.2) -> tuple[Images, Images]:
     """Images in ROOT/CLASS/; a fixed part of them is the test part."""
-    import torchvision
-    from torchvision import transforms
+    with needed_for("a folder of images", "study"):
+        import torchvision
+        from torchvision import transforms
 
     shape = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
     try:

@@ -8,6 +8,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
+from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,8 @@ def build(
 
 
 def _timm(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
-    import timm
+    with needed_for(f"timm/{name}", "study"):
+        import timm
 
     if name not in timm.list_models():
         raise InputError(f"timm has no model {name!r}{_hint(name, timm.list_models())}")
@@ -61,8 +63,9 @@ def _timm(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Mod
 
 
 def _torchvision(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
-    import torchvision
-    from torch import nn
+    with needed_for(f"torchvision/{name}", "study"):
+        import torchvision
+        from torch import nn
 
     if name not in torchvision.models.list_models():
         hint = _hint(name, torchvision.models.list_models())

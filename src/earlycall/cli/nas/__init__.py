@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from earlycall.cli import COMMANDS
-from earlycall.cli.lazy import lazy_group
+from earlycall.cli.lazy import lazy_group, show_help_alone
 
 NAS_COMMANDS = {
     "add": "Add runs to the experiment store; those that are there are not added again.",
@@ -21,11 +21,8 @@ app = typer.Typer(
     name="nas",
     cls=lazy_group("earlycall.cli.nas", NAS_COMMANDS),
     help=COMMANDS["nas"],
-    no_args_is_help=True,
     add_completion=False,
 )
 
 
-@app.callback()
-def _options() -> None:
-    pass
+app.callback(invoke_without_command=True)(show_help_alone)
