@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-import earlycall as ec
 from conftest import PATIENCE, Ran, earlycall
+from earlycall.energy import Meter
 from earlycall.errors import InputError
 
 PLAN = """
@@ -83,10 +83,10 @@ def test_a_study_names_what_its_plan_needs(package, data, model, what, tmp_path)
 @pytest.mark.parametrize(
     ("package", "extra", "module", "function", "arguments"),
     [
-        ("skops", "nas", "earlycall.nas.saving", "save", (None, "model")),
+        ("skops", "nas", "earlycall.nas.model_file", "save", (None, "model")),
         ("optuna", "nas", "earlycall.nas.search", "search", (None, None)),
         ("plotly", "plots", "earlycall.plots", "curves", ({"a": [3.0, 2.0, 1.0]},)),
-        ("kaleido", "plots", "earlycall.plots.writing", "picture", (None, "png")),
+        ("kaleido", "plots", "earlycall.plots.write", "picture", (None, "png")),
     ],
 )
 def test_a_function_names_the_package_and_its_extra(
@@ -108,7 +108,7 @@ def test_a_package_that_is_broken_is_not_called_missing(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "codecarbon"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    with ec.energy.Meter() as meter:
+    with Meter() as meter:
         assert "pip install" not in meter.source
         assert "a library is missing" in meter.source or meter.source.startswith("NVML")
 
