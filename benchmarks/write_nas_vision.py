@@ -16,8 +16,8 @@ import polars as pl
 import earlycall as ec
 from earlycall.evaluation.outcomes import outcomes
 from earlycall.nas.labels import label
-from earlycall.nas.models import rank_correlation
 from earlycall.nas.predictor import Predictor
+from earlycall.ranks import rank_correlation
 
 ROOT = Path(__file__).parent.parent
 LABELS = {"the outcome": ("final", None), "`outlook` of 4 epochs": ("outlook", 4)}

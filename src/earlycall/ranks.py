@@ -1,4 +1,4 @@
-"""Ranks of numbers, ties averaged."""
+"""Ranks of numbers, ties averaged, and their correlation."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2
     return np.asarray(middle[inverse.reshape(-1)])
+
+
+def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's, 0 where one of the two is constant.
+
+    Examples:
+        >>> round(rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 2)
+        0.5
+    """
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(mean_ranks(a), mean_ranks(b))[0, 1])

@@ -30,8 +30,9 @@ def test_the_list_of_commands_imports_nothing_heavy():
     assert not HEAVY & modules_after(listing)
 
 
-def test_ranking_imports_no_statistics_and_no_pyarrow():
-    listing = f"sys.argv = ['earlycall', 'rank', {str(FOLDER)!r}]\n" \
+@pytest.mark.parametrize("words", [["demo"], ["rank", str(FOLDER)]])
+def test_ranking_imports_no_statistics_and_no_pyarrow(words):
+    listing = f"sys.argv = {['earlycall', *words]}\n" \
         "from earlycall.cli import main\ntry: main()\nexcept SystemExit: pass"  # fmt: skip
     assert not {"scipy", "pyarrow", "pandas", "plotly", "sqlite3"} & modules_after(listing)
 

@@ -15,8 +15,9 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.labels import label
 from earlycall.nas.model_file import FACTS, MODELS, load, save
-from earlycall.nas.models import ChosenRegressor, rank_correlation
+from earlycall.nas.models import ChosenRegressor
 from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
+from earlycall.ranks import rank_correlation
 from nas.cells import chain, collected
 
 

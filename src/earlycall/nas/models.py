@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earlycall.extras import needed_for
-from earlycall.ranks import mean_ranks
+from earlycall.ranks import rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -201,15 +201,3 @@ def _cross_validated(
         for name, values in predicted.items()
     }
     return CrossValidation(spearman, predicted)
-
-
-def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's, 0 where one of the two is constant.
-
-    Examples:
-        >>> round(rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 2)
-        0.5
-    """
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(mean_ranks(a), mean_ranks(b))[0, 1])

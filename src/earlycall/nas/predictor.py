@@ -12,7 +12,8 @@ from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.labels import AUTO, Labels, label
-from earlycall.nas.models import FEWEST, ChosenRegressor, folds, rank_correlation
+from earlycall.nas.models import FEWEST, ChosenRegressor, folds
+from earlycall.ranks import rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin

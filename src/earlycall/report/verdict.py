@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
-from earlycall.evaluation.agreement import agreement
 from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import common_ending, plain
 from earlycall.ranking.rank import Ranking
+from earlycall.ranks import rank_correlation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,8 +176,10 @@ def _outcome(table: pl.DataFrame, found: GroupVerdict, curves: CurveSet) -> list
     if not mine.height or known.height < 3:
         return []
     place = int((known["outcome"] > mine["outcome"][0]).sum()) + 1
-    rho = agreement(both["score"].to_numpy(), both["outcome"].to_numpy(), resamples=0).spearman
-    agreed = "" if rho is None else f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
+    agreed = ""
+    if both.height > 2 and both["outcome"].n_unique() > 1:
+        rho = rank_correlation(both["score"].to_numpy(), both["outcome"].to_numpy())
+        agreed = f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
     return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{agreed}."]
 
 
