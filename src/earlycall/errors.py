@@ -22,5 +22,21 @@ class NothingYetError(InputError):
     """
 
 
+class UnknownDirectionError(InputError):
+    """Whether less or more of a metric is better is not known, so that it is asked.
+
+    Attributes:
+        metric: its name.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.question = f"whether more or less of {metric!r} is better cannot be told from its name"
+        super().__init__(
+            f"{self.question}; say so with --maximize or --minimize (in Python, direction='max' or "
+            "'min')"
+        )
+
+
 class CurveWarning(UserWarning):
     """Something about the curves that a person should know but that does not stop the work."""

@@ -276,3 +276,18 @@ def test_the_page_is_used_by_keyboard_alone(of_digits, look):
     expect(page.locator("#tab-elasticity")).to_be_focused()
     expect(page.locator("#panel-elasticity .js-plotly-plot")).to_be_visible()
     expect(page.locator("#elasticity-words")).to_contain_text("1 % more cost")
+
+
+def test_a_metric_of_unknown_direction_is_asked_about(serve, look, tmp_path):
+    for run, top in (("a", 1), ("b", 2), ("c", 3)):
+        lines = [f"{step},{top - 1 / step}" for step in range(1, 40)]
+        (tmp_path / f"{run}.csv").write_text("\n".join(["step,zeta", *lines]) + "\n")
+    page = look(serve(tmp_path).url + "?metric=zeta")
+    expect(page.locator(".message.wrong")).to_contain_text("choose it under 'Better is'")
+    for better, first in (("max", "c"), ("min", "a")):
+        page.locator("#choose-direction").select_option(better)
+        until(page, lambda first=first: names(page)[:1] == [first])
+        assert f"direction={better}" in page.url
+    page.locator("#choose-score").select_option("tse")
+    until(page, lambda: "score=tse" in page.url)
+    assert "direction=min" in page.url

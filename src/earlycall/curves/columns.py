@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
-from earlycall.errors import InputError
+from earlycall.errors import UnknownDirectionError
 
 Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -216,19 +216,11 @@ def direction(name: str) -> Direction | None:
     return "min" if ways and _HEADS.intersection(ending) else None
 
 
-def unknown_direction(metric: str) -> InputError:
-    """The question that a metric without a known direction raises."""
-    return InputError(
-        f"whether more or less of {metric!r} is better cannot be told from its name; say so with "
-        "--maximize or --minimize (in Python, direction='max' or 'min')"
-    )
-
-
 def known_direction(metric: str) -> Direction:
     """The direction of a metric by its name.
 
     Raises:
-        InputError: if its name does not tell it; the sentence says how to give it.
+        UnknownDirectionError: if its name does not tell it; the sentence says how to give it.
 
     Examples:
         >>> known_direction("val_accuracy")
@@ -236,7 +228,7 @@ def known_direction(metric: str) -> Direction:
     """
     found = direction(metric)
     if found is None:
-        raise unknown_direction(metric)
+        raise UnknownDirectionError(metric)
     return found
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from earlycall.curves import CurveSet
 from earlycall.dashboard.live import Live, Snapshot
 from earlycall.dashboard.view import SETTINGS, View, setting_text
-from earlycall.errors import InputError
+from earlycall.errors import InputError, UnknownDirectionError
 from earlycall.formatting import common_ending
 from earlycall.ranking.rank import TIED, Ranking, rank
 from earlycall.report.verdict import GroupVerdict, verdicts
@@ -102,6 +102,9 @@ def _ranked(snapshot: Snapshot, view: View) -> Answer:
         metric = curves.metric(view.metric)
         ranking = rank(curves, score=view.score, metric=metric, budget=view.budget,
                        horizon=view.horizon, axis=view.axis)  # fmt: skip
+    except UnknownDirectionError as error:
+        problem = f"{error.question}: choose it under 'Better is'"
+        return replace(start, curves=curves, problem=problem)
     except InputError as error:
         return replace(start, curves=curves, problem=str(error))
     said = tuple(verdicts(ranking, curves))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earlycall.curves.columns import Direction, direction
-from earlycall.errors import InputError
+from earlycall.errors import InputError, UnknownDirectionError
 from earlycall.integrations.snapshot import Seen, show, told
 from earlycall.stopping import Monitor, Rule
 
@@ -28,10 +28,7 @@ def sign_of(metric: str, mode: Direction | None) -> int:
         raise InputError(f"mode={mode!r} must be 'min' or 'max'")
     mode = mode or direction(metric)
     if mode is None:
-        raise InputError(
-            f"whether less or more of {metric!r} is better cannot be told from its name; give "
-            "mode='min' or mode='max'"
-        )
+        raise InputError(f"{UnknownDirectionError(metric).question}; give mode='min' or mode='max'")
     return -1 if mode == "max" else 1
 
 
