@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 
+from conftest import earlycall
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.labels import label
@@ -185,3 +186,23 @@ def test_facts_that_do_not_fit_are_refused(predictor, tmp_path):
 
 def test_graphs_of_one_chain_differ():
     assert chain(["activation_tanh"]) != chain(["activation_sigm"])
+
+
+def test_an_early_score_of_a_metric_of_unknown_direction_is_asked_about(tmp_path):
+    sizes = range(30)
+    rows = [
+        {"run": f"r{i:02d}", "step": s, "zeta": i / 30 - 1 / s} for i in sizes for s in range(1, 9)
+    ]
+    runs = pl.DataFrame({
+        "run": [f"r{i:02d}" for i in sizes], "arch.name": [f"net{i}" for i in sizes],
+        "arch.depth": list(sizes), "arch.params": [(7 * i) % 30 for i in sizes],
+    })  # fmt: skip
+    CurveSet.from_frame(pl.DataFrame(rows), runs).write(tmp_path / "set")
+    command = ("nas", "fit", tmp_path / "set", "--target", "last_loss", "--epochs", 5,
+               "--metric", "zeta", "-o", tmp_path / "model")  # fmt: skip
+    asked = earlycall(*command)
+    assert asked.code == 2
+    assert "--maximize" in asked.err
+    made = earlycall(*command, "--maximize", "--format", "json")
+    assert made.code == 0, made.err
+    assert made.json["spearman"] > 0.5

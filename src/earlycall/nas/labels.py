@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from earlycall.curves.columns import training_loss
 from earlycall.errors import InputError
 from earlycall.ranks import mean_ranks
 
@@ -137,7 +138,7 @@ def standings(value: NDArray[np.float64], groups: list[str]) -> NDArray[np.float
 
 def _diverged(curves: CurveSet) -> NDArray[np.bool_]:
     """Whether a training loss that is not finite was recorded."""
-    loss = curves.metric(None) if len(curves.metrics) == 1 else _training_loss(curves)
+    loss = training_loss(curves.metrics)[0]
     out = np.zeros(len(curves), dtype=bool)
     if loss is None:
         return out
@@ -146,13 +147,6 @@ def _diverged(curves: CurveSet) -> NDArray[np.bool_]:
     )
     out[bad["run_id"].unique().to_numpy()] = True
     return out
-
-
-def _training_loss(curves: CurveSet) -> str | None:
-    try:
-        return curves.metric(None)
-    except InputError:
-        return None
 
 
 def _early(curves: CurveSet, score: str, epochs: int, metric: str | None) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from earlycall.curves import Direction
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
@@ -152,6 +153,7 @@ def fit_predictor(
     target: str = AUTO,
     epochs: int | None = None,
     metric: str | None = None,
+    direction: Direction | None = None,
     model: str | None = None,
     force: bool = False,
     random_state: int = 0,
@@ -162,7 +164,9 @@ def fit_predictor(
         curves: a `CurveSet` whose runs have ``arch.*`` columns.
         target: see `earlycall.nas.labels.label`.
         epochs: how many first epochs an early score sees.
-        metric: the loss that an early score judges.
+        metric: the metric that an early score judges; by default the training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
         model: the name of a model, None to choose.
         force: also where it is no better than the parameter count.
         random_state: seeds all that is random.
@@ -173,7 +177,10 @@ def fit_predictor(
     """
     from earlycall.readers.as_curve_set import as_curve_set
 
-    found = label(as_curve_set(curves), target=target, epochs=epochs, metric=metric)
+    collected = as_curve_set(curves)
+    if direction is not None:
+        collected = collected.directed(collected.metric(metric), direction)
+    found = label(collected, target=target, epochs=epochs, metric=metric)
     predictor = of_labels(found, model=model, random_state=random_state)
     quality = predictor.quality_
     if not quality.useful and not force:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.options import Format, Metric, Output, Paths, Pattern
+from earlycall.cli.options import Format, Maximize, Metric, Output, Paths, Pattern, direction
 
 if TYPE_CHECKING:
     from earlycall.nas.predictor import Predictor
@@ -28,6 +28,7 @@ def command(
         int | None, typer.Option(help="How many first epochs a score sees (5).", min=1)
     ] = None,
     metric: Metric = None,
+    maximize: Maximize = None,
     force: Annotated[
         bool, typer.Option(help="Write it even if it is no better than the parameter count.")
     ] = False,
@@ -50,7 +51,14 @@ def command(
 
     curves = output.read(paths, pattern)
     with output.working("learning"):
-        predictor = fit_predictor(curves, target=target, epochs=epochs, metric=metric, force=force)
+        predictor = fit_predictor(
+            curves,
+            target=target,
+            epochs=epochs,
+            metric=metric,
+            direction=direction(maximize),
+            force=force,
+        )
     save(predictor, out)
     if not predictor.quality_.useful:
         output.note("the predictor was not found to be better than the parameter count")
