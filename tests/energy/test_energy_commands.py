@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 import pytest
-from test_joining import power_log, tensorboard
+from test_join import power_log, tensorboard
 
 import earlycall as ec
 from conftest import earlycall
