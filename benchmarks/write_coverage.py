@@ -90,8 +90,8 @@ def coverage(path: str) -> Iterator[pl.DataFrame]:
                 _, low, high = sure.forecast(at)
                 ranges = {
                     "forecast": (low, high),
-                    "robust": sure.at(at),
-                    "textbook": sure.textbook.at(at),
+                    "robust": sure.predict_interval(at),
+                    "textbook": sure.textbook.predict_interval(at),
                     **{f"prior{i}": o.forecast(at)[1:] for i, o in enumerate(others)},
                 }
                 table = {

@@ -150,7 +150,7 @@ def test_many_are_fitted_as_each_alone():
         )
     matrix = np.stack([curves[1], curves[2], curves[5]])
     np.testing.assert_allclose(fit_many(matrix).b2, fits.b2[[1, 2, 5]], rtol=1e-9)
-    assert fits.at(10.0).shape == (7,)
+    assert fits.predict(10.0).shape == (7,)
     assert fits.slope(np.ones((7, 4))).shape == (7, 4)
 
 

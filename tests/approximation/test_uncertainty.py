@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earlycall import Ragged, fit_many, uncertainty
+from earlycall import fit_many, uncertainty
 
 N = 400
 X = np.arange(1.0, N + 1)
@@ -30,9 +30,9 @@ def test_the_interval_of_f_holds_and_the_textbook_one_does_not():
     truth, losses = world(400)
     sure = uncertainty(fit_many(losses))
     at = np.broadcast_to(X[[40, 150, 300, 399]], (400, 4))
-    inside = held(truth[:, [40, 150, 300, 399]], sure.at(at))
+    inside = held(truth[:, [40, 150, 300, 399]], sure.predict_interval(at))
     assert 0.8 < inside < 0.97
-    assert held(truth[:, [40, 150, 300, 399]], sure.textbook.at(at)) < inside - 0.15
+    assert held(truth[:, [40, 150, 300, 399]], sure.textbook.predict_interval(at)) < inside - 0.15
 
 
 def test_the_interval_of_the_slope_holds():
@@ -41,8 +41,6 @@ def test_the_interval_of_the_slope_holds():
     slopes = np.gradient(truth, axis=1)
     at = np.broadcast_to(X[[100, 250]], (400, 2))
     assert 0.78 < held(slopes[:, [100, 250]], sure.slope(at)) < 0.97
-    points = Ragged.of([X[100:200]] * 400)
-    assert 0.78 < held(slopes[:, 100:200].mean(axis=1), sure.mean_slope(points)) < 0.97
 
 
 def test_forecasts_hold_also_where_the_model_is_wrong():
@@ -53,13 +51,13 @@ def test_forecasts_hold_also_where_the_model_is_wrong():
     sure = uncertainty(fit_many(noisy[:, :100]))
     _, low, high = sure.forecast(np.full(300, 400.0))
     assert held(power[:, -1], (low, high)) > 0.8
-    assert held(power[:, -1], sure.at(np.full(300, 400.0))) < 0.8 < held(power[:, -1], (low, high))
+    assert held(power[:, -1], sure.predict_interval(np.full(300, 400.0))) < 0.8
 
 
 def test_scale_does_not_matter():
     _, losses = world(5)
     one, million = (uncertainty(fit_many(k * losses)) for k in (1, 1e6))
-    for a, b in zip(one.at(50.0), million.at(50.0), strict=True):
+    for a, b in zip(one.predict_interval(50.0), million.predict_interval(50.0), strict=True):
         np.testing.assert_allclose(1e6 * a, b, rtol=1e-6)
     np.testing.assert_allclose(one.se, million.se, rtol=1e-6)
 
@@ -77,7 +75,7 @@ def test_fits_at_their_bounds():
         "three": np.array([3.0, 2.0, 1.6]),
     }
     sure = uncertainty(fit_many(list(curves.values())))
-    low, high = sure.at(100.0)
+    low, high = sure.predict_interval(100.0)
     middle, below, above = sure.forecast(2 * N)
     for i, name in enumerate(curves):
         if name in ("short", "diverged"):
@@ -93,14 +91,14 @@ def test_fits_at_their_bounds():
 def test_along_another_axis():
     truth, losses = world(60)
     sure = uncertainty(fit_many(losses, 10 * X))
-    assert held(truth[:, 200], sure.at(np.full(60, 10 * X[200]))) > 0.75
+    assert held(truth[:, 200], sure.predict_interval(np.full(60, 10 * X[200]))) > 0.75
 
 
 def test_more_data_makes_surer():
     _, losses = world(100)
     widths = []
     for n in (50, 400):
-        low, high = uncertainty(fit_many(losses[:, :n])).at(50.0)
+        low, high = uncertainty(fit_many(losses[:, :n])).predict_interval(50.0)
         widths.append(np.median(high - low))
     assert widths[1] < widths[0]
 
@@ -108,7 +106,7 @@ def test_more_data_makes_surer():
 @pytest.mark.parametrize("n", [3, 5, 31, 33, 200])
 def test_any_length(n):
     losses = 2 / (1 + 0.1 * np.arange(n)) + np.random.default_rng(n).normal(0, 0.01, n)
-    low, high = uncertainty(fit_many([losses] * 3)).at(float(n))
+    low, high = uncertainty(fit_many([losses] * 3)).predict_interval(float(n))
     assert np.all(low <= high)
 
 
@@ -117,7 +115,7 @@ def test_few_points_are_wide_rather_than_of_no_width(n):
     rng = np.random.default_rng(n)
     truth = 2 / (1 + 0.1 * np.arange(1, n + 1))
     sure = uncertainty(fit_many(truth + rng.normal(0, 0.05, (300, n))))
-    low, high = sure.at(float(n))
+    low, high = sure.predict_interval(float(n))
     assert (high > low).all()
     assert held(truth[-1], (low, high)) > 0.8
 
@@ -156,7 +154,7 @@ def test_any_function_of_the_parameters_has_an_interval():
     floor = np.zeros((20, 3))
     floor[:, 2] = fits.scale
     low, high = sure.interval(fits.b3 * fits.scale, floor)
-    far = sure.at(1e12)
+    far = sure.predict_interval(1e12)
     np.testing.assert_allclose(high, far[1], rtol=1e-3)
     assert (high - low >= 0).all() and (high > low).mean() > 0.5
 
@@ -166,7 +164,7 @@ def test_forecasts_widen_with_lead_and_level_and_stay_possible():
     sure = uncertainty(fit_many(losses[:, :100]))
     leads = np.broadcast_to([100.0, 150.0, 400.0, 1e4], (50, 4))
     _, low, high = sure.forecast(leads)
-    assert (np.diff(high, axis=1) + 1e-12 > np.diff(sure.fits.at(leads), axis=1)).all()
+    assert (np.diff(high, axis=1) + 1e-12 > np.diff(sure.fits.predict(leads), axis=1)).all()
     assert (low >= 0).all(), "no loss was negative"
     _, low99, high99 = sure.forecast(leads, level=0.99)
     assert (high99 > high).all() and (low99 <= low).all()

@@ -106,11 +106,11 @@ class Bins:
         np.divide(self.data, scale, out=self.data)
 
 
-def starts(n: int) -> NDArray[np.int64]:
+def bin_starts(n: int) -> NDArray[np.int64]:
     """The first observation of each bin of n observations in a row, shape (B,).
 
     Examples:
-        >>> starts(5).tolist(), len(starts(1_000_000))
+        >>> bin_starts(5).tolist(), len(bin_starts(1_000_000))
         ([0, 1, 2, 3, 4], 92)
     """
     parts = [np.arange(min(n, DENSE))]
@@ -122,9 +122,9 @@ def starts(n: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4096)
-def by_observation(n: int) -> Layout:
+def index_layout(n: int) -> Layout:
     """The layout of a curve of n observations along x = 1…n."""
-    start = starts(n)
+    start = bin_starts(n)
     w = np.diff(np.append(start, n)).astype(np.float64)
     wide = w[DENSE:]
     spread = (wide**2 - 1) / 12
@@ -141,7 +141,7 @@ def _sum_and_moment(width: int) -> Floats:
     return np.stack([np.ones(width), place - place.mean()]).T
 
 
-def compress(block: Floats, out: Floats) -> None:
+def bin_block(block: Floats, out: Floats) -> None:
     """The sums and first moments of k curves of n observations along x = 1…n, in one pass.
 
     Args:
@@ -150,12 +150,12 @@ def compress(block: Floats, out: Floats) -> None:
 
     Examples:
         >>> data = np.empty((34, 1))
-        >>> compress(np.ones((1, 36)), data)
+        >>> bin_block(np.ones((1, 36)), data)
         >>> data[30:, 0].tolist()
         [1.0, 1.0, 4.0, 0.0]
     """
     k, n = block.shape
-    moments = out[by_observation(n).bins - DENSE :]
+    moments = out[index_layout(n).bins - DENSE :]
     out[: min(n, DENSE)] = block[:, :DENSE].T
     for first, last, at, count in _runs(n):
         both = _sums_and_moments(block[:, first:last].reshape(k, count, -1))
@@ -165,7 +165,7 @@ def compress(block: Floats, out: Floats) -> None:
 @lru_cache(maxsize=256)
 def _runs(n: int) -> tuple[tuple[int, int, int, int], ...]:
     """Neighbouring bins of one width: first and last observation, first bin, number of bins."""
-    start = starts(n)[DENSE:]
+    start = bin_starts(n)[DENSE:]
     if not len(start):
         return ()
     width = np.diff(np.append(start, n))
@@ -197,7 +197,7 @@ def _sums_and_moments(parts: Floats) -> Floats:
     return np.asarray(both.sum(axis=2))
 
 
-def by_row(loss: Ragged, x: Ragged | None) -> Bins:
+def bin_ragged(loss: Ragged, x: Ragged | None) -> Bins:
     """The bins of k curves of any lengths, along 1…n or axes of their own, padded to the longest.
 
     Along an axis of its own, a curve has equally many bins to each doubling of the distance from
@@ -220,9 +220,9 @@ def by_row(loss: Ragged, x: Ragged | None) -> Bins:
 
 def _by_observation_one(loss: Floats) -> tuple[Floats, ...]:
     """Count, mean x, spread, fourth moment, sum and first moment of each bin, along 1…n."""
-    at = by_observation(len(loss))
+    at = index_layout(len(loss))
     single, data = np.zeros(at.bins - at.wide), np.empty((len(at.weight), 1))
-    compress(np.asarray(loss, dtype=np.float64)[None], data)
+    bin_block(np.asarray(loss, dtype=np.float64)[None], data)
     wide = (a[:, 0] for a in (at.spread, at.fourth, data[at.bins :]))
     spread, fourth, moment = (np.append(single, values) for values in wide)
     return at.count[:, 0], at.x[:, 0], spread, fourth, data[: at.bins, 0], moment
@@ -253,7 +253,7 @@ def _along(loss: Floats, x: Floats) -> tuple[Floats, ...]:
     )
 
 
-def together(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def group_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Row numbers of the curves of each length, the shortest first."""
     order = np.argsort(lengths, kind="stable")
     cuts = np.flatnonzero(np.diff(lengths[order])) + 1

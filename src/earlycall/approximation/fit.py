@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earlycall.approximation.bins import Bins, by_observation, by_row, compress, together
-from earlycall.approximation.projection import Optimum, project
+from earlycall.approximation.bins import Bins, bin_block, bin_ragged, group_by_length, index_layout
+from earlycall.approximation.projection import Optimum, solve
 from earlycall.curves import CurveSet, Prefixes, Ragged
 from earlycall.drawing import draw
 from earlycall.errors import InputError
@@ -119,43 +119,27 @@ class Fits:
             total += float(error @ error)
         return total
 
-    def part(self, start: int, stop: int) -> Fits:
-        """The fits of curves start to stop."""
-        rows = slice(start, stop)
-        return Fits(
-            b1=self.b1[rows],
-            b2=self.b2[rows],
-            b3=self.b3[rows],
-            status=self.status[rows],
-            n=self.n[rows],
-            scale=self.scale[rows],
-            shift=self.shift[rows],
-            loss=self.loss.part(start, stop),
-            x=None if self.x is None else self.x.part(start, stop),
-        )
-
-    def at(self, x: ArrayLike) -> Floats:
+    def predict(self, x: ArrayLike) -> Floats:
         """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
         b1, b2, x = self._aligned(x)
         with np.errstate(divide="ignore"):
-            return _like(self.scale, x) * (1 / (b1 + b2 * x) + _like(self.b3, x)) + _like(
-                self.shift, x
-            )
+            f = 1 / (b1 + b2 * x) + align(self.b3, x)
+        return align(self.scale, x) * f + align(self.shift, x)
 
     def slope(self, x: ArrayLike) -> Floats:
-        """f'(x) = −b2/(b1 + b2·x)² · scale, in loss per unit of x; shapes as in `at`."""
+        """f'(x) = −b2/(b1 + b2·x)² · scale, in loss per unit of x; shapes as in `predict`."""
         b1, b2, x = self._aligned(x)
-        return -_like(self.scale, x) * b2 / (b1 + b2 * x) ** 2
+        return -align(self.scale, x) * b2 / (b1 + b2 * x) ** 2
 
     def curvature(self, x: ArrayLike) -> Floats:
-        """f''(x) = 2·b2²/(b1 + b2·x)³ · scale, in loss per unit of x squared; shapes as in `at`."""
+        """f''(x) = 2·b2²/(b1 + b2·x)³ · scale, in loss per unit of x²; shapes as in `predict`."""
         b1, b2, x = self._aligned(x)
-        return 2 * _like(self.scale, x) * b2**2 / (b1 + b2 * x) ** 3
+        return 2 * align(self.scale, x) * b2**2 / (b1 + b2 * x) ** 3
 
     def _aligned(self, x: ArrayLike) -> tuple[Floats, Floats, Floats]:
         x = np.asarray(x, dtype=np.float64)
         x = x if x.ndim else np.full(len(self), float(x))
-        return _like(self.b1, x), _like(self.b2, x), x
+        return align(self.b1, x), align(self.b2, x), x
 
 
 @dataclass(frozen=True)
@@ -185,6 +169,8 @@ class Fit:
         """f(x) in the units of the loss; x of any shape."""
         with np.errstate(divide="ignore"):
             return self.scale * (1 / self._denominator(x) + self.b3) + self.shift
+
+    predict = __call__
 
     def slope(self, x: ArrayLike) -> Floats:
         """f'(x) in loss per unit of x; x of any shape."""
@@ -294,7 +280,7 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
 
 def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
     """Rows to fit together: of one length where enough share it, as many as fit the cache."""
-    alone, lengths = [], list(together(loss.lengths))
+    alone, lengths = [], list(group_by_length(loss.lengths))
     for rows in lengths:
         n = int(loss.lengths[rows[0]])
         if n < SHORTEST:
@@ -331,9 +317,9 @@ def compressed(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> tuple
     with np.errstate(invalid="ignore", over="ignore"):
         if x is None and (loss.lengths[rows] == n).all():
             top, data = _read(loss, rows, n)
-            return Bins(by_observation(n), data), top
+            return Bins(index_layout(n), data), top
         kept = _take(loss, rows)
-        bins = by_row(kept, None if x is None else _take(x, rows))
+        bins = bin_ragged(kept, None if x is None else _take(x, rows))
         return bins, kept.reduce(np.maximum)
 
 
@@ -356,7 +342,7 @@ def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Paramet
         bins = Bins(bins.layout, np.where(finite, bins.data, 0.0))
         scale = np.where(finite, scale, 1.0)
     bins.normalise(shift, scale)
-    part = _parameters(project(bins), bins, shift, scale)
+    part = _parameters(solve(bins), bins, shift, scale)
     if finite.all():
         return part
     gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
@@ -373,13 +359,13 @@ def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats
         else max(1, (CACHE if n < 1000 else 4 * CACHE) // n)
     )
     top = np.empty(len(rows))
-    data = np.empty((len(by_observation(n).weight), len(rows)))
+    data = np.empty((len(index_layout(n).weight), len(rows)))
 
     def read(start: int) -> None:
         part = slice(start, start + at_once)
         block = _block(loss, rows[part], n)
         top[part] = block.max(axis=1)
-        compress(block, data[:, part])
+        bin_block(block, data[:, part])
 
     starts = range(0, len(rows), at_once)
     if threads:
@@ -426,6 +412,6 @@ def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
     return Ragged.of([rows[i] for i in keep])
 
 
-def _like(parameter: Floats, x: Floats) -> Floats:
+def align(parameter: Floats, x: Floats) -> Floats:
     """A parameter of shape (m,) made to broadcast against x of shape (m,) or (m, k)."""
     return parameter[:, None] if x.ndim == 2 else parameter

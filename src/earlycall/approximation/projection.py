@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation.bins import Bins, Layout, by_observation
+from earlycall.approximation.bins import Bins, Layout, index_layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Optimum:
     b: Floats
 
 
-def project(bins: Bins) -> Optimum:
+def solve(bins: Bins) -> Optimum:
     """Fit k curves, compressed into bins."""
     k = bins.data.shape[1]
     space = _space()
@@ -64,7 +64,7 @@ def project(bins: Bins) -> Optimum:
     return Optimum(np.where(c > 1e-7 * s, c, 0.0), s, A, b)
 
 
-def _project(bins: Bins, space: _Space) -> tuple[Floats, Floats, Floats]:
+def _project(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
     return _newton(bins, *_scan(bins, space), space)
 
 
@@ -84,7 +84,7 @@ def _grid(layout: Layout) -> Floats:
     return grid
 
 
-class _Space(threading.local):
+class _Workspace(threading.local):
     """Room for the basis and its derivatives, kept by each thread: fresh memory costs time.
 
     After `evaluate` it holds, for k curves, ``q`` of shape (B + V, k): the mean of q in each bin,
@@ -163,8 +163,8 @@ class _Space(threading.local):
 
 
 @cache
-def _space() -> _Space:
-    return _Space()
+def _space() -> _Workspace:
+    return _Workspace()
 
 
 def _dot(values: Floats, weight: Floats) -> Floats:
@@ -185,7 +185,7 @@ class _Sums:
     yq: Floats
 
 
-def _sums(bins: Bins, space: _Space) -> _Sums:
+def _sums(bins: Bins, space: _Workspace) -> _Sums:
     at, q = bins.layout, space.q
     return _Sums(
         n=at.count.sum(axis=0),
@@ -207,7 +207,7 @@ def _linear(m: _Sums) -> tuple[Floats, Floats]:
     return np.where(b >= 0, A, np.maximum(through, 0.0)), np.maximum(b, 0.0)
 
 
-def _explained(m: _Sums, A: Floats, b: Floats) -> Floats:
+def _ssr_reduction(m: _Sums, A: Floats, b: Floats) -> Floats:
     """By how much A·q + b lowers the sum of squares below that of 0."""
     fitted: Floats = A * (2 * m.yq - A * m.qq) + b * (2 * m.y - b * m.n) - 2 * A * b * m.q
     return fitted
@@ -235,9 +235,9 @@ class _Table:
 
 @lru_cache(maxsize=256)
 def _table(n: int) -> _Table:
-    layout = by_observation(n)
+    layout = index_layout(n)
     t = _grid(layout)
-    space = _Space()
+    space = _Workspace()
     space.evaluate(layout, t[:, 0])
     q = _dot(space.q[: layout.bins], layout.count)
     qq = space.dot(space.q, space.q, layout.weight)
@@ -263,7 +263,7 @@ def _explained_together(bins: Bins, table: _Table) -> Floats:
     return z
 
 
-def _scan(bins: Bins, space: _Space) -> tuple[Floats, Floats, Floats]:
+def _scan(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
     """The neighbours on the grid of the best t, and the best t between them; each of shape (k,)."""
     k, at = bins.data.shape[1], bins.layout
     if at.n:
@@ -274,7 +274,7 @@ def _scan(bins: Bins, space: _Space) -> tuple[Floats, Floats, Floats]:
         for g in range(GRID):
             space.evaluate(at, grid[g])
             sums = _sums(bins, space)
-            explained[g] = _explained(sums, *_linear(sums))
+            explained[g] = _ssr_reduction(sums, *_linear(sums))
     best, curve = np.argmax(explained, axis=0), np.arange(k)
     low, high = np.maximum(best - 1, 0), np.minimum(best + 1, GRID - 1)
     guess = grid[best, curve] + (grid[1] - grid[0]) * _vertex(explained, best)
@@ -298,7 +298,7 @@ def _vertex(values: Floats, best: NDArray[np.int64]) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Descent:
+class _NewtonTerms:
     """How the sum of squares changes along t, each of shape (k,).
 
     Attributes:
@@ -331,7 +331,7 @@ class _Descent:
 
 
 def _newton(
-    bins: Bins, low: Floats, high: Floats, t: Floats, space: _Space
+    bins: Bins, low: Floats, high: Floats, t: Floats, space: _Workspace
 ) -> tuple[Floats, Floats, Floats]:
     """Where the sum of squares stops falling along t, within the bracket; t, A and b there."""
     found, A, b = t.copy(), t.copy(), t.copy()
@@ -363,7 +363,7 @@ def _newton(
     return found, A, b
 
 
-def _descent(bins: Bins, t: Floats, space: _Space) -> _Descent:
+def _descent(bins: Bins, t: Floats, space: _Workspace) -> _NewtonTerms:
     layout, data = bins.layout, bins.data
     space.evaluate(layout, t)
     space.differentiate(layout)
@@ -391,7 +391,7 @@ def _descent(bins: Bins, t: Floats, space: _Space) -> _Descent:
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = bend - np.where(A > 0, (dA * along + db * across) / A, 0.0)
         kink = np.where((b > 0) & (db < 0), -b / db, np.inf)
-    return _Descent(h, slope, kink, A * h, _explained(m, A, b), m, first, second)
+    return _NewtonTerms(h, slope, kink, A * h, _ssr_reduction(m, A, b), m, first, second)
 
 
 def _linear_slope(

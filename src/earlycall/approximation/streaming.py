@@ -14,8 +14,8 @@ from earlycall.approximation.bins import (
     PER_DOUBLING,
     Bins,
     Layout,
-    by_observation,
-    starts,
+    bin_starts,
+    index_layout,
 )
 from earlycall.approximation.fit import SHORTEST, Fit, Status, fit_bins
 from earlycall.errors import InputError
@@ -158,7 +158,7 @@ class StreamingFit:
         if moments and self._left:
             # The last bin is not full: its moment is about the middle of what is there.
             moments[-1] += self._sums[-1] * self._left / 2
-        return Bins(by_observation(self._n), np.array([*self._sums, *moments])[:, None])
+        return Bins(index_layout(self._n), np.array([*self._sums, *moments])[:, None])
 
     def _squared_error(self, fitted: Fit, bins: Bins) -> float:
         """Σ(y − f)² on the normalised loss, with f averaged over each bin and its slope."""
@@ -258,11 +258,13 @@ class StreamingFit:
         if stream._along is not None:
             return stream
         if stream._n:
-            start = int(starts(stream._n)[-1])
+            start = int(bin_starts(stream._n)[-1])
             width = _width(start)
             stream._left = start + width - stream._n
             stream._place = (1 - width) / 2 + stream._n - start
-        if len(stream._sums) != len(starts(stream._n)) or len(stream._moments) != len(stream._sums):
+        if len(stream._sums) != len(bin_starts(stream._n)) or len(stream._moments) != len(
+            stream._sums
+        ):
             raise InputError(f"not the state of a StreamingFit of {stream._n} losses: bins missing")
         return stream
 

@@ -22,8 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earlycall.approximation.bins import Bins
-from earlycall.approximation.fit import Fits, Status, compressed, fit_many, fitted_together
-from earlycall.curves import Ragged
+from earlycall.approximation.fit import (
+    Fits,
+    Status,
+    align,
+    compressed,
+    fit_many,
+    fitted_together,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -54,7 +60,7 @@ class Uncertainty:
         >>> rng = np.random.default_rng(0)
         >>> x = np.arange(1, 201)
         >>> sure = uncertainty(fit_many([2 / (1 + 0.1 * x) + rng.normal(0, 0.05, 200)]))
-        >>> low, high = sure.at(100.0)
+        >>> low, high = sure.predict_interval(100.0)
         >>> bool(low[0] < 2 / 11 < high[0])
         True
     """
@@ -83,27 +89,19 @@ class Uncertainty:
         variance = self.fits.sse / np.maximum(freedom, 1)
         return replace(self, covariance=self.inverse * variance[:, None, None], freedom=freedom)
 
-    def at(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
+    def predict_interval(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
         """The interval of f(x) within the data, in the units of the loss.
 
         Args:
             x: shape (m,) or (m, k), or a number for all.
             level: the chance that the interval holds f.
         """
-        low, high = self.interval(self.fits.at(x), self._gradient(x), level)
-        return np.maximum(low, _like(self._floor, low)), high
+        low, high = self.interval(self.fits.predict(x), self._gradient(x), level)
+        return np.maximum(low, align(self._floor, low)), high
 
     def slope(self, x: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
-        """The interval of f'(x), in loss per unit of x; arguments as in `at`."""
+        """The interval of f'(x), in loss per unit of x; arguments as in `predict_interval`."""
         return self.interval(self.fits.slope(x), self._slope_gradient(x), level)
-
-    def mean_slope(self, x: Ragged, level: float = 0.9) -> tuple[Floats, Floats]:
-        """The interval of the mean of f' over some points of each curve, as in `lcga_d1`."""
-        middle = np.array([self.fits[i].slope(row).mean() for i, row in enumerate(x)])
-        gradient = np.stack(
-            [self._slope_gradient(row[None], i)[0].mean(axis=0) for i, row in enumerate(x)]
-        )
-        return self.interval(middle, gradient, level)
 
     def interval(
         self, middle: Floats, gradient: Floats, level: float = 0.9
@@ -133,15 +131,15 @@ class Uncertainty:
         Returns:
             The middle, low and high, each of the shape of x.
         """
-        middle, gradient = self.fits.at(x), self._gradient(x)
+        middle, gradient = self.fits.predict(x), self._gradient(x)
         points = np.broadcast_to(np.asarray(x, dtype=np.float64), middle.shape)
-        last = _like(self._last, middle)
+        last = align(self._last, middle)
         with np.errstate(invalid="ignore", divide="ignore"):
             lead = np.log2(np.maximum(points / last, 1.0))
         drift = _quantile(level, PRIOR + self._tests[1]) * self.doubling_error
-        beyond = np.hypot(_like(self.misfit, middle), _like(drift, middle) * lead)
+        beyond = np.hypot(align(self.misfit, middle), align(drift, middle) * lead)
         half = np.hypot(self._half(gradient, level), beyond)
-        low = np.maximum(middle - half, _like(self._floor, middle))
+        low = np.maximum(middle - half, align(self._floor, middle))
         return middle, low, middle + half
 
     @cached_property
@@ -165,7 +163,7 @@ class Uncertainty:
             at, actual = _recorded(self.fits, rows, 1.0)
             points = np.full(len(self.fits), np.nan)
             points[rows] = at
-            out[rows] = np.abs(self.fits.at(points)[rows] - actual)
+            out[rows] = np.abs(self.fits.predict(points)[rows] - actual)
         return out
 
     @cached_property
@@ -184,7 +182,7 @@ class Uncertainty:
     def _last_doubling(self) -> Floats:
         """F: the fall fitted to the last doubling; of a flat fit, the change recorded over it."""
         fits, last = self.fits, self._last
-        change = np.abs(fits.at(last / 2) - fits.at(last))
+        change = np.abs(fits.predict(last / 2) - fits.predict(last))
         flat = np.flatnonzero(fits.status == Status.FLAT)
         if len(flat):
             (_, before), (_, after) = (_recorded(fits, flat, end) for end in (0.5, 1.0))
@@ -207,9 +205,9 @@ class Uncertainty:
     def _half(self, gradient: Floats, level: float) -> Floats:
         """The half-width of the interval of what has a gradient, of shape (m, …, 3)."""
         deviation = self._deviation(gradient)
-        known = _like(self.freedom, deviation) > 0
-        quantile = _like(_quantile(level, np.maximum(self.freedom, 1)), deviation)
-        fitted = np.isfinite(_like(self.fits.b3, deviation))
+        known = align(self.freedom, deviation) > 0
+        quantile = align(_quantile(level, np.maximum(self.freedom, 1)), deviation)
+        fitted = np.isfinite(align(self.fits.b3, deviation))
         return np.where(known | ~fitted, quantile * deviation, np.inf)
 
     def _deviation(self, gradient: Floats) -> Floats:
@@ -222,18 +220,17 @@ class Uncertainty:
         x = np.asarray(x, dtype=np.float64)
         x = np.full(len(self.fits), float(x)) if not x.ndim else x
         fits = self.fits
-        q = _like(fits.b1, x) + _like(fits.b2, x) * x
+        q = align(fits.b1, x) + align(fits.b2, x) * x
         d1 = -1 / q**2
         return np.asarray(np.stack([d1, d1 * x, np.ones_like(q)], axis=-1) * _scale(fits, x))
 
-    def _slope_gradient(self, x: ArrayLike, i: int | None = None) -> Floats:
-        """∂f'/∂(b1, b2, b3), shape of x with 3 more (of curve i alone, if it is given)."""
+    def _slope_gradient(self, x: ArrayLike) -> Floats:
+        """∂f'/∂(b1, b2, b3), shape of x with 3 more."""
         x = np.asarray(x, dtype=np.float64)
         x = np.full(len(self.fits), float(x)) if not x.ndim else x
-        fits = self.fits if i is None else self.fits.part(i, i + 1)
-        b2, q = _like(fits.b2, x), _like(fits.b1, x) + _like(fits.b2, x) * x
+        b2, q = align(self.fits.b2, x), align(self.fits.b1, x) + align(self.fits.b2, x) * x
         both = np.stack([2 * b2 / q**3, 2 * b2 * x / q**3 - 1 / q**2, np.zeros_like(q)], axis=-1)
-        return np.asarray(both * _scale(fits, x))
+        return np.asarray(both * _scale(self.fits, x))
 
 
 def uncertainty(fits: Fits) -> Uncertainty:
@@ -333,7 +330,7 @@ def _back_test(fits: Fits, rows: NDArray[np.int64], seen: float, target: float) 
     x = fits.x
     axes = None if x is None else [x[i][:n] for i, n in first]
     at, actual = _recorded(fits, rows, target)
-    return np.asarray(fit_many([fits.loss[i][:n] for i, n in first], axes).at(at) - actual)
+    return np.asarray(fit_many([fits.loss[i][:n] for i, n in first], axes).predict(at) - actual)
 
 
 def _recorded(fits: Fits, rows: NDArray[np.int64], target: float) -> tuple[Floats, Floats]:
@@ -350,8 +347,4 @@ def _recorded(fits: Fits, rows: NDArray[np.int64], target: float) -> tuple[Float
 
 
 def _scale(fits: Fits, x: Floats) -> Floats:
-    return np.asarray(_like(fits.scale, x)[..., None])
-
-
-def _like(values: Floats, x: Floats) -> Floats:
-    return values[:, None] if x.ndim == 2 else values
+    return np.asarray(align(fits.scale, x)[..., None])

@@ -274,20 +274,20 @@ class CurveSet:
             keep &= pl.col("group") == group
         if runs is not None:
             keep &= pl.col("run").is_in(list(runs))
-        return self.keep(self.runs.select(kept=keep)["kept"])
+        return self.filter(self.runs.select(kept=keep)["kept"])
 
-    def keep(self, wanted: pl.Series) -> CurveSet:
-        """The runs that are wanted.
+    def filter(self, mask: pl.Series) -> CurveSet:
+        """Select runs by a boolean mask.
 
         Args:
-            wanted: a boolean for each row of ``runs``, or one for all of them.
+            mask: a boolean for each row of ``runs``, or one for all of them.
 
         Examples:
             >>> curves = CurveSet.from_losses(np.ones((3, 5)))
-            >>> curves.keep(curves.runs["run"] != "1").runs["run"].to_list()
+            >>> curves.filter(curves.runs["run"] != "1").runs["run"].to_list()
             ['0', '2']
         """
-        kept = np.broadcast_to(wanted.to_numpy(), len(self))
+        kept = np.broadcast_to(mask.to_numpy(), len(self))
         if kept.all():
             return self
         new = np.cumsum(kept, dtype=np.uint32) - np.uint32(1)

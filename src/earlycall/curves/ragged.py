@@ -54,11 +54,6 @@ class Ragged:
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
         return (self[i] for i in range(len(self)))
 
-    def part(self, start: int, stop: int) -> Ragged:
-        """Rows start to stop (or the last), without a copy."""
-        offsets = self.offsets[start : stop + 1]
-        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
-
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Number of values in each row, shape (rows,)."""

@@ -129,7 +129,7 @@ class View:
             keep &= _matching(curves.runs, column, values)
         if self.metric is not None:
             curves = curves.directed(self.metric, self.direction)
-        return curves.keep(curves.runs.select(kept=keep)["kept"])
+        return curves.filter(curves.runs.select(kept=keep)["kept"])
 
 
 def _matching(runs: pl.DataFrame, column: str, values: tuple[str, ...]) -> pl.Expr:

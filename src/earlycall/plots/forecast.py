@@ -62,7 +62,7 @@ def forecast(
             for i, a in zip(able, x, strict=True)
         ]
     )
-    fitted = prefixes.sign * fits.at(within)
+    fitted = prefixes.sign * fits.predict(within)
     middle, low, high = (prefixes.sign * values for values in sure.forecast(beyond))
     out = {}
     for k, i in enumerate(able):

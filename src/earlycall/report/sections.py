@@ -188,5 +188,5 @@ def _fewer(curves: CurveSet, most: int) -> tuple[CurveSet, str]:
     count = max(int(len(curves) * most / curves.observations.height), 10)
     chosen = np.zeros(len(curves), dtype=bool)
     chosen[np.linspace(0, len(curves) - 1, min(count, len(curves))).astype(int)] = True
-    part = curves.keep(pl.Series(chosen))
+    part = curves.filter(pl.Series(chosen))
     return part, f" Computed on {len(part)} evenly spread runs of {len(curves)}."
