@@ -9,7 +9,7 @@ UPGRADE ?=
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: demo test test-all lint bench docs examples lock clean
+.PHONY: demo test test-all lint bench measure docs pictures examples lock clean
 
 demo: .venv/demo.stamp  ## rank the bundled real runs from their first 10 %, and write a report
 	@$(BIN)/earlycall demo
@@ -31,8 +31,19 @@ lint: .venv/test.stamp
 bench: .venv/bench.stamp
 	$(BIN)/python -m pytest benchmarks
 
+measure: .venv/bench.stamp  ## write the measured pages again: make measure SETS="a/ b/" CELLS=c/ (hours)
+	for page in calibration coverage evaluation halving; do \
+		$(BIN)/python experiments/$$page.py $(SETS) > docs/$$page.md.part && mv docs/$$page.md.part docs/$$page.md || exit 1; \
+	done
+	$(BIN)/python experiments/nas.py $(CELLS)
+	$(BIN)/python experiments/nas_vision.py examples/study/fashion
+	$(BIN)/python experiments/study.py
+
+pictures: .venv/test.stamp  ## draw the pages' pictures again; needs chromium
+	$(BIN)/python docs/_tools/pictures.py $(SETS)
+
 docs: .venv/docs.stamp
-	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/_tools/commands.py
 	$(BIN)/mkdocs build --strict
 
 examples: .venv/test.stamp  ## train the example runs again (a few minutes)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_command_reference_is_written_from_the_commands(tmp_path):
     written = tmp_path / "commands.md"
-    subprocess.run([sys.executable, ROOT / "docs" / "write_commands.py", written], check=True)
+    subprocess.run([sys.executable, ROOT / "docs" / "_tools" / "commands.py", written], check=True)
     assert written.read_text() == (ROOT / "docs" / "commands.md").read_text(), "run make docs"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import earlycall as ec
 from earlycall.curves import CurveSet
-from earlycall.elasticity import elasticities, measure
+from earlycall.elasticity import elasticity, measure
 
 X = np.arange(1.0, 201.0)
 
@@ -124,7 +124,7 @@ def test_a_loss_below_zero_has_no_loss_elasticity():
 
 
 def test_the_table(digits):
-    table = ec.elasticities(digits, cost="seconds")
+    table = ec.elasticity(digits, cost="seconds").table
     assert table.height == 16
     assert table.columns[:9] == [
         "group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
@@ -140,21 +140,21 @@ def test_every_cost(tmp_path):
         + "".join(f"{i},{i // 2},{i * 3},{i * 90},{i / 100},{1 + 4 / i}\n" for i in range(1, 41))
     )
     found = [
-        elasticities(tmp_path, cost=cost)["gain_elasticity"][0]
+        elasticity(tmp_path, cost=cost).table["gain_elasticity"][0]
         for cost in ("step", "seconds", "joules", "usd")
     ]
     assert found == pytest.approx([found[0]] * 4)
-    assert elasticities(tmp_path, cost="epoch")["gain_elasticity"][0] > 0
+    assert elasticity(tmp_path, cost="epoch").table["gain_elasticity"][0] > 0
 
 
 def test_what_cannot_be_measured_is_said():
     curves = CurveSet.from_losses({"a": [2.0, 1.0, 0.5]})
     with pytest.raises(ec.InputError, match="no column 'joules'; use one of: step"):
-        elasticities(curves, cost="joules")
+        elasticity(curves, cost="joules")
     with pytest.raises(ec.InputError, match="cost 'euros' is unknown"):
-        elasticities(curves, cost="euros")
+        elasticity(curves, cost="euros")
     with pytest.raises(ec.InputError, match="threshold 0 must be"):
-        elasticities(curves, threshold=0)
+        elasticity(curves, threshold=0)
 
 
 def test_costs_below_zero_and_repeated_costs():

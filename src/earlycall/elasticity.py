@@ -19,12 +19,13 @@ import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
 from earlycall.approximation.fit import Fit, fit_many
-from earlycall.curves import Direction
+from earlycall.curves import CurveSet, Direction
 from earlycall.curves.columns import is_validation
 from earlycall.curves.prefixes import costs_of
 from earlycall.drawing import draw
 from earlycall.errors import InputError
 from earlycall.readers.as_curve_set import as_curve_set
+from earlycall.results import Result
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     Measures = dict[str, Any]
 
 THRESHOLD = 0.1  # gain elasticity below which more training is hardly worth its cost
-POINTS = 200  # long curves are averaged into so many points, against the noise of single steps
-SHORTEST = 5  # observations for a slope with an interval
-LATE = 5  # the local estimate looks at the last fifth of the points,
-FEWEST = 8  # and at no fewer than so many, but half of a shorter curve
-SURE = 1.96  # normal deviate of a 95 % interval
-SLACK = 0.1  # of elasticity, by which fit and local estimate may differ without a word
-DROP = 0.05  # part of the gain that a sudden fall after a plateau must make
+MAX_POINTS = 200  # longer curves are averaged, against the noise of single steps
+MIN_OBSERVATIONS = 5  # for a slope with an interval
+LATE_FRACTION = 5  # the local estimate looks at the last fifth of the points,
+MIN_LATE_POINTS = 8  # but at 8 at least, or at half of a shorter curve
+Z_95 = 1.96  # normal deviate of a 95 % interval
+AGREEMENT_SLACK = 0.1  # of elasticity, by which fit and local estimate may differ
+MIN_DROP = 0.05  # of the gain, that a sudden fall after a plateau must make
 _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
          "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
          "agree", "arc_loss_elasticity", "arc_gain_elasticity", "marginal_gain",
@@ -49,14 +50,14 @@ _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "h
 
 @dataclass(frozen=True)
 class Elasticity:
-    """The training elasticity of one curve at its end; `elasticities` takes many runs.
+    """The training elasticity of one curve at its end; `elasticity` takes many runs.
 
     Attributes:
         loss: shape (n,), as recorded.
         cost: shape (n,), not falling.
         unit: what the cost is called.
         threshold: the gain elasticity below which the advice is to stop.
-        measures: what is known, as in `elasticities`; only ``shape`` and ``advice`` of a curve that
+        measures: as in `Elasticities.table`; only ``shape`` and ``advice`` of a curve that
             is too short or diverged.
 
     Examples:
@@ -114,14 +115,62 @@ class Elasticity:
         return str(self.measures["advice"])
 
 
-def elasticities(
+@dataclass(frozen=True)
+class Elasticities(Result):
+    """The training elasticity of runs at the end of their curves.
+
+    Attributes:
+        table: a row per run: ``group``, ``run``, ``cost``, ``loss_elasticity``, ``gain_elasticity``
+            with its interval ``low``, ``high``; ``regime`` (elastic: above 1; unit: not to be told
+            from 1; inelastic: below 1; rising: the loss rises; None: no gain to measure);
+            ``advice``, a sentence; ``shape`` (falling, drop, plateau, flat, overfitting, rising,
+            non-monotone, short, diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the
+            fit's elasticities there, and whether they ``agree``; ``arc_…``, the midpoint forms
+            between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
+            ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which the
+            fit's gain elasticity falls below the threshold.
+        curves: what was measured.
+        metric: the loss that is watched.
+        cost: what it is measured along.
+        threshold: the gain elasticity below which the advice is to stop.
+    """
+
+    table: pl.DataFrame
+    curves: CurveSet = field(repr=False)
+    metric: str
+    cost: str
+    threshold: float
+
+    _figure = "elasticity"
+
+    def summary(self) -> str:
+        """How many runs should stop, and which gains most from going on."""
+        stop = self.table.filter(pl.col("advice").str.starts_with("stop"))
+        said = f"{stop.height} of {self.table.height} runs should stop"
+        going = self.table.join(stop, on=("group", "run"), how="anti")
+        best = going.drop_nulls("gain_elasticity").sort("gain_elasticity", descending=True)
+        if not best.height:
+            return f"{said}."
+        first = best.row(0, named=True)
+        return (
+            f"{said}; {first['run']} gains most from going on: 1 % more {self.cost} brings "
+            f"{first['gain_elasticity']:.2g} % more gain."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """``runs``: the rows of the table."""
+        return {"runs": self.table.to_dicts()}
+
+
+def elasticity(
     curves: Any,
     *,
     cost: str = "step",
     metric: str | None = None,
     direction: Direction | None = None,
     threshold: float = THRESHOLD,
-) -> pl.DataFrame:
+    group: str | None = None,
+) -> Elasticities:
     """The training elasticity of each run at the end of its curve.
 
     The local estimate is the median of the slopes between all pairs of points (Theil–Sen) in the
@@ -137,33 +186,28 @@ def elasticities(
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells.
         threshold: the gain elasticity below which the advice is to stop.
-
-    Returns:
-        A row per run: ``group``, ``run``, ``cost``, ``loss_elasticity``, ``gain_elasticity`` with
-        its interval ``low``, ``high``; ``regime`` (elastic: above 1; unit: not to be told from 1;
-        inelastic: below 1; rising: the loss rises; None: no gain to measure); ``advice``, a
-        sentence; ``shape`` (falling, drop, plateau, flat, overfitting, rising, non-monotone, short,
-        diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the fit's elasticities there,
-        and whether they ``agree``; ``arc_…``, the midpoint forms between the middle and the end of
-        the curve; ``marginal_gain`` per unit of cost; ``next_percent``, the cost of the next 1 % of
-        gain; ``threshold_cost``, at which the fit's gain elasticity falls below the threshold.
+        group: measure only the runs of this group.
 
     Raises:
         InputError: if the metric or the cost is not there, or the direction is not known.
 
     Examples:
-        >>> table = elasticities({"a": 1 + 4 / np.arange(1, 101)})
-        >>> row = table.row(0, named=True)
+        >>> found = elasticity({"a": 1 + 4 / np.arange(1, 101)})
+        >>> row = found.table.row(0, named=True)
         >>> row["regime"], round(row["gain_elasticity"], 2), row["agree"]
         ('inelastic', 0.01, True)
+        >>> found.summary()
+        '1 of 1 runs should stop.'
     """
     if not 0 < threshold < np.inf:
         raise InputError(f"threshold {threshold:g} must be an elasticity above 0, such as 0.1")
-    whole = as_curve_set(curves)
-    watched = whole.watched(metric)
-    whole = whole.directed(watched, direction)
+    chosen = as_curve_set(curves)
+    if group is not None:
+        chosen = chosen.select(group=group)
+    watched = chosen.watched(metric)
+    chosen = chosen.directed(watched, direction)
     rows = []
-    for prefixes in whole.prefixes(metric=watched):
+    for prefixes in chosen.prefixes(metric=watched):
         pairs = list(zip(prefixes.loss, costs_of(prefixes, cost), strict=True))
         options: dict[str, Any] = {
             "threshold": threshold,
@@ -178,7 +222,8 @@ def elasticities(
             rows.append(facts | found)
     named = ("group", "run", "cost", "regime", "advice", "shape", "metric")
     schema: dict[str, Any] = {k: pl.String if k in named else pl.Float64 for k in _KEYS}
-    return pl.DataFrame(rows, schema=schema | {"agree": pl.Boolean})
+    table = pl.DataFrame(rows, schema=schema | {"agree": pl.Boolean})
+    return Elasticities(table, chosen, watched, cost, threshold)
 
 
 @dataclass(frozen=True)
@@ -200,7 +245,7 @@ def measure(
     validation: bool = False,
     unit: str = "cost",
 ) -> Measures:
-    """The measures of one curve, as in `elasticities`.
+    """The measures of one curve, as in `Elasticities.table`.
 
     Args:
         loss: shape (n,), as recorded.
@@ -238,7 +283,7 @@ def _unmeasured(loss: Floats, cost: Floats, unit: str) -> Measures:
         said = f"stop: the loss is not finite at {unit} {cost[bad[0]]:.6g}"
         return {"shape": "diverged", "advice": said}
     apart = len(np.unique(cost))
-    if apart < SHORTEST:
+    if apart < MIN_OBSERVATIONS:
         return {"shape": "short", "advice": f"go on: {apart} observations are too few to tell"}
     return {}
 
@@ -280,18 +325,18 @@ def _points(loss: Floats, cost: Floats) -> tuple[Floats, Floats]:
     """A curve as at most 200 means, without observations at the same cost."""
     last = np.append(np.diff(cost) > 0, True)
     loss, cost = loss[last], cost[last]
-    cuts = np.linspace(0, len(loss), min(len(loss), POINTS) + 1).astype(np.int64)
+    cuts = np.linspace(0, len(loss), min(len(loss), MAX_POINTS) + 1).astype(np.int64)
     counts = np.diff(cuts)
     return np.add.reduceat(loss, cuts[:-1]) / counts, np.add.reduceat(cost, cuts[:-1]) / counts
 
 
 def _late(y: Floats, x: Floats) -> _Late:
     """Theil–Sen through the last fifth of the points, with Sen's interval."""
-    size = min(max(FEWEST, len(y) // LATE), max(SHORTEST, len(y) // 2))
+    size = min(max(MIN_LATE_POINTS, len(y) // LATE_FRACTION), max(MIN_OBSERVATIONS, len(y) // 2))
     y, x = y[-size:], x[-size:]
     first, second = np.triu_indices(size, 1)
     falls = np.sort((y[first] - y[second]) / (x[second] - x[first]) + 0.0)
-    width = SURE * np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
+    width = Z_95 * np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
     below = max(int((len(falls) - width) / 2), 0)
     fall, middle = float(np.median(falls)), float((x[0] + x[-1]) / 2)
     level = float(np.median(y + fall * (x - middle)))
@@ -305,14 +350,14 @@ def _drop(y: Floats) -> int:
     2·w points before them; the fall is from there to the median of the next w.
     """
     w, m = max(3, len(y) // 20), len(y)
-    i = np.arange(3 * w, m - max(SHORTEST, w) + 1)
+    i = np.arange(3 * w, m - max(MIN_OBSERVATIONS, w) + 1)
     if not len(i):
         return 0
     short = np.median(sliding_window_view(y, w), axis=1)
     before, plateau = np.median(sliding_window_view(y, 2 * w), axis=1)[i - 3 * w], short[i - w]
     fall = plateau - short[i]
     gain = y[0] - np.minimum.accumulate(y[::-1])[::-1][i]
-    least = np.maximum(4 * np.median(np.abs(np.diff(y))), DROP * gain)
+    least = np.maximum(4 * np.median(np.abs(np.diff(y))), MIN_DROP * gain)
     level = plateau - np.minimum.accumulate(y)[i - 1] <= least
     found = np.flatnonzero(level & (least > 0) & (fall > np.maximum(least, 4 * (before - plateau))))
     return int(i[found[-1]]) if len(found) else 0
@@ -341,7 +386,7 @@ def _from_fit(
     threshold θ from x = (c0 + c)/θ − c on.
     """
     if fitted is None or fitted.b2 <= 0 or not np.isfinite(fitted.b3):
-        falls = late.fall * (late.cost - x[0]) > SLACK * max(float(y[0]) - late.loss, 0)
+        falls = late.fall * (late.cost - x[0]) > AGREEMENT_SLACK * max(float(y[0]) - late.loss, 0)
         return {"agree": not falls, "next_percent": _next(None, late, y, x)}
     shift = fitted.b1 / fitted.b2
 
@@ -351,7 +396,7 @@ def _from_fit(
     gain = float(y[0]) - late.loss
     by = (late.cost - float(x[0])) / gain if gain > 0 else np.nan
     there = elasticity(late.cost)
-    agree = bool(late.low * by - SLACK <= there <= late.high * by + SLACK)
+    agree = bool(late.low * by - AGREEMENT_SLACK <= there <= late.high * by + AGREEMENT_SLACK)
     level = float(fitted(x[-1]))
     return {
         "fit_loss_elasticity": float(fitted.elasticity(x[-1])) if level > 0 else None,
@@ -383,7 +428,7 @@ def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
     if drop:
         return "drop"
     noise = float(np.median(np.abs(np.diff(y))))
-    calm = np.median(sliding_window_view(y, SHORTEST), axis=1)
+    calm = np.median(sliding_window_view(y, MIN_OBSERVATIONS), axis=1)
     rises = float((calm - np.minimum.accumulate(calm)).max())
     if rises > max(0.1 * spread, 6 * noise):
         return "non-monotone"

@@ -6,12 +6,12 @@ import html
 import re
 from collections.abc import Sequence
 
-LONGEST = 64
+MAX_NAME = 64
 _DIRECTIONS = "\u202a-\u202e\u2066-\u2069"  # would turn round the text that follows
 _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}\u2028\u2029\ud800-\udfff]+")
 
 
-def plain(name: str, most: int = LONGEST) -> str:
+def plain(name: str, most: int = MAX_NAME) -> str:
     r"""A name on one line, shortened in the middle, with nothing that acts on its surroundings.
 
     Examples:
@@ -25,7 +25,7 @@ def plain(name: str, most: int = LONGEST) -> str:
     return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
-def shown(name: str, most: int = LONGEST) -> str:
+def shown(name: str, most: int = MAX_NAME) -> str:
     """A name for plotly, which takes <b>, <a> and entities for markup.
 
     Examples:
@@ -49,7 +49,27 @@ def common_ending(runs: Sequence[str]) -> str:
     return ending if shared else ""
 
 
-def labels(runs: Sequence[str], most: int = LONGEST) -> list[str]:
+def labels(runs: Sequence[str], most: int = MAX_NAME) -> list[str]:
     """The names of runs for plotly, without the ending that they share."""
     ending = common_ending(runs)
     return [shown(run.removesuffix(ending), most) for run in runs]
+
+
+def percent(part: float) -> str:
+    """A chance or another part of a whole.
+
+    Examples:
+        >>> percent(0.314)
+        '31 %'
+    """
+    return f"{100 * part:.0f} %"
+
+
+def capitalised(sentence: str) -> str:
+    """A sentence that begins with a capital, its other letters as they are.
+
+    Examples:
+        >>> capitalised("the first 3 of TSE")
+        'The first 3 of TSE'
+    """
+    return sentence[:1].upper() + sentence[1:]

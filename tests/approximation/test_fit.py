@@ -160,7 +160,7 @@ def test_a_curve_set_is_fitted_along_any_axis(digits):
     assert len(fits) == len(curves)
     first = curves.curve(curves.runs["run"][0])
     assert fits[0].b2 == pytest.approx(fit(first.loss).b2)
-    by_time = fit_many(curves, "seconds")
+    by_time = fit_many(curves, axis="seconds")
     timed = curves.curve(curves.runs["run"][3], axis="seconds")
     assert by_time[3].b2 == pytest.approx(fit(timed.loss, timed.x).b2)
 

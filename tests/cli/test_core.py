@@ -11,7 +11,7 @@ import earlycall as ec
 from conftest import DIGITS, earlycall
 from earlycall.cli import COMMANDS
 from earlycall.cli.nas import NAS_COMMANDS
-from earlycall.demo import FOLDER, runs
+from earlycall.demo import FOLDER, demo
 from earlycall.extras import MissingExtraError, needed_for
 
 HEAVY = {"numpy", "polars", "pandas", "scipy", "torch", "plotly", "yaml", "pyarrow"}
@@ -62,7 +62,7 @@ def test_the_demo_says_who_leads_and_where_to_go_on():
 
 
 def test_the_bundled_runs_are_the_example_runs():
-    bundled, example = runs(), ec.read(DIGITS)
+    bundled, example = demo(), ec.read(DIGITS)
     names = example.runs["run"].str.strip_suffix(".csv").to_list()
     assert bundled.runs["run"].to_list() == names
     assert bundled.observations.equals(example.observations.select(bundled.observations.columns))
@@ -87,6 +87,6 @@ def test_a_broken_package_is_not_called_missing(tmp_path, monkeypatch):
 
 
 def test_units_are_in_the_metadata(tmp_path):
-    runs().write(tmp_path)
+    demo().write(tmp_path)
     told = pl.read_parquet_metadata(tmp_path / "curves.parquet")["units"]
     assert '"seconds": "s"' in told

@@ -42,7 +42,7 @@ def test_replay_json_is_the_contract(digits):
         "set", "group", "rule", "n", "cost_pct", "regret_pct", "winner_kept",
     ]  # fmt: skip
     assert (first["set"], first["group"], first["rule"]) == ("digits", "all", "gain:0.1")
-    assert (first["n"], first["apart"], first["metric"]) == (14, 2, "val_loss")
+    assert (first["n"], first["n_no_gain"], first["metric"]) == (14, 2, "val_loss")
     assert second["rule"] == "patience:3:0.001"
 
 
@@ -50,7 +50,7 @@ def test_replay_table_and_choice(digits):
     ran = earlycall("replay", digits, "--choose", "2", "--by-group")
     assert "digits: 14 runs by val_loss over step; 2 that hardly fell are left out" in ran.out
     assert "digits, all: 14 runs" in ran.out
-    assert "is the cheapest with a mean regret below 2 % on these runs" in ran.err
+    assert "% regret: the cheapest gain rule below 2 % on these runs" in ran.err
     ran = earlycall("replay", digits, "--choose", "2", "--format", "json")
     assert ran.json["choice"]["regret_pct"] < 2
     assert ran.json["choice"]["rule"].startswith("gain:")

@@ -92,15 +92,15 @@ def test_the_same_data_get_the_same_advice_from_a_frame_and_a_file(tmp_path):
     table = pl.DataFrame({"step": STEPS, "loss": 1 / STEPS, "dev_loss": up})
     table.write_csv(tmp_path / "a.csv")
     columns = ("advice", "shape", "regime", "gain_elasticity")
-    of_file = ec.elasticities(tmp_path / "a.csv").select(columns).rows()
-    of_frame = ec.elasticities(table.with_columns(run=pl.lit("a"))).select(columns).rows()
+    of_file = ec.elasticity(tmp_path / "a.csv").table.select(columns).rows()
+    of_frame = ec.elasticity(table.with_columns(run=pl.lit("a"))).table.select(columns).rows()
     assert of_file == of_frame
     assert of_file[0][1] == "overfitting"
 
 
 def test_several_validation_losses_are_asked_about():
     table = two("val/box_loss").with_columns(pl.lit(1.0).alias("val/cls_loss"))
-    for function in (ec.elasticities, lambda t: ec.replay(t, ["gain:0.1"])):
+    for function in (ec.elasticity, lambda t: ec.replay(t, ["gain:0.1"])):
         with pytest.raises(InputError, match="val/box_loss, val/cls_loss"):
             function(table)
 

@@ -188,7 +188,7 @@ def test_runs_whose_energy_is_unknown_are_left_out_and_named(tmp_path):
     reason = "no power log was found beside it; name one by --power"
     assert fact(joined, "b")["reason"] == reason
     assert joined.measured.runs["run"].to_list() == ["a"]
-    assert ec.elasticities(joined.measured, cost="joules").height == 1
+    assert ec.elasticity(joined.measured, cost="joules").table.height == 1
 
 
 def test_two_sets_with_runs_of_the_same_name_keep_their_facts(tmp_path):

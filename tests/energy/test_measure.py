@@ -45,7 +45,7 @@ def test_killed_and_resumed_its_costs_go_on(tmp_path):
         assert rows[cost].to_list() == sorted(rows[cost])
         assert rows[cost][8] > before[cost][9]  # logged again, at the cost of both sessions
     assert rows["joules"][19] > 0
-    assert ec.elasticities(curves, cost="joules").height == 1
+    assert ec.elasticity(curves, cost="joules").table.height == 1
 
 
 def test_in_memory_with_another_logger_and_a_monitor():

@@ -112,4 +112,4 @@ def test_the_bundled_runs_are_ranked_well_by_their_last_loss(digits):
 
     result = evaluate(read(digits), scores=["last_loss"], budgets=[0.1])
     assert result.table["spearman"][0] > 0.7
-    assert result.summary().height == 1
+    assert result.means().height == 1

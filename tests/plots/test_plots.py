@@ -165,7 +165,7 @@ def test_cost_against_regret_holds_every_rule(digits):
     figure = replayed.plot()
     shown = {text: (x, y) for trace in figure.data
              for text, x, y in zip(trace.hovertext, trace.x, trace.y, strict=True)}  # fmt: skip
-    rows = replayed.summary().select("rule", "regret_pct", "cost_pct").rows()
+    rows = replayed.means().select("rule", "regret_pct", "cost_pct").rows()
     assert shown == {rule: (regret, cost) for rule, regret, cost in rows}
     assert figure.layout.xaxis.title.text == "regret, % of the gain"
 

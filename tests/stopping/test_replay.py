@@ -55,7 +55,7 @@ def test_what_cannot_be_judged_is_counted():
         ("g", "diverges", [4.0, 2.0, nan, 0.5]),  # ends at step 2, without regret
     )
     row = ec.replay(curves, ["patience:1"]).table.row(0, named=True)
-    assert (row["n"], row["apart"], row["unread"]) == (3, 2, 2)
+    assert (row["n"], row["n_no_gain"], row["n_too_short"]) == (3, 2, 2)
     assert row["cost_pct"] == pytest.approx((75 + 100 + 100) / 3)
 
 
@@ -68,7 +68,7 @@ def test_the_winner_may_be_stopped_one_percent_short():
 
 def test_groups_count_alike():
     curves = rows(*TWO, ("h", "c", [2.0, 1.0]))
-    summary = ec.replay(curves, ["patience:1"]).summary().row(0, named=True)
+    summary = ec.replay(curves, ["patience:1"]).means().row(0, named=True)
     assert summary["cost_pct"] == pytest.approx((87.5 + 100) / 2)
     assert (summary["groups"], summary["winner_kept"]) == (2, 0.5)
 
@@ -118,7 +118,7 @@ def test_choose_finds_the_cheapest_threshold():
 
 def test_what_cannot_be_replayed_is_said():
     with pytest.raises(ec.InputError, match="no rule was given"):
-        ec.replay(rows(*TWO))
+        ec.replay(rows(*TWO), [])
     with pytest.raises(ec.InputError, match="no run can be judged"):
         ec.replay(rows(("g", "a", [1.0, 1.0])), ["gain:0.1"])
     with pytest.raises(ec.InputError, match="has no column 'seconds'; use one of: step, epoch"):

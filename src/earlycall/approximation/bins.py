@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-DENSE = 32
-PER_DOUBLING = 4
-ALONG_AXIS = 8  # bins to a doubling of the distance from the start, in units of the first gap
-FEW = 256  # observations along an axis of its own that need no bins
-NARROW = 32
-PIECE = 1024
+SINGLE_BINS = 32
+BINS_PER_DOUBLING = 4
+AXIS_BINS_PER_DOUBLING = 8  # of the distance from the start, in units of the first gap
+MAX_UNBINNED = 256  # observations along an axis of its own that need no bins
+MAX_NARROW_WIDTH = 32
+BLOCK_COLUMNS = 1024
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ def bin_starts(n: int) -> NDArray[np.int64]:
         >>> bin_starts(5).tolist(), len(bin_starts(1_000_000))
         ([0, 1, 2, 3, 4], 92)
     """
-    parts = [np.arange(min(n, DENSE))]
-    low = DENSE
+    parts = [np.arange(min(n, SINGLE_BINS))]
+    low = SINGLE_BINS
     while low < n:
-        parts.append(np.arange(low, min(n, 2 * low), low // PER_DOUBLING))
+        parts.append(np.arange(low, min(n, 2 * low), low // BINS_PER_DOUBLING))
         low *= 2
     return np.concatenate(parts)
 
@@ -126,7 +126,7 @@ def index_layout(n: int) -> Layout:
     """The layout of a curve of n observations along x = 1…n."""
     start = bin_starts(n)
     w = np.diff(np.append(start, n)).astype(np.float64)
-    wide = w[DENSE:]
+    wide = w[SINGLE_BINS:]
     spread = (wide**2 - 1) / 12
     fourth = (3 * wide**4 - 10 * wide**2 + 7) / 240
     weight = np.append(w, wide * spread)
@@ -155,8 +155,8 @@ def bin_block(block: Floats, out: Floats) -> None:
         [1.0, 1.0, 4.0, 0.0]
     """
     k, n = block.shape
-    moments = out[index_layout(n).bins - DENSE :]
-    out[: min(n, DENSE)] = block[:, :DENSE].T
+    moments = out[index_layout(n).bins - SINGLE_BINS :]
+    out[: min(n, SINGLE_BINS)] = block[:, :SINGLE_BINS].T
     for first, last, at, count in _runs(n):
         both = _sums_and_moments(block[:, first:last].reshape(k, count, -1))
         out[at : at + count], moments[at : at + count] = both.T
@@ -165,32 +165,32 @@ def bin_block(block: Floats, out: Floats) -> None:
 @lru_cache(maxsize=256)
 def _runs(n: int) -> tuple[tuple[int, int, int, int], ...]:
     """Neighbouring bins of one width: first and last observation, first bin, number of bins."""
-    start = bin_starts(n)[DENSE:]
+    start = bin_starts(n)[SINGLE_BINS:]
     if not len(start):
         return ()
     width = np.diff(np.append(start, n))
     runs = np.split(np.arange(len(start)), np.flatnonzero(np.diff(width)) + 1)
     firsts = [(int(start[run[0]]), len(run), int(run[0]), int(width[run[0]])) for run in runs]
-    return tuple((first, first + k * w, DENSE + bin_, k) for first, k, bin_, w in firsts)
+    return tuple((first, first + k * w, SINGLE_BINS + bin_, k) for first, k, bin_, w in firsts)
 
 
 def _sums_and_moments(parts: Floats) -> Floats:
     """The sum and first moment of each bin, from shape (k, bins, width) to (k, bins, 2)."""
     k, bins, width = parts.shape
-    if width < NARROW:
+    if width < MAX_NARROW_WIDTH:
         # Many tiny products cost more than one of a copy.
         flat = np.ascontiguousarray(parts).reshape(k * bins, width)
         narrow: Floats = (flat @ _sum_and_moment(width)).reshape(k, bins, 2)
         return narrow
-    if width <= PIECE:
+    if width <= BLOCK_COLUMNS:
         return parts @ _sum_and_moment(width)
     # Piece by piece, so that the columns of the product stay in the cache beside the losses.
-    pieces, rest = divmod(width, PIECE)
-    whole = parts[..., : pieces * PIECE].reshape(k, bins, pieces, PIECE)
-    both = whole @ _sum_and_moment(PIECE)
-    centre = (np.arange(pieces) + 0.5) * PIECE - width / 2
+    pieces, rest = divmod(width, BLOCK_COLUMNS)
+    whole = parts[..., : pieces * BLOCK_COLUMNS].reshape(k, bins, pieces, BLOCK_COLUMNS)
+    both = whole @ _sum_and_moment(BLOCK_COLUMNS)
+    centre = (np.arange(pieces) + 0.5) * BLOCK_COLUMNS - width / 2
     if rest:
-        last = _sums_and_moments(parts[..., pieces * PIECE :])[:, :, None]
+        last = _sums_and_moments(parts[..., pieces * BLOCK_COLUMNS :])[:, :, None]
         both = np.concatenate([both, last], axis=2)
         centre = np.append(centre, (width - rest) / 2)
     both[..., 1] += both[..., 0] * centre
@@ -233,8 +233,8 @@ def _along(loss: Floats, x: Floats) -> tuple[Floats, ...]:
     n = len(x)
     new = np.ones(n, dtype=bool)
     later = x[x > x[0]]
-    if n > FEW and len(later):
-        place = np.floor(ALONG_AXIS * np.log2((x - x[0]) / (later[0] - x[0]) + 1))
+    if n > MAX_UNBINNED and len(later):
+        place = np.floor(AXIS_BINS_PER_DOUBLING * np.log2((x - x[0]) / (later[0] - x[0]) + 1))
         new[1:] = np.diff(place) > 0
     first = np.flatnonzero(new)
     count = np.diff(np.append(first, n)).astype(np.float64)

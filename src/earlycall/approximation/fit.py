@@ -16,18 +16,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from earlycall.approximation.bins import Bins, bin_block, bin_ragged, group_by_length, index_layout
+from earlycall.approximation.gradient import BURN_IN, lcga
+from earlycall.approximation.gradient import GAMMA as LCGA_GAMMA
+from earlycall.approximation.parameters import Parameters, Status
 from earlycall.approximation.projection import Optimum, solve
-from earlycall.curves import CurveSet, Prefixes, Ragged
+from earlycall.approximation.training_speed import GAMMA as TSE_GAMMA
+from earlycall.approximation.training_speed import epoch_means, tse, tse_e, tse_ema
+from earlycall.curves import Axis, CurveSet, Direction, Prefixes, Ragged
 from earlycall.drawing import draw
 from earlycall.errors import InputError
+from earlycall.results import Result
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -35,57 +41,37 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SHORTEST = 3
+MIN_OBSERVATIONS = 3
 ROUNDING = 1e-13
-FEW = 8  # curves of one length, or lengths, that are worth fitting as a matrix
-CACHE = 131_072  # observations read at once, so that they stay in the cache
-AT_ONCE = 2048  # curves fitted at once
-LONG = 1500  # observations of a curve, from which reading is worth threads; the search is not
-WORTH = 500_000  # observations that are worth a thread
-
-
-class Status(StrEnum):
-    """What a fit turned out to be; the limits are named rather than hidden."""
-
-    OK = "ok"
-    FLAT = "flat"  # a → 0: nothing falls, f is the mean
-    LINEAR = "linear"  # c → ∞: no bend within the data
-    POLE = "c=0"  # b1 = 0: as steep at the start as the model can be
-    SHIFTED = "shifted"  # a negative mean loss: fitted on losses lifted above 0
-    SHORT = "short"  # fewer than 3 observations: no fit
-    DIVERGED = "diverged"  # not all finite: no fit
+MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting as a matrix
+CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
+MAX_BATCH = 2048  # curves fitted at once
+MIN_THREADED_LENGTH = 1500  # observations of a curve from which reading it is worth threads
+VALUES_PER_THREAD = 500_000
 
 
 @dataclass(frozen=True)
-class Fits:
+class Fits(Parameters, Result):
     """The approximations of m curves.
 
-    The parameters describe ``loss / scale``: on the loss itself the approximation is
-    ``scale · (1/(b1 + b2·x) + b3) + shift``.
-
     Attributes:
-        b1, b2, b3: shape (m,), ≥ 0; NaN where there is no fit.
-        status: shape (m,), strings, see `Status`.
+        b1, b2, b3, status, scale, shift: as in `Parameters`.
         n: shape (m,), the number of observations.
-        scale: shape (m,), the largest loss (less ``shift``), in the units of the loss.
-        shift: shape (m,), 0; where the mean loss is negative, since the published normalisation has
-            no meaning there (status ``shifted``): a whole range below the smallest loss, so that
-            b3 ≥ 0 leaves the curve room to fall.
         loss, x: what was fitted; x is None for 1…n.
+        epoch: the epoch of each observation, counted from 0; None where each counts as one.
+        runs: the ``group`` and ``run`` of each curve; None where they have no names.
+        burn_in, gamma: as in `fit_many`.
     """
 
-    b1: Floats
-    b2: Floats
-    b3: Floats
-    status: NDArray[np.str_]
     n: NDArray[np.int64]
-    scale: Floats
-    shift: Floats
     loss: Ragged = field(repr=False)
     x: Ragged | None = field(repr=False)
+    epoch: Ragged | None = field(default=None, repr=False)
+    runs: pl.DataFrame | None = field(default=None, repr=False)
+    burn_in: int = BURN_IN
+    gamma: float | None = None
 
-    def __len__(self) -> int:
-        return len(self.b1)
+    _figure = "fit"
 
     def __getitem__(self, i: int) -> Fit:
         b1, b2, b3 = (float(a[i]) for a in (self.b1, self.b2, self.b3))
@@ -102,44 +88,57 @@ class Fits:
         """
         return np.array([self._squared_error(i) for i in range(len(self))])
 
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """A row per curve: ``group``, ``run``, ``n``, ``b1``, ``b2``, ``b3``, ``sse``, ``status``.
+
+        Then the published values (see `gradient.lcga` and `training_speed`): ``lcga_d1``,
+        ``lcga_norm``, ``lcga_d1_ema``, ``lcga_norm_ema``, ``tse``, ``tse_e``, ``tse_ema``.
+        """
+        index = Ragged(self.loss.position.astype(np.float64), self.loss.offsets)
+        x = Ragged(index.values + 1, index.offsets) if self.x is None else self.x
+        epoch = index if self.epoch is None else self.epoch
+        lcga_gamma = LCGA_GAMMA if self.gamma is None else self.gamma
+        slopes = lcga(self, x, epoch, burn_in=self.burn_in, gamma=lcga_gamma)
+        means = epoch_means(self.loss, epoch)
+        names = {"group": ["all"] * len(self), "run": [str(i) for i in range(len(self))]}
+        columns: dict[str, Any] = {
+            **(names if self.runs is None else self.runs.to_dict(as_series=False)),
+            "n": self.n, "b1": self.b1, "b2": self.b2, "b3": self.b3, "sse": self.sse,
+            "status": self.status.tolist(),
+            "lcga_d1": slopes.d1, "lcga_norm": slopes.norm,
+            "lcga_d1_ema": slopes.d1_ema.value, "lcga_norm_ema": slopes.norm_ema.value,
+            "tse": tse(means).value, "tse_e": tse_e(means).value,
+            "tse_ema": tse_ema(means, TSE_GAMMA if self.gamma is None else self.gamma).value,
+        }  # fmt: skip
+        return pl.DataFrame(columns, nan_to_null=True)
+
+    def summary(self) -> str:
+        """How many curves were fitted, and what became of the others."""
+        names, counts = np.unique(self.status, return_counts=True)
+        counted = ", ".join(f"{n} {name}" for name, n in zip(names, counts, strict=True))
+        return f"{len(self)} curve{'' if len(self) == 1 else 's'} fitted: {counted}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """``runs``: the rows of the table."""
+        return {"runs": self.table.to_dicts()}
+
     def _squared_error(self, i: int) -> float:
         if np.isnan(self.b3[i]):
             return float("nan")
         total, loss = 0.0, self.loss[i]
-        for start in range(0, len(loss), CACHE):
-            part = loss[start : start + CACHE]
+        for start in range(0, len(loss), CACHE_VALUES):
+            part = loss[start : start + CACHE_VALUES]
             x = (
                 np.arange(start + 1.0, start + len(part) + 1)
                 if self.x is None
-                else self.x[i][start : start + CACHE]
+                else self.x[i][start : start + CACHE_VALUES]
             )
             with np.errstate(divide="ignore"):
                 f = 1 / (self.b1[i] + self.b2[i] * x) + self.b3[i]
             error = (part - self.shift[i]) / self.scale[i] - f
             total += float(error @ error)
         return total
-
-    def predict(self, x: ArrayLike) -> Floats:
-        """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
-        b1, b2, x = self._aligned(x)
-        with np.errstate(divide="ignore"):
-            f = 1 / (b1 + b2 * x) + align(self.b3, x)
-        return align(self.scale, x) * f + align(self.shift, x)
-
-    def slope(self, x: ArrayLike) -> Floats:
-        """f'(x) = −b2/(b1 + b2·x)² · scale, in loss per unit of x; shapes as in `predict`."""
-        b1, b2, x = self._aligned(x)
-        return -align(self.scale, x) * b2 / (b1 + b2 * x) ** 2
-
-    def curvature(self, x: ArrayLike) -> Floats:
-        """f''(x) = 2·b2²/(b1 + b2·x)³ · scale, in loss per unit of x²; shapes as in `predict`."""
-        b1, b2, x = self._aligned(x)
-        return 2 * align(self.scale, x) * b2**2 / (b1 + b2 * x) ** 3
-
-    def _aligned(self, x: ArrayLike) -> tuple[Floats, Floats, Floats]:
-        x = np.asarray(x, dtype=np.float64)
-        x = x if x.ndim else np.full(len(self), float(x))
-        return align(self.b1, x), align(self.b2, x), x
 
 
 @dataclass(frozen=True)
@@ -209,37 +208,72 @@ def fit(losses: ArrayLike, x: ArrayLike | None = None) -> Fit:
     return fit_many([np.asarray(losses)], None if x is None else [np.asarray(x)])[0]
 
 
-def fit_many(curves: Any, x: Any = None) -> Fits:
+def fit_many(
+    curves: Any,
+    x: Any = None,
+    *,
+    epochs: int | None = None,
+    burn_in: int = BURN_IN,
+    gamma: float | None = None,
+    metric: str | None = None,
+    direction: Direction | None = None,
+    group: str | None = None,
+    axis: Axis = "observation",
+) -> Fits:
     """Fit many curves at once, each at the global least-squares optimum.
 
     Args:
         curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, `Prefixes` (which
-            bring their own axis), or a `CurveSet` (its training losses, in the order of its runs).
-        x: None for 1…n; an array (n,) for all curves of that length; a list of m arrays; or, for a
-            curve set, the name of an axis.
+            bring their own axis), or a `CurveSet`.
+        x: for arrays: None for 1…n; an array (n,) for all curves of that length; or a list of m
+            arrays.
+        epochs: of a curve set: T, fit the first epochs only; by default all that was logged.
+        burn_in: B, the epochs that LCGA ignores, in the table.
+        gamma: γ of both moving averages in the table; by default 0.999 (LCGA) and 0.9 (TSE).
+        metric: of a curve set, by default its training loss.
+        direction: whether less ("min") or more ("max") of the metric is better; by default its name
+            tells.
+        group: of a curve set, the only group to fit.
+        axis: of a curve set, the axis along which it is fitted.
 
     Raises:
-        InputError: if x does not fit the losses.
+        InputError: if x does not fit the losses, or the curve set has no such metric, group or
+            axis.
 
     Examples:
         >>> x = np.arange(1, 51)
         >>> fits = fit_many(np.stack([3 / (1 + x) + 1, 2 / (1 + 0.1 * x)]))
         >>> (fits.b3 * fits.scale).round(6).tolist()
         [1.0, 0.0]
+        >>> fits.table.select("run", "status", pl.col("lcga_d1").round(4)).rows()
+        [('0', 'ok', -0.0165), ('1', 'ok', -0.0264)]
     """
-    loss, axis = _as_ragged(curves, x)
-    return _fit_ragged(loss, axis)
+    if isinstance(curves, CurveSet):
+        if x is not None:
+            raise InputError("x is for arrays; of a curve set, name the axis: axis='seconds'")
+        chosen = curves if group is None else curves.select(group=group)
+        metric = chosen.metric(metric)
+        chosen = chosen.directed(metric, direction).prefix(epochs=epochs, metric=metric)
+        prefixes = chosen.prefixes(metric=metric, axis=axis)
+        loss, along = Ragged.join([p.loss for p in prefixes]), None
+        if axis != "observation":
+            along = Ragged.join([p.x for p in prefixes])
+        epoch = Ragged.join([p.epoch for p in prefixes])
+        fits = replace(
+            _fit_ragged(loss, along), runs=chosen.runs.select("group", "run"), epoch=epoch
+        )
+    elif (epochs, metric, direction, group, axis) != (None, None, None, None, "observation"):
+        raise InputError("epochs, metric, direction, group and axis are for curve sets")
+    elif isinstance(curves, Prefixes):
+        along = None if curves.axis == "observation" else curves.x
+        fits = _fit_ragged(curves.loss, along)
+    else:
+        fits = _fit_ragged(*_as_ragged(curves, x))
+    return replace(fits, burn_in=burn_in, gamma=gamma)
 
 
 def _as_ragged(curves: Any, x: Any) -> tuple[Ragged, Ragged | None]:
     """The losses and the axis, None for 1…n, as ragged arrays."""
-    if isinstance(curves, CurveSet):
-        groups = curves.prefixes(axis="observation" if x is None else x)
-        loss = Ragged.join([group.loss for group in groups])
-        along = groups[0].axis != "observation"
-        return loss, Ragged.join([group.x for group in groups]) if along else None
-    if isinstance(curves, Prefixes):
-        return curves.loss, None if curves.axis == "observation" else curves.x
     loss = curves if isinstance(curves, Ragged) else _rows(curves)
     if x is None:
         return loss, None
@@ -268,7 +302,7 @@ def _rows(curves: Any) -> Ragged:
 
 def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
     m = len(loss)
-    out = {name: np.full(m, np.nan) for name in ("b1", "b2", "b3", "scale", "shift")}
+    out: dict[str, Any] = {k: np.full(m, np.nan) for k in ("b1", "b2", "b3", "scale", "shift")}
     status = np.full(m, Status.SHORT, dtype="U8")
     for rows in fitted_together(loss, x):
         part = _fit_part(loss, x, rows)
@@ -283,27 +317,15 @@ def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64
     alone, lengths = [], list(group_by_length(loss.lengths))
     for rows in lengths:
         n = int(loss.lengths[rows[0]])
-        if n < SHORTEST:
+        if n < MIN_OBSERVATIONS:
             continue
-        if x is None and (len(rows) >= FEW or len(lengths) <= FEW):
-            yield from np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+        if x is None and (len(rows) >= MIN_MATRIX_ROWS or len(lengths) <= MIN_MATRIX_ROWS):
+            yield from np.split(rows, range(MAX_BATCH, len(rows), MAX_BATCH))
         else:
             alone.append(rows)
     if alone:
         rest = np.concatenate(alone)
-        yield from np.split(rest, range(AT_ONCE, len(rest), AT_ONCE))
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """The parameters of k curves, as in `Fits`."""
-
-    b1: Floats
-    b2: Floats
-    b3: Floats
-    scale: Floats
-    shift: Floats
-    status: NDArray[np.str_]
+        yield from np.split(rest, range(MAX_BATCH, len(rest), MAX_BATCH))
 
 
 def _fit_part(loss: Ragged, x: Ragged | None, rows: NDArray[np.int64]) -> Parameters:
@@ -352,11 +374,11 @@ def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Paramet
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
     """The largest loss and the bins of curves of one length, in pieces that stay in the cache."""
-    threads = n >= LONG and n * len(rows) >= 4 * WORTH
+    threads = n >= MIN_THREADED_LENGTH and n * len(rows) >= 4 * VALUES_PER_THREAD
     at_once = (
-        max(1, WORTH // n, -(-len(rows) // 2))
+        max(1, VALUES_PER_THREAD // n, -(-len(rows) // 2))
         if threads
-        else max(1, (CACHE if n < 1000 else 4 * CACHE) // n)
+        else max(1, (CACHE_VALUES if n < 1000 else 4 * CACHE_VALUES) // n)
     )
     top = np.empty(len(rows))
     data = np.empty((len(index_layout(n).weight), len(rows)))
@@ -410,8 +432,3 @@ def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
     if len(keep) == len(rows):
         return rows
     return Ragged.of([rows[i] for i in keep])
-
-
-def align(parameter: Floats, x: Floats) -> Floats:
-    """A parameter of shape (m,) made to broadcast against x of shape (m,) or (m, k)."""
-    return parameter[:, None] if x.ndim == 2 else parameter

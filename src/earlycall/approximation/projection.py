@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-GRID = 32
-FARTHEST = 1e3  # times the end of the curve: the largest c that is tried
-STEPS = 60
+N_GRID = 32
+MAX_SHIFT = 1e3  # times the end of the curve: the largest c that is tried
+MAX_NEWTON_STEPS = 60
 TOLERANCE = 1e-8  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
-SMALL = 0.03  # steps, after which the linear parameters follow from their derivatives
-AT_ONCE = 1024  # curves, so that the workspace stays small
+MAX_LINEAR_STEP = 0.03  # steps, after which the linear parameters follow from their derivatives
+MAX_BATCH = 1024  # curves, so that the workspace stays small
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def solve(bins: Bins) -> Optimum:
     k = bins.data.shape[1]
     space = _space()
     parts = [
-        _project(bins.take(slice(start, start + AT_ONCE)), space) for start in range(0, k, AT_ONCE)
+        _project(bins.take(slice(start, start + MAX_BATCH)), space)
+        for start in range(0, k, MAX_BATCH)
     ]
     t, A, b = (np.concatenate(column) for column in zip(*parts, strict=True))
     s = np.exp(t)
@@ -75,12 +76,12 @@ def _origin(layout: Layout) -> Floats:
 
 
 def _grid(layout: Layout) -> Floats:
-    """The grid of t = log s from c = 0 to far beyond the data, shape (GRID, k or 1)."""
+    """The grid of t = log s from c = 0 to far beyond the data, shape (N_GRID, k or 1)."""
     first, last = layout.x[0], layout.x.max(axis=0)
     unit = np.maximum(last - first, 1e-300) / layout.bins
     low = np.log(np.where(first > 0, first, 1e-3 * unit))
-    high = np.log(_origin(layout) + FARTHEST * np.maximum(last, 1e-300))
-    grid: Floats = low + (high - low) * np.linspace(0, 1, GRID)[:, None]
+    high = np.log(_origin(layout) + MAX_SHIFT * np.maximum(last, 1e-300))
+    grid: Floats = low + (high - low) * np.linspace(0, 1, N_GRID)[:, None]
     return grid
 
 
@@ -215,11 +216,11 @@ def _ssr_reduction(m: _Sums, A: Floats, b: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Table:
-    """The scan of all curves of one length: what depends on no loss, each of shape (GRID, 1).
+    """The scan of all curves of one length: what depends on no loss, each of shape (N_GRID, 1).
 
     Attributes:
         t: the grid.
-        unit: shape (GRID, B + V): the basis less its mean, of length 1, so that its product with
+        unit: shape (N_GRID, B + V): the basis less its mean, of length 1, so that its product with
             the losses is √ of what a free fit explains.
         length: √ of the sum of squares of the basis less its mean.
         q: the sum of the basis.
@@ -268,22 +269,25 @@ def _scan(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
     k, at = bins.data.shape[1], bins.layout
     if at.n:
         table = _table(at.n)
-        grid, explained = np.broadcast_to(table.t, (GRID, k)), _explained_together(bins, table)
+        grid, explained = (
+            np.broadcast_to(table.t, (N_GRID, k)),
+            _explained_together(bins, table),
+        )
     else:
-        grid, explained = _grid(at), np.empty((GRID, k))
-        for g in range(GRID):
+        grid, explained = _grid(at), np.empty((N_GRID, k))
+        for g in range(N_GRID):
             space.evaluate(at, grid[g])
             sums = _sums(bins, space)
             explained[g] = _ssr_reduction(sums, *_linear(sums))
     best, curve = np.argmax(explained, axis=0), np.arange(k)
-    low, high = np.maximum(best - 1, 0), np.minimum(best + 1, GRID - 1)
+    low, high = np.maximum(best - 1, 0), np.minimum(best + 1, N_GRID - 1)
     guess = grid[best, curve] + (grid[1] - grid[0]) * _vertex(explained, best)
     return grid[low, curve], grid[high, curve], guess
 
 
 def _vertex(values: Floats, best: NDArray[np.int64]) -> Floats:
     """Where the quartic through the five values around the best is largest, in steps from it."""
-    centre, curve = np.clip(best, 2, GRID - 3), np.arange(values.shape[1])
+    centre, curve = np.clip(best, 2, N_GRID - 3), np.arange(values.shape[1])
     e = [values[centre + i, curve] for i in (-2, -1, 0, 1, 2)]
     d1 = (e[0] - 8 * e[1] + 8 * e[3] - e[4]) / 12
     d2 = (-e[0] + 16 * e[1] - 30 * e[2] + 16 * e[3] - e[4]) / 12
@@ -336,7 +340,7 @@ def _newton(
     """Where the sum of squares stops falling along t, within the bracket; t, A and b there."""
     found, A, b = t.copy(), t.copy(), t.copy()
     at, total = np.arange(len(t)), np.zeros(0)
-    for _ in range(STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         d = _descent(bins, t, space)
         if not len(total):
             weight = np.where(bins.layout.weight > 0, bins.layout.weight, np.inf)
@@ -355,7 +359,9 @@ def _newton(
         # The next step will be of the order of the square of this one, and gain as much less.
         moved, error = np.abs(new - t), np.maximum(total[at] - d.explained, 0)
         worth = ~inside | to_kink | (np.abs(d.gain) * moved**3 > TOLERANCE * error)
-        moving = np.flatnonzero((moved > PRECISION) & (worth | (moved > SMALL)) & (d.h != 0))
+        moving = np.flatnonzero(
+            (moved > PRECISION) & (worth | (moved > MAX_LINEAR_STEP)) & (d.h != 0)
+        )
         if not len(moving):
             break
         at, t, low, high = at[moving], new[moving], low[moving], high[moving]

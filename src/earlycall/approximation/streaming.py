@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earlycall.approximation.bins import (
-    ALONG_AXIS,
-    DENSE,
-    PER_DOUBLING,
+    AXIS_BINS_PER_DOUBLING,
+    BINS_PER_DOUBLING,
+    SINGLE_BINS,
     Bins,
     Layout,
     bin_starts,
     index_layout,
 )
-from earlycall.approximation.fit import SHORTEST, Fit, Status, fit_bins
+from earlycall.approximation.fit import MIN_OBSERVATIONS, Fit, fit_bins
+from earlycall.approximation.parameters import Status
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,9 +140,9 @@ class StreamingFit:
         Its ``sse`` comes from the sum of squares less what is explained: to about a millionth of
         the sum of squares, where the batch fit computes it from the losses themselves.
         """
-        if self._n < SHORTEST or not self._finite:
+        if self._n < MIN_OBSERVATIONS or not self._finite:
             nan = float("nan")
-            status = Status.SHORT if self._n < SHORTEST else Status.DIVERGED
+            status = Status.SHORT if self._n < MIN_OBSERVATIONS else Status.DIVERGED
             return Fit(nan, nan, nan, nan, status, self._n, nan, nan)
         bins = self._bins() if self._along is None else self._along.bins()
         copied = Bins(bins.layout, bins.data.copy())
@@ -154,7 +155,7 @@ class StreamingFit:
         )
 
     def _bins(self) -> Bins:
-        moments = self._moments[DENSE:]
+        moments = self._moments[SINGLE_BINS:]
         if moments and self._left:
             # The last bin is not full: its moment is about the middle of what is there.
             moments[-1] += self._sums[-1] * self._left / 2
@@ -297,7 +298,7 @@ class AxisBins:
         start[2] = x
         # The place of the bin; everything at the first x is one bin.
         distance = (x - start[0]) / start[1] + 1 if start[1] else 1.0
-        place = float(int(ALONG_AXIS * math.log2(distance)))
+        place = float(int(AXIS_BINS_PER_DOUBLING * math.log2(distance)))
         if len(self.rows) == 1 or place > start[3]:
             start[3] = place
             self.rows.append([x, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -321,6 +322,6 @@ class AxisBins:
 
 def _width(index: int) -> int:
     """How many observations a whole bin holds, of which the first is at this index, from 0."""
-    if index < DENSE:
+    if index < SINGLE_BINS:
         return 1
-    return int((1 << (index.bit_length() - 1)) // PER_DOUBLING)
+    return int((1 << (index.bit_length() - 1)) // BINS_PER_DOUBLING)

@@ -22,25 +22,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earlycall.approximation.bins import Bins
-from earlycall.approximation.fit import (
-    Fits,
-    Status,
-    align,
-    compressed,
-    fit_many,
-    fitted_together,
-)
+from earlycall.approximation.fit import Fits, compressed, fit_many, fitted_together
+from earlycall.approximation.parameters import Status, align
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
-BLOCKS = 8  # of neighbouring bins, within which residuals may be correlated
+N_BLOCKS = 8  # of neighbouring bins, within which residuals may be correlated
 BACK_TESTS = ((1 / 4, 1 / 2), (3 / 8, 3 / 4), (1 / 2, 1.0))
-TARGET = 0.15  # of a prefix, at its end, whose mean a back-test is compared with
-SHORTEST_TEST = 4  # observations that a back-test is fitted to
-PRIOR = 3.0  # back-tests that the prior counts for
+BACK_TEST_SHARE = 0.15  # of a prefix, at its end, whose mean a back-test is compared with
+MIN_BACK_TEST = 4  # observations that a back-test is fitted to
+PRIOR_WEIGHT = 3.0  # back-tests that the prior counts for
 PRIOR_ERROR = 0.5  # of the last doubling's fall: the prior's error of the next
 
 
@@ -136,7 +130,7 @@ class Uncertainty:
         last = align(self._last, middle)
         with np.errstate(invalid="ignore", divide="ignore"):
             lead = np.log2(np.maximum(points / last, 1.0))
-        drift = _quantile(level, PRIOR + self._tests[1]) * self.doubling_error
+        drift = _quantile(level, PRIOR_WEIGHT + self._tests[1]) * self.doubling_error
         beyond = np.hypot(align(self.misfit, middle), align(drift, middle) * lead)
         half = np.hypot(self._half(gradient, level), beyond)
         low = np.maximum(middle - half, align(self._floor, middle))
@@ -176,7 +170,7 @@ class Uncertainty:
         """
         squares, tests = self._tests
         prior = PRIOR_ERROR * self._last_doubling
-        return np.asarray(np.sqrt((squares + PRIOR * prior**2) / (tests + PRIOR)))
+        return np.asarray(np.sqrt((squares + PRIOR_WEIGHT * prior**2) / (tests + PRIOR_WEIGHT)))
 
     @cached_property
     def _last_doubling(self) -> Floats:
@@ -195,7 +189,7 @@ class Uncertainty:
         fits = self.fits
         squares, tests = np.zeros(len(fits)), np.zeros(len(fits))
         for seen, target in BACK_TESTS:
-            long = np.round(seen * fits.n) >= SHORTEST_TEST
+            long = np.round(seen * fits.n) >= MIN_BACK_TEST
             rows = np.flatnonzero(long & np.isfinite(fits.b3))
             if len(rows):
                 squares[rows] += _back_test(fits, rows, seen, target) ** 2
@@ -267,7 +261,7 @@ def _sandwich(fits: Fits, rows: NDArray[np.int64], bins: Bins) -> tuple[Floats, 
     jacobian = np.where(free[:, None] & np.isfinite(jacobian), jacobian, 0.0)
     weighted = count[..., None] * jacobian
     used = (count > 0).sum(axis=1)
-    blocks = np.minimum(BLOCKS, used)
+    blocks = np.minimum(N_BLOCKS, used)
     covariance, inverse = _jackknife(jacobian, weighted, residual, used, free)
     return covariance, inverse, np.minimum(blocks - 1, used - free.sum(axis=1)).astype(np.float64)
 
@@ -284,12 +278,12 @@ def _jackknife(
     Also H⁻¹. Each curve's own bins are cut into blocks, not those it is padded with.
     """
     k, B, _ = jacobian.shape
-    curve, blocks = np.arange(k), np.minimum(BLOCKS, used)
+    curve, blocks = np.arange(k), np.minimum(N_BLOCKS, used)
     outer, score = np.zeros((k, B + 1, 3, 3)), np.zeros((k, B + 1, 3))
     np.cumsum(weighted[..., None] * jacobian[:, :, None], axis=1, out=outer[:, 1:])
     np.cumsum(weighted * residual[..., None], axis=1, out=score[:, 1:])
     bread, out = outer[:, -1], np.zeros((k, 3, 3))
-    for g in range(BLOCKS):
+    for g in range(N_BLOCKS):
         start, stop = (used * np.minimum(i, blocks) // blocks for i in (g, g + 1))
         own, part = (a[curve, stop] - a[curve, start] for a in (outer, score))
         change = np.einsum("kij,kj->ki", _inverse(bread - own, free), part)
@@ -339,7 +333,7 @@ def _recorded(fits: Fits, rows: NDArray[np.int64], target: float) -> tuple[Float
     for i in rows.tolist():
         n = int(fits.n[i])
         end = max(1, round(target * n))
-        part = slice(end - max(1, int(TARGET * end)), end)
+        part = slice(end - max(1, int(BACK_TEST_SHARE * end)), end)
         x = np.arange(1.0, n + 1) if fits.x is None else fits.x[i]
         at.append(x[part].mean())
         actual.append(fits.loss[i][part].mean())

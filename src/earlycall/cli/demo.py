@@ -27,11 +27,11 @@ def command() -> None:
     from rich.text import Text
 
     from earlycall.cli.rank import run_table
-    from earlycall.demo import runs
+    from earlycall.demo import demo
     from earlycall.ranking.rank import rank
     from earlycall.report.verdict import verdicts
 
-    curves = runs()
+    curves = demo()
     ranking = rank(curves, budget=BUDGET)
     out = output.console()
     out.width = min(out.width, WIDTH)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earlycall.cli import output
 from earlycall.cli.options import (
+    TOP,
+    Cost,
     CostName,
     Format,
     Group,
@@ -18,30 +21,19 @@ from earlycall.cli.options import (
     Power,
     PowerOffset,
     Price,
+    Top,
+    WatchedMetric,
     Zone,
     direction,
 )
-from earlycall.cli.watch import EVERY, Every, Shown, Watch, watch
+from earlycall.cli.watch import EVERY, Every, Watch, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import polars as pl
     from rich.console import RenderableType
-    from rich.table import Table
 
     from earlycall.curves import CurveSet
-
-
-Cost = Annotated[CostName, typer.Option("--cost", help="The column that says what a run cost.")]
-WatchedMetric = Annotated[
-    str | None,
-    typer.Option(
-        "--metric",
-        help="The loss that is watched; by default val_loss where there is one, else the training "
-        "loss.",
-    ),
-]
+    from earlycall.elasticity import Elasticities
 
 
 def command(
@@ -53,7 +45,7 @@ def command(
         float, typer.Option(help="Gain elasticity below which the advice is to stop.")
     ] = 0.1,
     group: Group = None,
-    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    top: Top = TOP,
     pattern: Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
@@ -76,74 +68,42 @@ def command(
 
       earlycall elasticity runs/ --cost usd --price 0.30
     """
-    from earlycall.elasticity import elasticities
+    from earlycall.elasticity import elasticity
 
-    def measured(curves: CurveSet, name: str | None) -> pl.DataFrame:
-        chosen = curves if group is None else curves.select(group=group)
-        return elasticities(
-            chosen,
-            cost=cost.value,
-            metric=name,
-            direction=direction(maximize),
-            threshold=threshold,
-        )
+    def measured(curves: CurveSet, name: str | None = metric) -> Elasticities:
+        return elasticity(
+            curves, cost=cost.value, metric=name, direction=direction(maximize),
+            threshold=threshold, group=group,
+        )  # fmt: skip
 
     if watching:
         output.joined_once(power, price, power_offset, zone)
-        watch(
-            paths, pattern, lambda curves: _shown(measured(curves, metric)),
-            every=every, top=top, fmt=fmt,
-        )  # fmt: skip
+        watch(paths, pattern, measured, _tables, every=every, top=top, fmt=fmt)
         return
     curves = output.read_with_cost(
         paths, pattern, cost.value, power=power, price=price, offset=power_offset, zone=zone
     )
-    table = measured(curves, output.watched_metric(curves, metric))
-    if fmt is Format.json:
-        output.print_json(_document(table))
-    elif fmt is Format.csv:
-        output.print_csv(table)
-    else:
-        out = output.console()
-        for line in _tables(table, top):
-            out.print(line)
+    found = measured(curves, output.watched_metric(curves, metric))
+    output.show(found, fmt, lambda: _tables(found, top))
 
 
-def _shown(table: pl.DataFrame) -> Shown:
-    from rich.console import Group
-
-    return Shown(lambda top: Group(*_tables(table, top)), lambda: _document(table))
-
-
-def _document(table: pl.DataFrame) -> dict[str, Any]:
-    return {"runs": table.to_dicts()}
-
-
-def _tables(table: pl.DataFrame, top: int) -> Iterator[RenderableType]:
+def _tables(found: Elasticities, top: int) -> Iterator[RenderableType]:
     """A table for each group."""
+
+    def title(group: str) -> str:
+        where = "" if group == "all" else f"{group}: "
+        return f"{where}elasticity of {found.metric} over {found.cost}, at the last one"
+
+    yield from output.by_group(found.table, top, title, _table)
+
+
+def _table(_: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    for name in table["group"].unique(maintain_order=True).to_list():
-        rows = table.filter(table["group"] == name)
-        where = "" if name == "all" else f"{name}: "
-        over = f"elasticity of {rows['metric'][0]} over {rows['cost'][0]}, at the last one"
-        yield Text(output.shown(where + over), style="bold")
-        yield _table(rows.head(top) if top > 0 else rows)
-        if 0 < top < rows.height:
-            yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
-        yield Text()
-
-
-def _table(rows: pl.DataFrame) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    shown.add_column("run", overflow="fold")
-    for name in ("loss", "gain", "ε loss", "ε gain", "95 %", "fit's ε gain"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for name in ("regime", "shape", "advice"):
-        shown.add_column(name, overflow="fold")
+    numbers = ("loss", "gain", "ε loss", "ε gain", "95 %", "fit's ε gain")
+    shown = output.grid("run", *numbers, "regime", "shape", "advice", right=numbers)
+    for column in shown.columns[1 : 1 + len(numbers)]:
+        column.no_wrap = True
     for row in rows.iter_rows(named=True):
         low, high = output.number(row["low"], 2), output.number(row["high"], 2)
         shown.add_row(
@@ -156,4 +116,4 @@ def _table(rows: pl.DataFrame) -> Table:
             row["shape"],
             row["advice"],
         )
-    return shown
+    yield shown

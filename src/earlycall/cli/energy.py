@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.elasticity import WatchedMetric
 from earlycall.cli.options import (
+    TOP,
     Format,
     Maximize,
     Output,
@@ -18,9 +18,10 @@ from earlycall.cli.options import (
     PowerOffset,
     Price,
     ScoreName,
+    Top,
+    WatchedMetric,
     Zone,
     direction,
-    part,
 )
 
 if TYPE_CHECKING:
@@ -51,11 +52,9 @@ def command(
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
     ] = "10%",
-    keep: Annotated[
-        int, typer.Option(help="How many runs of a group are then trained to their end.", min=1)
-    ] = 1,
+    keep: Annotated[int, typer.Option(help="Runs per group to train to completion.", min=1)] = 1,
     rule: Annotated[str, typer.Option(help="The stop rule.")] = "gain:0.1",
-    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    top: Top = TOP,
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
@@ -70,6 +69,7 @@ def command(
 
       earlycall energy runs/ --power gpu.csv --zone Europe/Berlin --format json
     """
+    from earlycall.curves.budget import as_part
     from earlycall.energy import energy_used
     from earlycall.ranking.rank import DEFAULT_SCORE
 
@@ -85,7 +85,7 @@ def command(
             metric=metric,
             direction=direction(maximize),
             score=score or DEFAULT_SCORE,
-            budget=part(budget),
+            budget=as_part(budget),
             keep=keep,
             rule=rule,
         )

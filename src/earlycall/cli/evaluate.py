@@ -12,19 +12,20 @@ from earlycall.cli import output
 from earlycall.cli.options import (
     Axis,
     AxisName,
+    ByGroup,
     Format,
     Maximize,
     Metric,
     Output,
     Pattern,
     direction,
-    parts,
     with_demo,
     words,
 )
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import RenderableType
     from rich.table import Table
 
     from earlycall.evaluation.evaluate import Evaluation
@@ -36,7 +37,8 @@ def command(
         typer.Argument(help="Curve sets with outcomes.", show_default=False, callback=with_demo),
     ],
     scores: Annotated[
-        str | None, typer.Option(help="Scores, separated by commas; by default all that fit.")
+        str | None,
+        typer.Option(help="Scores, separated by commas (default: all that the logs allow)."),
     ] = None,
     budgets: Annotated[
         str, typer.Option(help="Parts of training seen, separated by commas.")
@@ -44,9 +46,7 @@ def command(
     metric: Metric = None,
     maximize: Maximize = None,
     axis: Axis = AxisName.observation,
-    by_group: Annotated[
-        bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
-    ] = False,
+    by_group: ByGroup = False,
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
@@ -66,49 +66,46 @@ def command(
         result = evaluate(
             curve_sets,
             scores=None if scores is None else words(scores),
-            budgets=parts(budgets),
+            budgets=words(budgets),
             metric=metric,
             direction=direction(maximize),
             axis=axis.value,
             progress=progress,
         )
-    if fmt is Format.json:
-        output.print_json({"rows": result.table.to_dicts()})
-    elif fmt is Format.csv:
-        output.print_csv(result.table)
-    else:
-        out = output.console()
-        for title, table in _tables(result, by_group):
-            out.print(title, style="bold", markup=False)
-            out.print(table)
-            out.print()
+    output.show(result, fmt, lambda: _tables(result, by_group))
 
 
-def _tables(result: Evaluation, by_group: bool) -> Iterator[tuple[str, Table]]:
+def _tables(result: Evaluation, by_group: bool) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    for title, rows in _parts(result, by_group):
+        yield Text(title, style="bold")
+        yield _table(rows)
+        yield Text()
+
+
+def _parts(result: Evaluation, by_group: bool) -> Iterator[tuple[str, pl.DataFrame]]:
     import polars as pl
 
-    summary = result.summary()
+    summary = result.means()
     for name in summary["set"].unique(maintain_order=True).to_list():
         rows = summary.filter(pl.col("set") == name)
         groups, runs = rows["groups"].to_numpy().max(), rows["n"].to_numpy().max()
         over = "" if groups == 1 else f", mean over {groups} groups"
-        yield f"{name}: Spearman (top-1 regret) of {runs} runs{over}", _table(rows)
+        yield f"{name}: Spearman (top-1 regret) of {runs} runs{over}", rows
     if by_group:
         for name, group in result.table.select("set", "group").unique(maintain_order=True).rows():
             rows = result.table.filter((pl.col("set") == name) & (pl.col("group") == group))
-            yield f"{name}, {group}: Spearman (top-1 regret)", _table(rows)
+            yield f"{name}, {group}: Spearman (top-1 regret)", rows
 
 
 def _table(rows: pl.DataFrame) -> Table:
     """Scores down, budgets across; the best of each column is marked."""
     import polars as pl
-    from rich.table import Table
 
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("score")
     budgets = rows["budget"].unique(maintain_order=True).to_list()
-    for budget in budgets:
-        table.add_column(f"{100 * budget:.3g} %", justify="right")
+    heads = [f"{100 * budget:.3g} %" for budget in budgets]
+    table = output.grid("score", *heads, right=heads, padding=3)
     best = {b: rows.filter(pl.col("budget") == b)["spearman"].max() for b in budgets}
     for (score,), cells in rows.group_by("score", maintain_order=True):
         found = {row["budget"]: row for row in cells.iter_rows(named=True)}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.demo import FOLDER
-from earlycall.errors import InputError
 
 if TYPE_CHECKING:
     from earlycall.curves import Direction
@@ -44,34 +43,9 @@ class CostName(StrEnum):
     usd = "usd"
 
 
-def part(text: str) -> float:
-    """A part of the whole, written 10% or 0.1, in (0, 1].
-
-    Raises:
-        InputError: if it is no number, or outside (0, 1].
-
-    Examples:
-        >>> part("5%"), part("0.2")
-        (0.05, 0.2)
-    """
-    stripped = text.strip()
-    try:
-        value = float(stripped[:-1]) / 100 if stripped.endswith("%") else float(stripped)
-    except ValueError:
-        raise InputError(f"budget {text!r} is not a number; write 10% or 0.1") from None
-    if not 0 < value <= 1:
-        raise InputError(f"budget {text!r} is outside (0, 1]; write for example 10% or 0.1")
-    return value
-
-
 def direction(maximize: bool | None) -> Direction | None:
     """What --maximize and --minimize say of the metric; None where neither is given."""
     return None if maximize is None else "max" if maximize else "min"
-
-
-def parts(text: str) -> list[float]:
-    """Several parts, separated by commas."""
-    return [part(item) for item in text.split(",") if item.strip()]
 
 
 def words(text: str) -> list[str]:
@@ -107,13 +81,13 @@ ScoreName = Annotated[
 ]
 Metric = Annotated[
     str | None,
-    typer.Option("--metric", help="The metric to score (by default the training loss)."),
+    typer.Option("--metric", help="The metric to score (default: the training loss)."),
 ]
 Maximize = Annotated[
     bool | None,
     typer.Option(
         "--maximize/--minimize",
-        help="Whether more or less of the metric is better (default: told by its name).",
+        help="Whether more or less of the metric is better (default: by its name).",
         show_default=False,
     ),
 ]
@@ -125,6 +99,15 @@ Pattern = Annotated[
         "'epoch (?P<epoch>\\d+).*loss (?P<train_loss>\\S+)'.",
     ),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option("--budget", help="Use the first part of training only: 10% or 0.1."),
+]
+Horizon = Annotated[
+    float | None, typer.Option("--horizon", help="The step at which training would end.")
+]
+Top = Annotated[int, typer.Option("--top", help="Rows per group (0 = all).")]
+TOP = 30
 Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]
 Axis = Annotated[AxisName, typer.Option("--axis", help="The axis along which curves are fitted.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
@@ -132,10 +115,21 @@ Power = Annotated[
     list[Path] | None,
     typer.Option(
         "--power",
-        help="Power logs (nvidia-smi, CodeCarbon, Zeus) or folders of them, for all runs; by "
-        "default those beside the runs.",
+        help="Power logs (nvidia-smi, CodeCarbon, Zeus) or folders of them, for all runs "
+        "(default: those beside the runs).",
         show_default=False,
     ),
+]
+Cost = Annotated[CostName, typer.Option("--cost", help="The column that says what a run cost.")]
+WatchedMetric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="The loss to watch (default: val_loss where there is one, else the training loss).",
+    ),
+]
+ByGroup = Annotated[
+    bool, typer.Option("--by-group", help="One table per group, not only their mean.")
 ]
 Price = Annotated[
     float | None, typer.Option("--price", help="The price of a kWh, for usd.", show_default=False)
@@ -152,8 +146,8 @@ Zone = Annotated[
     str | None,
     typer.Option(
         "--zone",
-        help="The time zone in which power was logged, such as Europe/Berlin; by default this "
-        "machine's.",
+        help="The time zone in which power was logged, such as Europe/Berlin (default: this "
+        "machine's).",
         show_default=False,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
+    from rich.console import RenderableType
+    from rich.table import Table
 
-    from earlycall.cli.options import Paths
+    from earlycall.cli.options import Format, Paths
     from earlycall.curves import CurveSet
     from earlycall.energy import Joined
+    from earlycall.results import Result
 
-WIDE = 180
+PIPE_WIDTH = 180
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -30,7 +33,7 @@ def console(*, record: bool = False) -> Console:
     out = Console(highlight=False, record=record)
     if record:
         return Console(highlight=False, record=True, width=100)
-    return out if out.is_terminal else Console(highlight=False, width=WIDE)
+    return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def save_svg(out: Console, path: Path, title: str) -> None:
@@ -58,6 +61,81 @@ def print_json(document: dict[str, Any]) -> None:
 def print_csv(table: pl.DataFrame) -> None:
     """A table as CSV on stdout."""
     print(table.write_csv(), end="")
+
+
+def show(
+    result: Result, fmt: Format, tables: Callable[[], Iterable[RenderableType]],
+    *, svg: Path | None = None, title: str = "",
+) -> None:  # fmt: skip
+    """A result on stdout, in the format asked for; its notes on stderr.
+
+    Args:
+        result: what a command computed.
+        fmt: table, JSON or CSV.
+        tables: what a terminal shows of it.
+        svg: a picture of the tables to write, too.
+        title: of the picture.
+    """
+    for sentence in result.notes:
+        note(sentence)
+    print_result(result, fmt, tables, svg=svg, title=title)
+
+
+def print_result(
+    result: Result, fmt: Format, tables: Callable[[], Iterable[RenderableType]],
+    *, svg: Path | None = None, title: str = "",
+) -> None:  # fmt: skip
+    """As `show`, without the notes."""
+    if fmt == "json":
+        print_json(result.to_dict())
+    elif fmt == "csv":
+        print_csv(result.table)
+    else:
+        out = console(record=svg is not None)
+        for line in tables():
+            out.print(line)
+        if svg is not None:
+            save_svg(out, svg, title)
+
+
+def grid(*columns: str, right: Iterable[str] = (), padding: int = 2) -> Table:
+    """An empty table as all commands print them: plain columns under dim heads.
+
+    Args:
+        columns: the heads; the first column is folded where it is too wide.
+        right: those whose cells stand at the right.
+        padding: spaces between columns.
+    """
+    from rich.table import Table
+
+    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, padding, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def by_group(
+    table: pl.DataFrame,
+    top: int,
+    title: Callable[[str], str],
+    body: Callable[[str, pl.DataFrame], Iterable[RenderableType]],
+) -> Iterator[RenderableType]:
+    """A title and a table for each group, each cut after its first rows.
+
+    Args:
+        table: with a column ``group``.
+        top: rows per group, 0 for all.
+        title: from a group to its title.
+        body: from a group and its first rows to what is shown of them.
+    """
+    from rich.text import Text
+
+    for (group,), rows in table.group_by("group", maintain_order=True):
+        yield Text(shown(title(str(group))), style="bold")
+        yield from body(str(group), rows.head(top) if top > 0 else rows)
+        if 0 < top < rows.height:
+            yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
+        yield Text()
 
 
 def _plain(value: Any) -> Any:

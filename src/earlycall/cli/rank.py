@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earlycall.cli import output
 from earlycall.cli.options import (
+    TOP,
     Axis,
     AxisName,
+    Budget,
     CostName,
     Format,
     Group,
+    Horizon,
     Maximize,
     Metric,
     Output,
@@ -23,16 +27,15 @@ from earlycall.cli.options import (
     PowerOffset,
     Price,
     ScoreName,
+    Top,
     Zone,
     direction,
-    part,
 )
-from earlycall.cli.watch import EVERY, Every, Shown, Watch, watch
+from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
+from earlycall.formatting import common_ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import polars as pl
     from rich.console import RenderableType
     from rich.table import Table
@@ -46,14 +49,10 @@ def command(
     score: ScoreName = None,
     metric: Metric = None,
     maximize: Maximize = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Use the first part of training only: 10% or 0.1.")
-    ] = None,
+    budget: Budget = None,
     steps: Annotated[float | None, typer.Option(help="Use the first steps only.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Use the first epochs only.")] = None,
-    horizon: Annotated[
-        float | None, typer.Option(help="The step at which training would end.")
-    ] = None,
+    horizon: Horizon = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
     cost: Annotated[
@@ -63,7 +62,7 @@ def command(
             "energy or money."
         ),
     ] = CostName.step,
-    top: Annotated[int, typer.Option(help="Rows a group in the table; 0 for all.")] = 30,
+    top: Top = TOP,
     best: Annotated[
         int, typer.Option(help="K: show each run's chance to end among the best K.", min=1)
     ] = 3,
@@ -93,15 +92,11 @@ def command(
       earlycall rank runs/ --budget 10% --cost joules
     """
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
-    from earlycall.scores import get
 
-    chosen = get(score or DEFAULT_SCORE).name
-    seen = None if budget is None else part(budget)
-
-    def ranked(curves: CurveSet, name: str) -> Ranking:
+    def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(
-            curves, score=chosen, metric=name, direction=direction(maximize), budget=seen,
-            steps=steps, epochs=epochs, horizon=horizon, group=group,
+            curves, score=score or DEFAULT_SCORE, metric=name, direction=direction(maximize),
+            budget=budget, steps=steps, epochs=epochs, horizon=horizon, group=group,
             axis=axis.value, cost=cost.value, top=best,
         )  # fmt: skip
 
@@ -109,69 +104,31 @@ def command(
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
             raise InputError("--svg draws one table; leave out --watch")
-        watch(
-            paths, pattern, lambda curves: _shown(ranked(curves, curves.metric(metric))),
-            every=every, top=top, fmt=fmt,
-        )  # fmt: skip
+        watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt)
         return
     needed = axis.value if cost is CostName.step else cost.value
     curves = output.read_with_cost(
         paths, pattern, needed, power=power, price=price, offset=power_offset, zone=zone
     )
     ranking = ranked(curves, output.chosen_metric(curves, metric))
-    for warning in ranking.warnings:
-        output.note(warning)
-    if fmt is Format.json:
-        output.print_json(_document(ranking))
-    elif fmt is Format.csv:
-        output.print_csv(ranking.table)
-    else:
-        out = output.console(record=svg is not None)
-        for line in _tables(ranking, top):
-            out.print(line)
-        if svg is not None:
-            output.save_svg(out, svg, title=f"earlycall rank {' '.join(map(str, paths))}")
+    title = f"earlycall rank {' '.join(map(str, paths))}"
+    output.show(ranking, fmt, lambda: tables(ranking, top), svg=svg, title=title)
 
 
-def _shown(ranking: Ranking) -> Shown:
-    from rich.console import Group
-
-    return Shown(
-        lambda top: Group(*_tables(ranking, top)), lambda: _document(ranking), ranking.warnings
-    )
-
-
-def _document(ranking: Ranking) -> dict[str, Any]:
-    horizons = ranking.horizons
-    one = next(iter(horizons.values())) if len(set(horizons.values())) == 1 else horizons
-    return {
-        "score": ranking.score,
-        "budget": ranking.budget,
-        "cost": ranking.cost,
-        "horizon": one,
-        "metric": ranking.metric,
-        "direction": ranking.direction,
-        "warnings": list(ranking.warnings),
-        "verdicts": {group: str(said) for group, said in ranking.verdicts.items()},
-        "runs": ranking.table.to_dicts(),
-    }
-
-
-def _tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
-    """A table for each group, with what is to be said of it."""
-    import polars as pl
+def tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
+    """A table for each group, with its verdict."""
     from rich.text import Text
 
-    for prefixes in ranking.prefixes:
-        table = ranking.table.filter(pl.col("group") == prefixes.group)
-        yield Text(_title(ranking, prefixes), style="bold")
-        yield run_table(ranking, prefixes, table.head(top) if top > 0 else table)
-        if prefixes.group in ranking.verdicts:
-            said = str(ranking.verdicts[prefixes.group])
-            yield Text(f"{said[0].upper()}{said[1:]}.", style="italic")
-        if 0 < top < table.height:
-            yield Text(f"… and {table.height - top} more; --top 0 shows all", style="dim")
-        yield Text()
+    from earlycall.formatting import capitalised
+
+    prefixes = {p.group: p for p in ranking.prefixes}
+
+    def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        yield run_table(ranking, prefixes[group], rows)
+        if group in ranking.verdicts:
+            yield Text(f"{capitalised(str(ranking.verdicts[group]))}.", style="italic")
+
+    yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
 
 
 def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
@@ -183,7 +140,6 @@ def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table
         rows: of ``ranking.table``.
     """
     import polars as pl
-    from rich.table import Table
     from rich.text import Text
 
     from earlycall.ranking.rank import TIED
@@ -192,19 +148,14 @@ def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table
     shown = pl.col("reason").is_not_null() & (pl.col("reason") != TIED)
     rows = rows.with_columns(reason=pl.when(shown).then(pl.col("reason")))
     reasons = rows["reason"].count() > 0
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("rank", justify="right")
-    table.add_column("run", overflow="fold")
-    table.add_column("seen", no_wrap=True)
-    table.add_column("to step", justify="right")
-    table.add_column(ranking.score, justify="right")
     sure = rows["p_top"].count() > 0
-    if sure:
-        table.add_column("±", justify="right")
-        table.add_column(f"P(best {ranking.top})", justify="right")
+    numbers = ["rank", "to step", ranking.score, *(["±", f"P(best {ranking.top})"] if sure else [])]
+    heads = ["rank", "run", "seen", *numbers[1:], *(["why"] if reasons else [])]
+    table = output.grid(*heads, right=numbers)
+    table.columns[2].no_wrap = True
     if reasons:
-        table.add_column("why", style="yellow")
-    suffix = _common_suffix(prefixes.runs)
+        table.columns[-1].style = "yellow"
+    suffix = common_ending(prefixes.runs)
     place = {run: i for i, run in enumerate(prefixes.runs)}
     low, high = _heights(prefixes)
     for row in rows.iter_rows(named=True):
@@ -229,15 +180,13 @@ def _percent(part: float | None) -> str:
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:
     where = "" if prefixes.group == "all" else f"{prefixes.group}: "
-    seen = "all of the log" if ranking.budget is None else f"the first {ranking.budget:.3g}"
+    seen = "all of the log"
     if ranking.budget is not None:
         seen = f"the first {100 * ranking.budget:.3g} % of "
         seen += (
             f"{prefixes.horizon:g} steps" if ranking.cost == "step" else f"the usual {ranking.cost}"
         )
-    return output.shown(
-        f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
-    )
+    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
 
 
 def _heights(prefixes: Prefixes) -> tuple[float, float]:
@@ -249,11 +198,3 @@ def _heights(prefixes: Prefixes) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.quantile(finite, [0.0, 0.95] if prefixes.sign > 0 else [0.05, 1.0])
     return float(low), float(high)
-
-
-def _common_suffix(runs: tuple[str, ...]) -> str:
-    """The ending that all runs' names share, where it is that of a file."""
-    endings = {run[run.rfind(".") :] for run in runs if "." in run}
-    ending = endings.pop() if len(endings) == 1 else ""
-    shared = ending.isascii() and ending[1:].isalpha() and all(r.endswith(ending) for r in runs)
-    return ending if shared else ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.elasticity import Cost, WatchedMetric
 from earlycall.cli.options import (
+    ByGroup,
+    Cost,
     CostName,
     Format,
     Maximize,
@@ -18,6 +20,7 @@ from earlycall.cli.options import (
     Power,
     PowerOffset,
     Price,
+    WatchedMetric,
     Zone,
     direction,
     with_demo,
@@ -27,12 +30,12 @@ from earlycall.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import RenderableType
     from rich.table import Table
 
     from earlycall.stopping.replay import Replay
 
-RULES = "gain:0.02,gain:0.05,gain:0.1,gain:0.2,patience:1,patience:3,patience:5,patience:10"
-BAR = 24  # characters of the bar of cost
+BAR_WIDTH = 24  # characters of the bar of cost
 
 
 def command(
@@ -45,7 +48,7 @@ def command(
         typer.Option(
             help="Stop rules, separated by commas: gain:THRESHOLD, loss:THRESHOLD, "
             "patience:P[:REL_DELTA], plateau[:WINDOW[:SHARE]], budget:COST, target:LOSS:HORIZON, "
-            "joined by and/or; by default some of gain and patience.",
+            "joined by and/or (default: some of gain and patience).",
         ),
     ] = None,
     metric: WatchedMetric = None,
@@ -54,8 +57,8 @@ def command(
     every: Annotated[
         str | None,
         typer.Option(
-            help="Losses averaged before a rule sees them: 1, N or auto; by default 1 for a loss "
-            "an epoch, auto for step-level logs."
+            help="Losses averaged per rule update: 1, N or auto (default: 1 for epoch-level logs, "
+            "auto for step-level ones)."
         ),
     ] = None,
     choose: Annotated[
@@ -65,9 +68,7 @@ def command(
             help="Find the cheapest gain threshold with a mean regret below PCT %.",
         ),
     ] = None,
-    by_group: Annotated[
-        bool, typer.Option("--by-group", help="A table for each group, not only their mean.")
-    ] = False,
+    by_group: ByGroup = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -90,7 +91,7 @@ def command(
 
       earlycall replay runs/ --cost joules --power gpu.csv
     """
-    from earlycall.stopping.replay import replay
+    from earlycall.stopping.replay import DEFAULT_RULES, replay
 
     options = {"power": power, "price": price, "offset": power_offset, "zone": zone}
     curve_sets = [
@@ -102,7 +103,7 @@ def command(
     with output.working("replaying"):
         result = replay(
             curve_sets,
-            words(RULES if rules is None else rules),
+            DEFAULT_RULES if rules is None else words(rules),
             metric=metric,
             direction=direction(maximize),
             cost=cost.value,
@@ -110,18 +111,12 @@ def command(
             choose=choose,
         )
     if plot is not None:
-        from earlycall import plots
+        from earlycall.plots import write
 
-        plots.write(plots.cost_against_regret(result), plot)
-    if fmt is Format.json:
-        chosen = {} if choose is None else {"choice": result.choice}
-        output.print_json({"rows": result.table.to_dicts()} | chosen)
-    elif fmt is Format.csv:
-        output.print_csv(result.table)
-    else:
-        _print(result, by_group)
+        write(result.plot(), plot)
+    output.show(result, fmt, lambda: _tables(result, by_group))
     if choose is not None:
-        output.errors().print(_chosen(result, choose), soft_wrap=True)
+        output.errors().print(result.summary(), soft_wrap=True, markup=False)
 
 
 def _every(text: str | None) -> int | Literal["auto"] | None:
@@ -134,58 +129,36 @@ def _every(text: str | None) -> int | Literal["auto"] | None:
     raise InputError(f"--every {text!r} must be auto or a whole number of losses, at least 1")
 
 
-def _chosen(result: Replay, choose: float) -> str:
-    found = result.choice
-    if found is None:
-        return f"note: no gain threshold has a mean regret below {choose:g} % on these runs"
-    return (
-        f"{found['rule']} is the cheapest with a mean regret below {choose:g} % on these runs: "
-        f"{found['cost_pct']:.1f} % of the cost, {found['regret_pct']:.2f} % regret; on new runs "
-        "expect somewhat more"
-    )
-
-
-def _print(result: Replay, by_group: bool) -> None:
+def _tables(result: Replay, by_group: bool) -> Iterator[RenderableType]:
     import polars as pl
+    from rich.text import Text
 
-    out = output.console()
-    summary = result.summary()
-    for name in summary["set"].unique(maintain_order=True).to_list():
-        rows = summary.filter(pl.col("set") == name)
+    for (name,), rows in result.means().group_by("set", maintain_order=True):
         facts = result.table.filter(pl.col("set") == name)
         first = facts.row(0, named=True)
-        apart = rows["apart"][0]
-        also = f"; {apart} that hardly fell are left out" if apart else ""
+        left_out = rows["n_no_gain"][0]
+        also = f"; {left_out} that hardly fell are left out" if left_out else ""
         groups = "" if rows["groups"][0] == 1 else f", mean over {rows['groups'][0]} groups"
-        out.print(
-            f"{name}: {rows['n'][0]} runs by {first['metric']} over {first['cost']}{groups}{also}",
-            style="bold",
-            markup=False,
-        )
-        out.print(_table(rows))
-        out.print()
-        for group in facts["group"].unique(maintain_order=True).to_list() if by_group else []:
-            one = facts.filter(pl.col("group") == group)
-            out.print(f"{name}, {group}: {one['n'][0]} runs", style="bold", markup=False)
-            out.print(_table(one.with_columns(pl.col("winner_kept").cast(pl.Float64))))
-            out.print()
+        title = f"{name}: {rows['n'][0]} runs by {first['metric']} over {first['cost']}"
+        yield Text(f"{title}{groups}{also}", style="bold")
+        yield _table(rows)
+        yield Text()
+        for (group,), single in facts.group_by("group", maintain_order=True) if by_group else ():
+            yield Text(f"{name}, {group}: {single['n'][0]} runs", style="bold")
+            yield _table(single)
+            yield Text()
 
 
 def _table(rows: pl.DataFrame) -> Table:
     """Rules down, the cheapest first; a bar shows the cost."""
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("rule")
-    for name in ("cost", "regret", "winner kept"):
-        table.add_column(name, justify="right")
-    table.add_column("cost of the full run")
+    numbers = ("cost", "regret", "winner kept")
+    table = output.grid("rule", *numbers, "cost of the full run", right=numbers, padding=3)
     for row in rows.sort("cost_pct").iter_rows(named=True):
         table.add_row(
             row["rule"],
             f"{row['cost_pct']:.1f} %",
             f"{row['regret_pct']:.2f} %",
             f"{row['winner_kept']:.0%}",
-            "█" * max(round(BAR * row["cost_pct"] / 100), 1),
+            "█" * max(round(BAR_WIDTH * row["cost_pct"] / 100), 1),
         )
     return table

@@ -11,14 +11,15 @@ from earlycall.cli import output
 from earlycall.cli.options import (
     Axis,
     AxisName,
+    Budget,
     Group,
+    Horizon,
     Maximize,
     Metric,
     Paths,
     Pattern,
     ScoreName,
     direction,
-    part,
 )
 
 
@@ -31,12 +32,8 @@ def command(
     score: ScoreName = None,
     metric: Metric = None,
     maximize: Maximize = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Judge by the first part of training only: 10% or 0.1.")
-    ] = None,
-    horizon: Annotated[
-        float | None, typer.Option(help="The step at which training would end.")
-    ] = None,
+    budget: Budget = None,
+    horizon: Horizon = None,
     group: Group = None,
     axis: Axis = AxisName.observation,
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
@@ -61,7 +58,7 @@ def command(
             score=score or DEFAULT_SCORE,
             metric=output.chosen_metric(curves, metric),
             direction=direction(maximize),
-            budget=None if budget is None else part(budget),
+            budget=budget,
             horizon=horizon,
             group=group,
             axis=axis.value,

@@ -6,17 +6,18 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 import typer
 
 from earlycall.cli import output
 from earlycall.cli.options import Format, Paths
 from earlycall.errors import InputError
+from earlycall.results import Result
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,43 +25,29 @@ if TYPE_CHECKING:
     from earlycall.curves import CurveSet
     from earlycall.readers.growing.follower import Follower
 
+R = TypeVar("R", bound=Result)
+
 EVERY = 2.0  # seconds
-SHORTEST = 0.1
-_AROUND = 8  # lines of a screen that are not rows of a table: titles, headers, notes
+MIN_EVERY = 0.1
+LINES_AROUND = 8  # lines of a screen that are not rows of a table: titles, headers, notes
 
 Watch = Annotated[
     bool,
-    typer.Option(
-        "--watch", help="Go on as the logs grow, refreshed in place; Ctrl-C ends it (exit code 0)."
-    ),
+    typer.Option("--watch", help="Keep watching the logs and refresh the table; stop with Ctrl-C."),
 ]
 Every = Annotated[
     float,
     typer.Option(
-        "--every", metavar="SECONDS", help="With --watch: how often to look.", min=SHORTEST
+        "--every", metavar="SECONDS", help="With --watch: how often to look.", min=MIN_EVERY
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A result of some curves, ready to be shown in any way.
-
-    Attributes:
-        table: for people, given how many rows a group may have.
-        document: for programs, one JSON object.
-        notes: what is worth knowing beside it.
-    """
-
-    table: Callable[[int], RenderableType]
-    document: Callable[[], dict[str, Any]]
-    notes: Sequence[str] = ()
 
 
 def watch(
     paths: Paths,
     pattern: str | None,
-    result: Callable[[CurveSet], Shown],
+    compute: Callable[[CurveSet], R],
+    tables: Callable[[R, int], Iterable[RenderableType]],
     *,
     every: float,
     top: int,
@@ -68,8 +55,17 @@ def watch(
 ) -> None:
     """Show the result of the curves under the paths whenever they change, until Ctrl-C.
 
-    In a terminal a table is refreshed in place; elsewhere a new one is printed. A log that cannot
-    be read for a while, or a result that cannot be told yet, becomes a note.
+    In a terminal the tables are refreshed in place; elsewhere new ones are printed. A log that
+    cannot be read for a while, or a result that cannot be computed yet, becomes a note.
+
+    Args:
+        paths: as everywhere.
+        pattern: as everywhere.
+        compute: the result of some curves.
+        tables: what a terminal shows of it, with a number of rows per group.
+        every: seconds between two looks at the logs.
+        top: rows per group, 0 for all.
+        fmt: how results are printed.
 
     Raises:
         InputError: if there is no such path, or the format cannot be printed again and again.
@@ -80,33 +76,30 @@ def watch(
         raise InputError("--watch shows tables or, with --format json, one JSON object a line")
     follower = Follower(paths, pattern=pattern)
     out = output.console()
-    live = out.is_terminal and fmt is Format.table
-    with _until_told_to_stop():
-        states = _states(follower, result, every)
-        if live:
-            _refresh(states, ", ".join(map(str, paths)), every, top)
-        elif fmt is Format.json:
-            _print(states, lambda shown: output.print_json(shown.document()))
+    with _until_interrupted():
+        states = _states(follower, compute, every)
+        if out.is_terminal and fmt is Format.table:
+            _refresh(states, tables, ", ".join(map(str, paths)), every, top)
         else:
-            _print(states, lambda shown: out.print(shown.table(top)))
+            _print(states, lambda r: output.print_result(r, fmt, lambda: tables(r, top)))
 
 
 @dataclass(frozen=True)
-class _State:
-    """What is to be seen after an update."""
+class _State(Generic[R]):
+    """What there is to show after an update."""
 
-    shown: Shown | None
+    result: R | None
     changed: bool
     notes: tuple[str, ...]
     size: str
 
 
 def _states(
-    follower: Follower, result: Callable[[CurveSet], Shown], every: float
-) -> Iterator[_State]:
-    """What is to be seen, time after time; never busy for more than half of the time."""
-    shown: Shown | None = None
-    said: tuple[str, ...] = ()
+    follower: Follower, compute: Callable[[CurveSet], R], every: float
+) -> Iterator[_State[R]]:
+    """A state per update; never busy for more than half of the time."""
+    result: R | None = None
+    notes: tuple[str, ...] = ()
     before: CurveSet | None = None
     while True:
         begun = time.monotonic()
@@ -116,47 +109,50 @@ def _states(
             changed = curves is not before
             if changed:
                 before = curves
-                shown, said = _computed(result, curves, shown)
-                said += tuple(str(warning.message) for warning in caught)
+                result, notes = _computed(compute, curves, result)
+                notes += tuple(str(warning.message) for warning in caught)
         broken = tuple(follower.broken.values())
         size = f"{len(curves)} runs, {curves.observations.height:,} observations"
-        yield _State(shown, changed, tuple(dict.fromkeys(broken + said)), size)
+        yield _State(result, changed, tuple(dict.fromkeys(broken + notes)), size)
         spent = time.monotonic() - begun
         time.sleep(max(every - spent, spent))
 
 
 def _computed(
-    result: Callable[[CurveSet], Shown], curves: CurveSet, before: Shown | None
-) -> tuple[Shown | None, tuple[str, ...]]:
-    """The result of the curves and its notes; the one before where it cannot be told now."""
+    compute: Callable[[CurveSet], R], curves: CurveSet, before: R | None
+) -> tuple[R | None, tuple[str, ...]]:
+    """The result of the curves and its notes; the one before where there is none now."""
     if not len(curves):
         return None, ()
     try:
-        shown = result(curves)
+        result = compute(curves)
     except InputError as error:
         return before, (str(error),)
-    return shown, tuple(shown.notes)
+    return result, result.notes
 
 
-def _print(states: Iterator[_State], show: Callable[[Shown], None]) -> None:
-    """A new result a change, a note once."""
+def _print(states: Iterator[_State[R]], show: Callable[[R], None]) -> None:
+    """Print each new result, and each note once."""
     noted: set[str] = set()
-    waiting = "waiting for logs"
     for state in states:
-        if state.shown is None and not noted:
-            noted.add(waiting)
-            output.note(waiting)
-        for sentence in state.notes:
+        waiting = ("waiting for logs",) if state.result is None and not noted else ()
+        for sentence in (*waiting, *state.notes):
             if sentence not in noted:
                 noted.add(sentence)
                 output.note(sentence)
-        if state.changed and state.shown is not None:
-            show(state.shown)
-            sys.stdout.flush()  # who reads a pipe waits for it
+        if state.changed and state.result is not None:
+            show(state.result)
+            sys.stdout.flush()  # a pipe's reader waits for it
 
 
-def _refresh(states: Iterator[_State], what: str, every: float, top: int) -> None:
-    """The result in place, with as many rows as the screen has."""
+def _refresh(
+    states: Iterator[_State[R]],
+    tables: Callable[[R, int], Iterable[RenderableType]],
+    source: str,
+    every: float,
+    top: int,
+) -> None:
+    """Show each result in place, with as many rows as the screen has."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -164,21 +160,21 @@ def _refresh(states: Iterator[_State], what: str, every: float, top: int) -> Non
     out = output.console()
     with Live(console=out, auto_refresh=False) as screen:
         for state in states:
-            rows = max(out.height - _AROUND - len(state.notes), 3)
+            rows = max(out.height - LINES_AROUND - len(state.notes), 3)
             fitting = rows if top <= 0 else min(top, rows)
             now = datetime.now().astimezone().strftime("%H:%M:%S")
-            foot = f"{state.size}; {now}, every {every:g} s; Ctrl-C ends; {what}"
-            waiting = Text("waiting for logs …", style="italic")
-            parts: list[RenderableType] = [
-                waiting if state.shown is None else state.shown.table(fitting),
+            foot = f"{state.size}; {now}, every {every:g} s; stop with Ctrl-C; {source}"
+            waiting = [Text("waiting for logs …", style="italic")]
+            lines: list[RenderableType] = [
+                *(waiting if state.result is None else tables(state.result, fitting)),
                 *(Text(f"note: {sentence}", style="yellow") for sentence in state.notes),
                 Text(foot, style="dim"),
             ]
-            screen.update(Group(*parts), refresh=True)
+            screen.update(Group(*lines), refresh=True)
 
 
 @contextmanager
-def _until_told_to_stop() -> Iterator[None]:
+def _until_interrupted() -> Iterator[None]:
     """Ctrl-C, or the signal that ends programs, is how watching ends: no failure."""
 
     def stop(*_: object) -> None:

@@ -99,7 +99,7 @@ _QUALIFIERS = frozenset({
     "train", "training", "mean", "avg", "average", "ema", "step", "epoch", "batch", "best", "min",
     "max", "last", "final", "total", "sum", "all", "per", "token", "rate",
 }) | _VALIDATION_WORDS | _TEST_WORDS  # fmt: skip
-_LONGEST = 4  # words that are tried together
+_MAX_WORDS = 4  # words that are tried together
 
 
 def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
@@ -241,7 +241,7 @@ def _looked_up(
     left = []
     at = 0
     while at < len(placed):
-        for n in range(min(_LONGEST, len(placed) - at), 0, -1):
+        for n in range(min(_MAX_WORDS, len(placed) - at), 0, -1):
             together = placed[at : at + n]
             key = "".join(word for word, _ in together)
             within = together[0][1] == together[-1][1]  # one part between separators

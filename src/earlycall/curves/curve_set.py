@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import polars as pl
 
+from earlycall.atomic import replacing
+from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.cleaning import clean_observations, clean_runs
 from earlycall.curves.columns import (
     AXES,
@@ -35,7 +37,7 @@ from earlycall.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-SHORTEST_PREFIX = 3
+MIN_PREFIX = 3
 
 
 @dataclass(frozen=True)
@@ -189,15 +191,14 @@ class CurveSet:
             ['curves.parquet', 'runs.parquet']
         """
         folder = Path(folder)
-        parts = {name: folder / f".{name}.parquet.part" for name in ("runs", "curves")}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_described(self.runs, parts["runs"])
-            write_described(self.frame(), parts["curves"])
-            for name, part in parts.items():
-                part.replace(folder / f"{name}.parquet")
         except OSError as error:
             raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        files = [folder / "curves.parquet", folder / "runs.parquet"]
+        with replacing(files[0]) as curves, replacing(files[1]) as runs:
+            write_described(self.runs, runs)
+            write_described(self.frame(), curves)
         return folder
 
     def metric(self, wanted: str | None = None) -> str:
@@ -331,7 +332,7 @@ class CurveSet:
     def prefix(
         self,
         *,
-        budget: float | None = None,
+        budget: Budget | None = None,
         steps: float | None = None,
         epochs: int | None = None,
         horizon: float | None = None,
@@ -341,7 +342,8 @@ class CurveSet:
         """The part of every curve that is seen within a budget; everything when none is given.
 
         Args:
-            budget: part of the horizon, in (0, 1]: the observations with step ≤ budget × horizon.
+            budget: part of the horizon, 0.1 or "10%": the observations with step ≤ budget ×
+                horizon.
             steps: the observations with step ≤ steps.
             epochs: the observations of the first epochs (of the first observations where the log
                 has no epochs).
@@ -360,20 +362,19 @@ class CurveSet:
             >>> curves.prefix(budget=0.1).observations.height
             10
         """
-        limits = [limit for limit in (budget, steps, epochs, horizon) if limit is not None]
+        part = None if budget is None else as_part(budget)
+        limits = [limit for limit in (part, steps, epochs, horizon) if limit is not None]
         if len(limits) - (horizon is not None) > 1:
             raise InputError("give one of budget, steps and epochs, not several")
-        if budget is not None and not 0 < budget <= 1:
-            raise InputError(f"budget {budget:g} is outside (0, 1]; write 0.1 or 10%")
         if any(limit <= 0 for limit in limits):
             raise InputError(f"a prefix and a horizon must be longer than 0, got {min(limits):g}")
         metric = self.metric(metric)
         ends = {g: self.horizon(g, metric) if horizon is None else horizon for g in self.groups}
-        if budget is None and steps is None and epochs is None:
+        if part is None and steps is None and epochs is None:
             return replace(self, horizons=ends)
-        by = "step" if budget is None else cost
+        by = "step" if part is None else cost
         along = ends if by == "step" else self._wholes(cost)
-        kept = self._within(metric, self._limits(budget, steps, along), epochs, by)
+        kept = self._within(metric, self._limits(part, steps, along), epochs, by)
         return replace(self, observations=self.observations.filter(pl.Series(kept)), horizons=ends)
 
     def _within(
@@ -399,7 +400,7 @@ class CurveSet:
             within = np.where(np.isnan(epoch), number <= epochs, epoch < epochs)
         elif epochs is not None:
             within = number <= epochs
-        last = np.flatnonzero(seen & (within | (number <= SHORTEST_PREFIX)))
+        last = np.flatnonzero(seen & (within | (number <= MIN_PREFIX)))
         cut = np.full(len(self), -np.inf)
         cut[row[last]] = step[last]  # steps rise within a run: the last one stays
         return np.asarray((step <= cut[row]) | (spent <= limits[row]))
@@ -425,16 +426,16 @@ class CurveSet:
         starts = self._starts.tolist()
         for start, stop, limit in zip(starts[:-1], starts[1:], limits.tolist(), strict=True):
             seen = int(np.searchsorted(step[start:stop], limit, side="right"))
-            kept[start : min(start + max(seen, SHORTEST_PREFIX), stop)] = True
+            kept[start : min(start + max(seen, MIN_PREFIX), stop)] = True
         return kept
 
     def _limits(
-        self, budget: float | None, steps: float | None, ends: Mapping[str, float]
+        self, part: float | None, steps: float | None, ends: Mapping[str, float]
     ) -> NDArray[np.float64]:
         """The last step of each run's prefix, -inf where it is counted otherwise."""
         limits = np.full(len(self), -np.inf)
         for group, (first, last) in self._extents.items():
-            limit = steps if budget is None else budget * ends[group]
+            limit = steps if part is None else part * ends[group]
             limits[first:last] = -np.inf if limit is None else limit
         return limits
 

@@ -13,7 +13,7 @@ from earlycall.curves import CurveSet
 from earlycall.curves.prefixes import costs_of
 from earlycall.dashboard.cache import Answer, Answers
 from earlycall.dashboard.view import View
-from earlycall.elasticity import elasticities
+from earlycall.elasticity import elasticity as elasticities
 from earlycall.errors import InputError
 from earlycall.formatting import shown
 from earlycall.plots.downsampling import means
@@ -119,7 +119,7 @@ def elasticity(answers: Answers, answer: Answer) -> Shown:
         key = ("elasticities", view.group, view.find, tuple(view.settings.items()), watched,
                view.cost)  # fmt: skip
         table = answers.once(
-            answer.snapshot, key, lambda: elasticities(curves, cost=view.cost, metric=watched)
+            answer.snapshot, key, lambda: elasticities(curves, cost=view.cost, metric=watched).table
         )
         run = view.focus if view.focus in table["run"] else None
         run = run or (answer.ranking.best() if answer.ranking is not None else None)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 
 
-def runs() -> CurveSet:
+def demo() -> CurveSet:
     """The bundled runs with their outcomes, the accuracies on test images.
 
     Examples:
-        >>> curves = runs()
+        >>> curves = demo()
         >>> len(curves), curves.metrics
         (16, ['train_loss', 'val_loss', 'val_accuracy'])
     """

@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
-from earlycall.drawing import draw, notebook
+from earlycall.curves.budget import Budget, as_part
 from earlycall.evaluation.agreement import RESAMPLES, agreement
 from earlycall.evaluation.outcomes import outcomes
 from earlycall.readers.as_curve_set import as_curve_set
+from earlycall.results import Result
 from earlycall.scores import Score, get, names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from plotly.graph_objects import Figure
 
 BUDGETS = (0.05, 0.10, 0.20)
 _SCHEMA: dict[str, Any] = {
@@ -29,7 +29,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """Agreement of scores with outcomes.
 
     Attributes:
@@ -39,7 +39,9 @@ class Evaluation:
 
     table: pl.DataFrame
 
-    def summary(self) -> pl.DataFrame:
+    _figure = "agreement_map"
+
+    def means(self) -> pl.DataFrame:
         """The mean over groups: a row per set, budget and score."""
         return self.table.group_by("set", "budget", "score", maintain_order=True).agg(
             pl.len().alias("groups"),
@@ -47,24 +49,34 @@ class Evaluation:
             pl.col("spearman", "kendall", "top1_regret").mean(),
         )
 
-    def plot(self, **options: Any) -> Figure:
-        """A heat map of scores and budgets; options of `earlycall.plots.agreement_map`.
+    def summary(self) -> str:
+        """Which score agrees best with the outcomes of each set, at each budget."""
+        sentences = []
+        for row in (
+            self.means()
+            .drop_nulls("spearman")
+            .group_by("set", "budget", maintain_order=True)
+            .agg(pl.all().sort_by("spearman", descending=True).first())
+            .iter_rows(named=True)
+        ):
+            where = f"{row['set']}: " if row["set"] else ""
+            over = "" if row["groups"] == 1 else f", mean over {row['groups']} groups"
+            sentences.append(
+                f"{where}at {100 * row['budget']:.3g} % of training {row['score']} agrees best "
+                f"with the outcomes: Spearman {row['spearman']:.2f}{over}."
+            )
+        return "\n".join(sentences) or "No score could be compared with the outcomes."
 
-        Raises:
-            InputError: if plotly is not installed, or there is nothing to draw.
-        """
-        return draw("agreement_map", self, **options)
-
-    def _repr_html_(self) -> str | None:
-        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
-        return notebook("evaluation_html", self)
+    def to_dict(self) -> dict[str, Any]:
+        """``rows``: the rows of the table."""
+        return {"rows": self.table.to_dicts()}
 
 
 def evaluate(
     sets: Any,
     *,
     scores: Sequence[str] | None = None,
-    budgets: Sequence[float] = BUDGETS,
+    budgets: Sequence[Budget] = BUDGETS,
     metric: str | None = None,
     direction: Direction | None = None,
     axis: Axis = "observation",
@@ -80,7 +92,7 @@ def evaluate(
     Args:
         sets: a curve set with ``final`` outcomes, or several.
         scores: names of scores; by default all that the logged metrics allow.
-        budgets: parts of the horizon, each in (0, 1].
+        budgets: parts of the horizon, each 0.1 or "10%".
         metric: the metric to score; by default the training loss.
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells. (Of the outcome, ``higher_is_better`` or the name in ``final_metric`` does.)
@@ -99,14 +111,15 @@ def evaluate(
         >>> evaluate(curves, scores=["last_loss"], budgets=[0.5]).table["spearman"].to_list()
         [1.0]
     """
+    parts = [as_part(budget) for budget in budgets]
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
     chosen = [get(name) for name in (names() if scores is None else scores)]
     known = [outcomes(curves.runs, curves.name) for curves in curve_sets]
-    total, done = sum(len(c.groups) for c in curve_sets) * len(budgets), 0
+    total, done = sum(len(c.groups) for c in curve_sets) * len(parts), 0
     rows = []
     for curves, outcome in zip(curve_sets, known, strict=True):
-        for budget in budgets:
+        for budget in parts:
             for judged in _judged(curves, outcome, budget, metric, axis):
                 able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
                 rows += list(_rows(judged, able, resamples, curves.name, budget))

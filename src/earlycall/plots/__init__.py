@@ -9,6 +9,7 @@ from earlycall.plots.agreement_scatter import agreement_scatter
 from earlycall.plots.cost_against_regret import cost_against_regret
 from earlycall.plots.curves import curves
 from earlycall.plots.early_agreement import early_agreement
+from earlycall.plots.elasticity import elasticity
 from earlycall.plots.elasticity_along import elasticity_along
 from earlycall.plots.energy import energy
 from earlycall.plots.fit import fit
@@ -19,5 +20,6 @@ from earlycall.plots.write import write
 
 __all__ = [
     "Theme", "agreement_map", "agreement_scatter", "cost_against_regret", "curves",
-    "early_agreement", "elasticity_along", "energy", "fit", "importance", "ranking", "write",
+    "early_agreement", "elasticity", "elasticity_along", "energy", "fit",
+    "importance", "ranking", "write",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ def agreement_map(evaluation: Evaluation, *, theme: Theme = "light") -> Figure:
     from plotly.graph_objects import Heatmap
     from plotly.subplots import make_subplots
 
-    summary = evaluation.summary()
+    summary = evaluation.means()
     if not summary.height:
         raise InputError("the evaluation has no rows, so there is nothing to draw")
     sets = summary["set"].unique(maintain_order=True).to_list()

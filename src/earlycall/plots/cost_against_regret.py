@@ -29,7 +29,7 @@ def cost_against_regret(replayed: Replay, *, theme: Theme = "light") -> Figure:
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
-    summary = replayed.summary()
+    summary = replayed.means()
     sets = summary["set"].unique(maintain_order=True).to_list()
     figure = make_subplots(
         rows=1, cols=len(sets), shared_yaxes=True, horizontal_spacing=0.04,

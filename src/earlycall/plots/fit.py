@@ -1,4 +1,4 @@
-"""One curve with its fit and forecast."""
+"""Curves with their fits and forecasts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from earlycall.curves import CurveSet
+from earlycall.curves import CurveSet, Ragged
 from earlycall.errors import InputError
 from earlycall.plots.curves import curves
 from earlycall.plots.theme import Theme
@@ -15,13 +15,13 @@ from earlycall.plots.theme import Theme
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from earlycall.approximation.fit import Fit
+    from earlycall.approximation.fit import Fit, Fits
 
 AHEAD = 2.0  # times the end of the curve, up to which it is forecast
 
 
-def fit(fit: Fit, *, ahead: float = AHEAD, theme: Theme = "light") -> Figure:
-    """The losses of a curve, its approximation, and the forecast with its 90 % interval.
+def fit(fit: Fit | Fits, *, ahead: float = AHEAD, theme: Theme = "light") -> Figure:
+    """The losses of curves, their approximations, and the forecasts with their 90 % intervals.
 
     Args:
         fit: of `earlycall.fit` or `earlycall.fit_many`, which knows what it was fitted to.
@@ -36,9 +36,16 @@ def fit(fit: Fit, *, ahead: float = AHEAD, theme: Theme = "light") -> Figure:
         raise InputError("this fit does not keep its losses (a StreamingFit has none to draw)")
     if ahead < 1:
         raise InputError(f"ahead={ahead:g} must be at least 1: a part of the curve's own length")
-    x = np.arange(1.0, len(fit.loss) + 1) if fit.x is None else fit.x
-    whole = CurveSet.from_frame(
-        pl.DataFrame({"run": ["loss"] * len(x), "step": x, "loss": fit.loss})
-    )
-    figure = curves(whole.prefix(horizon=ahead * float(x[-1])), theme=theme)
-    return figure.update_layout(showlegend=False)
+    if isinstance(fit.loss, Ragged):
+        names = fit.table["run"].to_list()
+        losses, axes = list(fit.loss), None if fit.x is None else list(fit.x)
+    else:
+        names, losses, axes = ["loss"], [fit.loss], None if fit.x is None else [fit.x]
+    axes = [np.arange(1.0, len(loss) + 1) for loss in losses] if axes is None else axes
+    tables = [
+        pl.DataFrame({"run": [name] * len(x), "step": x, "loss": loss})
+        for name, x, loss in zip(names, axes, losses, strict=True)
+    ]
+    end = max(float(x[-1]) for x in axes if len(x))
+    figure = curves(CurveSet.from_frame(pl.concat(tables)).prefix(horizon=ahead * end), theme=theme)
+    return figure.update_layout(showlegend=len(names) > 1)

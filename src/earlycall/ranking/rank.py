@@ -9,18 +9,19 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
-from earlycall.drawing import draw, notebook
+from earlycall.curves.budget import Budget, as_part
 from earlycall.errors import InputError
+from earlycall.formatting import capitalised, common_ending, percent, plain
 from earlycall.ranking.certainty import Verdict, chance_of_best, verdict
 from earlycall.ranking.comparability import not_comparable, other_loss
 from earlycall.ranking.schedule import phases
 from earlycall.readers.as_curve_set import as_curve_set
+from earlycall.results import Result
 from earlycall.scores import Score, Scored, get
 from earlycall.scores.outlook import MISMATCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from plotly.graph_objects import Figure
 
 DEFAULT_SCORE = "outlook"
 TOP = 3
@@ -34,7 +35,7 @@ _SCHEMA = pl.Schema({
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Result):
     """Runs ranked within their groups.
 
     Attributes:
@@ -70,6 +71,8 @@ class Ranking:
     cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
 
+    _figure = "ranking"
+
     @property
     def direction(self) -> Direction:
         """Whether less ("min") or more ("max") of the metric is better."""
@@ -81,17 +84,51 @@ class Ranking:
         first = table.filter(pl.col("rank") == 1)["run"]
         return first[0] if len(first) else None
 
-    def plot(self, **options: Any) -> Figure:
-        """A figure of the ranking and how sure it is; options of `earlycall.plots.ranking`.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings."""
+        return self.warnings
 
-        Raises:
-            InputError: if plotly is not installed, or no run was ranked.
-        """
-        return draw("ranking", self, **options)
+    def sentences(self, group: str) -> list[str]:
+        """Who leads a group, and how sure that is."""
+        rows = self.table.filter(pl.col("group") == group)
+        first = rows.row(0, named=True)
+        if first["rank"] is None:
+            return [f"None of the {rows.height} runs can be ranked: {first['reason']}."]
+        seen = "all that was logged"
+        if self.budget is not None:
+            seen = f"the first {100 * self.budget:.3g} % of training"
+        ending = common_ending(rows["run"].to_list())
+        leader = f"From {seen}, {plain(first['run'].removesuffix(ending))} leads {rows.height} runs"
+        if first["p_first"] is not None:
+            leader += (
+                f", with a chance of {percent(first['p_first'])} to end first and of "
+                f"{percent(first['p_top'])} to end among the best {self.top}"
+            )
+        if group not in self.verdicts:
+            return [f"{leader}."]
+        return [f"{leader}.", f"{capitalised(str(self.verdicts[group]))}."]
 
-    def _repr_html_(self) -> str | None:
-        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
-        return notebook("ranking_html", self)
+    def summary(self) -> str:
+        """Who leads each group, and how sure that is."""
+        alone = len(self.horizons) == 1
+        groups = [("" if alone else f"{g}: ") + " ".join(self.sentences(g)) for g in self.horizons]
+        return "\n".join(groups)
+
+    def to_dict(self) -> dict[str, Any]:
+        """``runs``, the rows of the table, and what they were ranked by."""
+        ends = set(self.horizons.values())
+        return {
+            "score": self.score,
+            "budget": self.budget,
+            "cost": self.cost,
+            "horizon": ends.pop() if len(ends) == 1 else self.horizons,
+            "metric": self.metric,
+            "direction": self.direction,
+            "warnings": list(self.warnings),
+            "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
+            "runs": self.table.to_dicts(),
+        }
 
 
 def rank(
@@ -100,7 +137,7 @@ def rank(
     score: str = DEFAULT_SCORE,
     metric: str | None = None,
     direction: Direction | None = None,
-    budget: float | None = None,
+    budget: Budget | None = None,
     steps: float | None = None,
     epochs: int | None = None,
     horizon: float | None = None,
@@ -117,7 +154,7 @@ def rank(
         metric: the metric to score; by default the training loss.
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells.
-        budget: use the observations with step ≤ budget × horizon, with budget in (0, 1].
+        budget: use the observations with step ≤ budget × horizon: 0.1 or "10%".
         steps: use the observations with step ≤ steps.
         epochs: use the observations of the first epochs.
         horizon: the step at which training would end; by default the groups' median
@@ -136,6 +173,7 @@ def rank(
             metric is better is not known.
     """
     chosen = get(score)
+    part = None if budget is None else as_part(budget)
     curves = as_curve_set(curves)
     if group is not None:
         curves = curves.select(group=group)
@@ -143,7 +181,7 @@ def rank(
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
     seen = curves.prefix(
-        budget=budget, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
+        budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
     prefixes = seen.prefixes(metric=metric, axis=axis)
     ranked = {p.group: _rank_group(p, chosen, top) for p in prefixes}
@@ -152,7 +190,7 @@ def rank(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
         metric=metric,
-        budget=budget,
+        budget=part,
         horizons={p.group: p.horizon for p in prefixes},
         warnings=tuple(warnings),
         verdicts={group: said for group, (_, said) in ranked.items() if said is not None},

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PARTS = 12  # of a prefix, between whose means falls are compared
-FALL = 0.6  # a learning rate that comes to less than this part of the one before has dropped
-UNUSUAL = 4.0  # times the usual fall: a kink
-SURE = 5.0  # standard errors
+N_PARTS = 12  # of a prefix, between whose means falls are compared
+LR_DROP = 0.6  # a learning rate that comes to less than this part of the one before has dropped
+KINK_RATIO = 4.0  # times the usual fall: a kink
+MIN_STANDARD_ERRORS = 5.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _from_rate(rate: Floats, step: Floats) -> Phase | None:
         return None
     if rate[-1] >= rate.max() and rate[-1] > 1.05 * rate[3 * len(rate) // 4 - 1]:
         return Phase("warm-up", f"the learning rate still rises at step {step[-1]:g}")
-    steep = rate[1:] < FALL * rate[:-1]
+    steep = rate[1:] < LR_DROP * rate[:-1]
     # A step, not the end of a smooth decay, in which each fall is steeper than the last.
     level = np.append(True, rate[1:-1] > 0.9 * rate[:-2])
     drops = np.flatnonzero(steep & level) + 1
@@ -74,7 +74,7 @@ def _from_rate(rate: Floats, step: Floats) -> Phase | None:
 def _from_losses(prefixes: Prefixes) -> list[Phase | None]:
     """A fall much larger than those before it, well above the noise."""
     out: list[Phase | None] = [None] * len(prefixes)
-    long = np.flatnonzero(prefixes.loss.lengths >= 2 * PARTS)
+    long = np.flatnonzero(prefixes.loss.lengths >= 2 * N_PARTS)
     if not len(long):
         return out
     loss = prefixes.loss
@@ -95,7 +95,7 @@ def _from_losses(prefixes: Prefixes) -> list[Phase | None]:
 def _parts(loss: Ragged, runs: NDArray[np.int64]) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """The means of equal parts of some curves, their standard error, and where the parts start."""
     lengths = loss.lengths[runs]
-    cuts = lengths[:, None] * np.arange(PARTS + 1) // PARTS
+    cuts = lengths[:, None] * np.arange(N_PARTS + 1) // N_PARTS
     starts = (loss.offsets[runs][:, None] + cuts).ravel()
     padded = np.append(loss.values, 0.0)
     counts = np.diff(cuts, axis=1)
@@ -110,9 +110,9 @@ def _parts(loss: Ragged, runs: NDArray[np.int64]) -> tuple[Floats, Floats, NDArr
 def _last_kink(falls: Floats, noise: Floats) -> NDArray[np.int64]:
     """The last fall in the second half that is unlike the four before it, 0 where there is none."""
     found = np.zeros(len(falls), dtype=np.int64)
-    for j in range(PARTS // 2, falls.shape[1]):
+    for j in range(N_PARTS // 2, falls.shape[1]):
         before = np.median(np.abs(falls[:, j - 4 : j]), axis=1)
-        found[(falls[:, j] > UNUSUAL * before) & (falls[:, j] > SURE * noise)] = j
+        found[(falls[:, j] > KINK_RATIO * before) & (falls[:, j] > MIN_STANDARD_ERRORS * noise)] = j
     return found
 
 
@@ -120,7 +120,7 @@ def _steepens(means: Floats, falls: Floats, noise: Floats) -> NDArray[np.bool_]:
     """Whether the last quarter falls faster than each part before it, by more than noise."""
     late = falls[:, -3:].mean(axis=1)
     return np.asarray(
-        (late > SURE * noise)
+        (late > MIN_STANDARD_ERRORS * noise)
         & (late > 1.5 * falls[:, :-3].max(axis=1))
         & (means[:, -1] < means[:, 0])
     )

@@ -12,11 +12,29 @@ if TYPE_CHECKING:
     from earlycall.evaluation.evaluate import Evaluation
     from earlycall.ranking.rank import Ranking
     from earlycall.report.report import Report
+    from earlycall.results import Result
     from earlycall.stopping.replay import Replay
 
 MOST = 20  # rows of a table
 
 Cell = dict[str, Any]  # text, and bar (the part of the cell that is filled, from 0 to 1)
+
+
+def result_html(result: Result) -> str | None:
+    """A result's verdict and table."""
+    views = {"Ranking": ranking_html, "Evaluation": evaluation_html, "Replay": replay_html}
+    view: Any = views.get(type(result).__name__, _any_html)
+    html: str | None = view(result)
+    return html
+
+
+def _any_html(result: Result) -> str | None:
+    rows = [
+        [_cell(_number(v) if isinstance(v, float) else "–" if v is None else str(v)) for v in row]
+        for row in result.table.head(MOST).iter_rows()
+    ]
+    sentences = [*result.summary().splitlines(), *result.notes]
+    return _html(sentences, result.table.columns, rows, max(result.table.height - MOST, 0))
 
 
 def ranking_html(ranking: Ranking) -> str | None:
@@ -36,7 +54,7 @@ def report_html(report: Report) -> str | None:
 
 def evaluation_html(evaluation: Evaluation) -> str | None:
     """Mean Spearman correlations: scores down, budgets across, the best first."""
-    summary = evaluation.summary()
+    summary = evaluation.means()
     budgets = summary["budget"].unique().sort().to_list()
     several = summary["set"].n_unique() > 1
     heads = [*(["set"] if several else []), "score", *(f"{100 * b:.3g} %" for b in budgets)]
@@ -56,7 +74,7 @@ def evaluation_html(evaluation: Evaluation) -> str | None:
 
 def replay_html(replay: Replay) -> str | None:
     """What stop rules cost and lose, the cheapest first."""
-    summary = replay.summary().sort("set", "cost_pct")
+    summary = replay.means().sort("set", "cost_pct")
     several = summary["set"].n_unique() > 1
     rows = [
         [

@@ -14,7 +14,8 @@ import polars as pl
 import earlycall
 from earlycall.atomic import write_whole
 from earlycall.curves import Axis, CurveSet, Direction
-from earlycall.elasticity import elasticities
+from earlycall.curves.budget import Budget, as_part
+from earlycall.elasticity import elasticity
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
 from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
@@ -96,7 +97,7 @@ def report(
     score: str = DEFAULT_SCORE,
     metric: str | None = None,
     direction: Direction | None = None,
-    budget: float | None = None,
+    budget: Budget | None = None,
     horizon: float | None = None,
     group: str | None = None,
     axis: Axis = "observation",
@@ -142,15 +143,16 @@ def report(
         raise InputError("there is no run to report on")
     named = whole.metric(metric)
     whole = whole.directed(named, direction)
+    part = None if budget is None else as_part(budget)
     done("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(whole, score=score, metric=named, budget=budget, horizon=horizon, axis=axis)
+        ranking = rank(whole, score=score, metric=named, budget=part, horizon=horizon, axis=axis)
     except InputError as error:
         if len(whole.groups) < len(whole):
             raise
         problem = str(error)
-    measured = _measured(whole, named, budget, horizon)
+    measured = _measured(whole, named, part, horizon)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CurveWarning)
         drawn = tuple(sections(whole, ranking, named, done))
@@ -162,7 +164,7 @@ def report(
         warnings=() if ranking is None else ranking.warnings,
         sections=drawn,
         columns=tuple(columns(whole, ranking, measured)),
-        how=_how(whole, ranking, named, budget),
+        how=_how(whole, ranking, named, part),
         version=earlycall.__version__,
         made=datetime.now(UTC),
         ranking=ranking,
@@ -174,7 +176,7 @@ def _measured(
 ) -> pl.DataFrame:
     """The elasticity of each run at the end of what was seen, where it can be measured."""
     seen = whole.prefix(budget=budget, horizon=horizon, metric=metric)
-    return elasticities(seen, metric=worth_watching(seen, metric))
+    return elasticity(seen, metric=worth_watching(seen, metric)).table
 
 
 def _how(

@@ -41,7 +41,7 @@ def columns(curves: CurveSet, ranking: Ranking | None, measured: pl.DataFrame) -
         curves: the runs.
         ranking: of them, if there is one.
         measured: ``group``, ``run``, ``gain_elasticity`` and ``advice`` of runs, as
-            `earlycall.elasticities` gives them.
+            `earlycall.elasticity` gives them.
     """
     table = _joined(curves, ranking, measured)
     names = table["run"].to_list()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
@@ -11,9 +11,9 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.prefixes import costs_of
-from earlycall.drawing import draw, notebook
 from earlycall.errors import InputError
 from earlycall.readers.as_curve_set import as_curve_set
+from earlycall.results import Result
 from earlycall.stopping.gain import WARM_UP, GainRule
 from earlycall.stopping.monitor import Monitor
 from earlycall.stopping.parse import parse_rule
@@ -21,68 +21,90 @@ from earlycall.stopping.rule import Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from plotly.graph_objects import Figure
 
     Floats = NDArray[np.float64]
 
 Every = int | Literal["auto"]
 
-LEAST_GAIN = 0.02  # runs that gain less than 2 % of their first loss have no gain to judge by
-KEPT = 1.0  # percent of its gain that the winner may be stopped short
-EPOCHS = 600  # a longer log is one of steps rather than of epochs
+DEFAULT_RULES = (
+    "gain:0.02", "gain:0.05", "gain:0.1", "gain:0.2",
+    "patience:1", "patience:3", "patience:5", "patience:10",
+)  # fmt: skip
+
+MIN_GAIN = 0.02  # runs that gain less than 2 % of their first loss have no gain to judge by
+MAX_WINNER_REGRET = 1.0  # percent of its gain that the winner may be stopped short
+MAX_EPOCHS = 600  # a longer log is one of steps rather than of epochs
 THRESHOLDS = tuple(float(f"{t:.3g}") for t in np.geomspace(0.001, 1.25, 40))
 _SCHEMA: dict[str, Any] = {
     "set": pl.String, "group": pl.String, "rule": pl.String, "n": pl.Int64,
     "cost_pct": pl.Float64, "regret_pct": pl.Float64, "winner_kept": pl.Boolean,
-    "apart": pl.Int64, "unread": pl.Int64, "metric": pl.String, "cost": pl.String,
+    "n_no_gain": pl.Int64, "n_too_short": pl.Int64, "metric": pl.String, "cost": pl.String,
     "every": pl.String,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Result):
     """What stop rules would have done to finished runs.
 
     Attributes:
         table: a row per set, group and rule: ``n`` runs judged; ``cost_pct`` = cost at the stop /
             full cost; ``regret_pct`` = (best loss until the stop − best loss of the full run) /
             (first − best loss of the full run), both means over runs, in percent; ``winner_kept``:
-            the group's best run was not stopped more than 1 % of its gain short; ``apart`` runs
-            whose best loss is less than 2 % below their first, left out; ``unread`` runs with
+            the group's best run was not stopped more than 1 % of its gain short; ``n_no_gain`` runs
+            whose best loss is less than 2 % below their first, left out; ``n_too_short`` runs with
             fewer than two losses, left out; the ``metric``, the ``cost`` and how many losses were
             averaged (``every``).
-        choice: the row of the summary that ``choose`` picked, if it was asked and there is one.
+        choose: the mean regret, in percent, below which the cheapest gain rule was looked for.
+        choice: that rule's means over the groups, then sets; None where it was not looked for, or
+            no gain rule has so little regret.
     """
 
     table: pl.DataFrame
-    choice: dict[str, Any] | None = field(default=None)
+    choose: float | None = None
+    choice: dict[str, Any] | None = None
 
-    def summary(self) -> pl.DataFrame:
+    _figure = "cost_against_regret"
+
+    def means(self) -> pl.DataFrame:
         """The mean over the groups of each set: a row per set and rule."""
         return self.table.group_by("set", "rule", maintain_order=True).agg(
             pl.len().alias("groups"),
             pl.col("n").sum(),
             pl.col("cost_pct", "regret_pct").mean(),
             pl.col("winner_kept").cast(pl.Float64).mean(),
-            pl.col("apart").sum(),
+            pl.col("n_no_gain").sum(),
         )
 
-    def plot(self, **options: Any) -> Figure:
-        """A figure of cost against regret; options of `earlycall.plots.cost_against_regret`.
+    def summary(self) -> str:
+        """What the rule that was looked for, or else the cheapest harmless one, costs and loses."""
+        if self.choose is not None:
+            if self.choice is None:
+                return f"No gain rule has a mean regret below {self.choose:g} % on these runs."
+            return (
+                f"{self.choice['rule']} would have spent {self.choice['cost_pct']:.0f} % of the "
+                f"cost at {self.choice['regret_pct']:.1f} % regret: the cheapest gain rule below "
+                f"{self.choose:g} % on these runs; on new ones expect somewhat more."
+            )
+        means = self.means().group_by("rule", maintain_order=True).mean()
+        harmless = means.filter(pl.col("winner_kept") == 1).sort("cost_pct")
+        if not harmless.height:
+            return "No rule would have kept the best run of every group."
+        first = harmless.row(0, named=True)
+        return (
+            f"{first['rule']} is the cheapest rule that keeps the best run of every group: "
+            f"{first['cost_pct']:.0f} % of the cost at {first['regret_pct']:.1f} % regret."
+        )
 
-        Raises:
-            InputError: if plotly is not installed.
-        """
-        return draw("cost_against_regret", self, **options)
-
-    def _repr_html_(self) -> str | None:
-        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
-        return notebook("replay_html", self)
+    def to_dict(self) -> dict[str, Any]:
+        """``rows``: the rows of the table; and the ``choice``, if it was looked for."""
+        rows = {"rows": self.table.to_dicts()}
+        return rows if self.choose is None else rows | {"choice": self.choice}
 
 
 def replay(
     sets: Any,
-    rules: Sequence[str | Rule] = (),
+    rules: Sequence[str | Rule] = DEFAULT_RULES,
     *,
     metric: str | None = None,
     direction: Direction | None = None,
@@ -94,7 +116,7 @@ def replay(
 
     Args:
         sets: a curve set, or several.
-        rules: rules as text or as objects.
+        rules: rules as text or as objects; by default some of gain and patience.
         metric: the loss that is watched and judged; by default the validation loss where the set
             has one, else the training loss.
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
@@ -137,7 +159,7 @@ def replay(
             "below its first"
         )
     table = pl.DataFrame(rows, schema=_SCHEMA)
-    return Replay(table, None if choose is None else _choice(trials, choose))
+    return Replay(table, choose, None if choose is None else _choice(trials, choose))
 
 
 def stops(
@@ -184,16 +206,16 @@ class _Group:
     runs: list[str]
     losses: list[Floats]
     costs: list[Floats]
-    apart: int
-    unread: int
+    n_no_gain: int
+    n_too_short: int
     cost: str
     every: Every
 
     def facts(self, rule: str) -> dict[str, Any]:
         return {
             "set": self.set, "group": self.prefixes.group, "rule": rule, "n": len(self.losses),
-            "apart": self.apart, "unread": self.unread, "metric": self.prefixes.metric,
-            "cost": self.cost, "every": str(self.every),
+            "n_no_gain": self.n_no_gain, "n_too_short": self.n_too_short,
+            "metric": self.prefixes.metric, "cost": self.cost, "every": str(self.every),
         }  # fmt: skip
 
     def row(self, outcome: Floats) -> dict[str, Any]:
@@ -203,7 +225,7 @@ class _Group:
         return {
             "cost_pct": cost,
             "regret_pct": regret,
-            "winner_kept": bool(100 * outcome[winner, 1] <= KEPT),
+            "winner_kept": bool(100 * outcome[winner, 1] <= MAX_WINNER_REGRET),
         }
 
 
@@ -212,29 +234,32 @@ def _groups(
 ) -> Iterator[_Group]:
     """The groups of a set with at least one run that can be judged."""
     for prefixes in curves.prefixes(metric=curves.watched(metric)):
-        runs, losses, costs, apart, unread = [], [], [], 0, 0
-        told = zip(prefixes.runs, prefixes.loss, costs_of(prefixes, cost), strict=True)
-        for run, loss, spent in told:
+        runs, losses, costs, n_no_gain, n_too_short = [], [], [], 0, 0
+        for run, loss, spent in zip(
+            prefixes.runs, prefixes.loss, costs_of(prefixes, cost), strict=True
+        ):
             bad = np.flatnonzero(~np.isfinite(loss))
             end = int(bad[0]) if len(bad) else len(loss)
             gain = loss[0] - loss[:end].min() if end else 0.0
             if end < 2:
-                unread += 1
-            elif gain <= 0 or gain < LEAST_GAIN * abs(loss[0]):
-                apart += 1
+                n_too_short += 1
+            elif gain <= 0 or gain < MIN_GAIN * abs(loss[0]):
+                n_no_gain += 1
             else:
                 runs.append(run)
                 losses.append(loss[:end])
                 costs.append(spent[:end])
         if losses:
             level = _level(prefixes) if every is None else every
-            yield _Group(curves.name, prefixes, runs, losses, costs, apart, unread, cost, level)
+            yield _Group(
+                curves.name, prefixes, runs, losses, costs, n_no_gain, n_too_short, cost, level
+            )
 
 
 def _level(prefixes: Prefixes) -> Every:
     """Whether a group's log has a loss an epoch (1) or many ("auto")."""
     lengths = prefixes.loss.lengths
-    if np.median(lengths) > EPOCHS:
+    if np.median(lengths) > MAX_EPOCHS:
         return "auto"
     if not prefixes.has("epoch"):
         return 1
@@ -312,7 +337,7 @@ def gain_stops(
 
 def _choice(trials: list[dict[str, Any]], most: float) -> dict[str, Any] | None:
     """The cheapest threshold whose regret, the mean over groups, then sets, is below ``most``."""
-    means = Replay(pl.DataFrame(trials, schema=_SCHEMA)).summary()
+    means = Replay(pl.DataFrame(trials, schema=_SCHEMA)).means()
     means = means.group_by("rule", maintain_order=True).agg(
         pl.col("cost_pct", "regret_pct", "winner_kept").mean()
     )

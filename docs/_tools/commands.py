@@ -1,4 +1,4 @@
-"""Write the command reference from the command itself: python docs/write_commands.py [FILE]."""
+"""Write the command reference from the command itself: python docs/_tools/commands.py [FILE]."""
 
 import os
 import subprocess
@@ -34,5 +34,7 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "commands.md")
+    target = Path(
+        sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "commands.md"
+    )
     target.write_text(reference())

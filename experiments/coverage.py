@@ -1,6 +1,6 @@
 """Do intervals of fits hold the later losses of real curves?
 
-python benchmarks/write_coverage.py SET… > docs/coverage.md
+python experiments/coverage.py SET… > docs/coverage.md
 """
 
 import sys
@@ -22,13 +22,13 @@ PAGE = """# Do the intervals of fits hold?
 
 Fits of the first 10, 20 and 40 % of real curves: does the 90 % interval at 1 (the end of the
 prefix), 1.25, 1.5, 2 and 4 times the prefix hold the losses recorded there (the mean over the
-neighbouring 10 % of steps)? Written by `benchmarks/write_coverage.py`, from at most 300 runs of a
+neighbouring 10 % of steps)? Written by `experiments/coverage.py`, from at most 300 runs of a
 group with at least 5 finite losses.
 
 - **forecast**: `uncertainty(fits).forecast`, which counts how far the fit misses the end of the
   prefix, and how far forecasts of one doubling went wrong within it;
-- **robust**: `uncertainty(fits).at`, which takes the hyperbola for the truth (jackknife over
-  blocks);
+- **robust**: `uncertainty(fits).predict_interval`, which takes the hyperbola for the truth
+  (jackknife over blocks);
 - **textbook**: the same with independent noise of one size, what `curve_fit` reports;
 - **width**: median full width of the forecast's interval, as a part of the loss there, and (of
   largest) as a part of the largest loss of the prefix: where a loss falls to a hundredth, a width

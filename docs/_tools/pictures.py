@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages: python docs/draw.py SET… (curve sets; needs chromium)."""
+"""Draw the pictures of the pages, of curve sets too, with chromium: make pictures SETS="a/ b/"."""
 
 import re
 import shutil
@@ -14,8 +14,9 @@ import earlycall as ec
 from earlycall import plots
 from earlycall.report import report
 
-IMAGES = Path(__file__).parent / "images"
-DIGITS = Path(__file__).parent.parent / "examples" / "digits"
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs" / "images"
+DIGITS = ROOT / "examples" / "digits"
 GAIN = [f"gain:{t}" for t in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)]
 PAGES = {
     "page": ("budget=10", "light", 1280, 900),
@@ -68,7 +69,7 @@ def draw_page() -> None:
     """The live page, light, dark and on a phone."""
     served = subprocess.Popen(
         [sys.executable, "-m", "earlycall", "serve", "examples/digits"],
-        cwd=DIGITS.parent.parent,
+        cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
     )

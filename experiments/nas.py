@@ -1,6 +1,6 @@
 """Train-less ranking and search, measured on a curve set of recurrent cells with known outcomes.
 
-    python benchmarks/write_nas.py CURVESET [--splits 20] [--seeds 20]
+    python experiments/nas.py CURVESET [--splits 20] [--seeds 20]
 
 Writes docs/nas_measured.md, docs/images/nas_learning.svg and docs/images/nas_search.svg. What was
 measured so far is kept in .benchmarks/nas.json, so that the work can be interrupted.
@@ -204,7 +204,7 @@ def page(found, cells):
     kinds = Counter(op for g in cells.graphs for op in g.op.values())
     lines = [
         "# Train-less ranking, as measured", "",
-        f"Written by `benchmarks/write_nas.py` from {n} recurrent cells of NAS-Bench-NLP "
+        f"Written by `experiments/nas.py` from {n} recurrent cells of NAS-Bench-NLP "
         f"(Klyuchnikov et al. 2022) trained on WikiText-2, with {len(kinds)} operations.", "",
         "## Unseen cells", "",
         f"60 % of the cells are known, the other 40 % are ranked from their graphs alone; mean and "

@@ -1,6 +1,6 @@
 """The comparison of all scores on public curve sets.
 
-    python benchmarks/write_evaluation.py SET… > docs/evaluation.md
+    python experiments/evaluation.py SET… > docs/evaluation.md
 
 The sets are folders in the project's file format; their data is not part of the project.
 """
@@ -17,7 +17,7 @@ INTRODUCTION = """# The comparison
 Every score against the outcomes of finished runs, by the protocol of [the method](method.md):
 Spearman correlation, mean over the groups of a set, with the mean of the groups' 95 % bootstrap
 intervals, and in parentheses the median over groups of the top-1 regret. Written by
-`benchmarks/write_evaluation.py` from {sets} public sets ({runs} runs, {seconds:.0f} s on two
+`experiments/evaluation.py` from {sets} public sets ({runs} runs, {seconds:.0f} s on two
 cores). Nothing was left out.
 
 **What it says.** {verdict}

@@ -1,4 +1,4 @@
-"""Write the page of the studies' results: python docs/write_study.py [FOLDER] (needs a browser).
+"""Write the page of the studies' results: python experiments/study.py [FOLDER] (needs a browser).
 
 The page and its pictures are made from the curve sets in examples/study, in about a minute.
 """
@@ -13,11 +13,11 @@ from scipy.stats import spearmanr
 
 import earlycall as ec
 from earlycall import plots
+from earlycall.approximation.gradient import lcga
 from earlycall.evaluation.by_epochs import Comparison, compare
-from earlycall.scores.lcga import lcga
 
-HERE = Path(__file__).parent
-STUDIES = HERE.parent / "examples" / "study"
+ROOT = Path(__file__).parent.parent
+STUDIES = ROOT / "examples" / "study"
 VIEWS = {
     "overall": "All runs",
     "architectures": "Architectures, under one setting",
@@ -37,7 +37,7 @@ of 20 epochs, and compared by the final accuracies on a test part that nothing e
 Nothing was left out but what cannot be judged (runs whose losses are no longer finite), and that
 is counted.
 
-- Made again from the curves in `examples/study` by one command: `python docs/write_study.py`.
+- Made again from the curves in `examples/study` by one command: `python experiments/study.py`.
 - Trained again: `earlycall study run examples/study/fashion.yaml -o study/`, then
   `earlycall study export study/ -o examples/study/fashion`. Here it took an hour and 40 minutes on
   two cores that other work shared, so seconds say little of single runs.
@@ -274,4 +274,4 @@ def _cell(row: dict[str, float | None], measure: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs")

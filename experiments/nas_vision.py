@@ -1,6 +1,6 @@
 """Leave-one-architecture-out ranking of a study's vision models.
 
-    python benchmarks/write_nas_vision.py CURVESET
+    python experiments/nas_vision.py CURVESET
 
 Each architecture is held out with all of its runs; a predictor that learnt from the others ranks
 it. Writes docs/nas_vision.md.
@@ -78,7 +78,7 @@ def main():
     n = curves.runs["arch.name"].n_unique()
     lines = [
         "# Vision models, as measured", "",
-        f"Written by `benchmarks/write_nas_vision.py` from {len(curves)} runs of {n} architectures "
+        f"Written by `experiments/nas_vision.py` from {len(curves)} runs of {n} architectures "
         "of the study (`examples/study`): each architecture is held out with all its runs, and a "
         "predictor that learnt from the others ranks it. Spearman with the outcome: over all "
         "runs (which settings are good is then known from the others), and of the architectures "

@@ -1,6 +1,6 @@
 """Successive halving by several scores, simulated on the curves of finished runs.
 
-    python benchmarks/write_halving.py SET… > docs/halving.md
+    python experiments/halving.py SET… > docs/halving.md
 
 The sets are folders in the project's file format; their data is not part of the project.
 """
@@ -24,7 +24,7 @@ INTRODUCTION = """# Successive halving by score
 
 What a tuner gains from a better ranking: successive halving (η = 3, 27 runs drawn from a group, \
 rungs at 1/27, 1/9 and 1/3 of the horizon: 27 → 9 → 3 → 1 are left) on the curves of real \
-finished runs, by `benchmarks/write_halving.py`. Each run reports one loss, as to Optuna or \
+finished runs, by `experiments/halving.py`. Each run reports one loss, as to Optuna or \
 Ray: the validation loss where there is one, else the training loss. **Regret**: how much worse \
 the outcome of the run chosen is than the best of the 27, as a part of the spread between best and \
 median (0: the best was found; 1: no better than the median run); mean over draws, then groups, ± \

@@ -1,6 +1,6 @@
 """How often what the default score says of its certainty comes true, on public curve sets.
 
-python benchmarks/write_calibration.py SET… > docs/calibration.md
+python experiments/calibration.py SET… > docs/calibration.md
 """
 
 import sys
@@ -24,7 +24,7 @@ PAGE = """# Is the certainty of the default score right?
 `outlook` gives each run an expected standing at the horizon, a rank in [−1, 1], with a standard
 error, and from these the chance to end among the best and the set of runs that cannot be told from
 the first. Here is how often that came true on public sets. No constant was fitted to these
-numbers; written by `benchmarks/write_calibration.py`.
+numbers; written by `experiments/calibration.py`.
 
 - **held**: the part of runs whose final standing lies in the interval of 50, 80, 90 %.
 - **told apart**: of the runs said to be worse than the first (90 % sure), the part that ended

@@ -1,0 +1,53 @@
+"""What all results have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from earlycall.drawing import draw, notebook
+
+if TYPE_CHECKING:
+    import polars as pl
+    from plotly.graph_objects import Figure
+
+
+class Result(ABC):
+    """What `rank`, `fit_many`, `evaluate`, `elasticity`, `replay` and `energy` return.
+
+    Attributes:
+        table: the result, a row per run, or per group and what was compared.
+    """
+
+    _figure: ClassVar[str]  # its function in `earlycall.plots`
+
+    if TYPE_CHECKING:
+
+        @property
+        def table(self) -> pl.DataFrame:
+            """Declared for type checkers only: a field in some, computed in others."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, and what makes the result hard to trust, a sentence each."""
+        return ()
+
+    @abstractmethod
+    def summary(self) -> str:
+        """The verdict in words."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What ``--format json`` prints."""
+
+    def plot(self, **options: Any) -> Figure:
+        """A figure of the result; options of its function in `earlycall.plots`.
+
+        Raises:
+            InputError: if plotly is not installed, or there is nothing to draw.
+        """
+        return draw(self._figure, self, **options)
+
+    def _repr_html_(self) -> str | None:
+        """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
+        return notebook("result_html", self)
