@@ -7,24 +7,23 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import Metric, Paths, Pattern, Power, PowerOffset, Price, Zone
+from earlycall.cli import options, output
 
 
 def command(
-    paths: Paths,
+    paths: options.Paths,
     to: Annotated[
         Path, typer.Option("--output", "-o", metavar="CURVESET", help="The folder to write.")
     ],
-    metric: Metric = None,
-    pattern: Pattern = None,
+    metric: options.Metric = None,
+    pattern: options.Pattern = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a curve set that is there.")
     ] = False,
-    power: Power = None,
-    price: Price = None,
-    power_offset: PowerOffset = None,
-    zone: Zone = None,
+    power: options.Power = None,
+    price: options.Price = None,
+    power_offset: options.PowerOffset = None,
+    zone: options.Zone = None,
 ) -> None:
     r"""Write logs of any kind as a curve set.
 

@@ -7,25 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    TOP,
-    Cost,
-    CostName,
-    Format,
-    Group,
-    Maximize,
-    Output,
-    Paths,
-    Pattern,
-    Power,
-    PowerOffset,
-    Price,
-    Top,
-    WatchedMetric,
-    Zone,
-    direction,
-)
+from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 
 if TYPE_CHECKING:
@@ -37,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def command(
-    paths: Paths,
-    cost: Cost = CostName.step,
-    metric: WatchedMetric = None,
-    maximize: Maximize = None,
+    paths: options.Paths,
+    cost: options.Cost = options.CostName.step,
+    metric: options.WatchedMetric = None,
+    maximize: options.Maximize = None,
     threshold: Annotated[
         float, typer.Option(help="Gain elasticity below which the advice is to stop.")
     ] = 0.1,
-    group: Group = None,
-    top: Top = TOP,
-    pattern: Pattern = None,
+    group: options.Group = None,
+    top: options.Top = options.TOP,
+    pattern: options.Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
-    power: Power = None,
-    price: Price = None,
-    power_offset: PowerOffset = None,
-    zone: Zone = None,
-    fmt: Output = Format.table,
+    power: options.Power = None,
+    price: options.Price = None,
+    power_offset: options.PowerOffset = None,
+    zone: options.Zone = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Measure what more training still brings, run by run.
 
@@ -72,7 +54,7 @@ def command(
 
     def measured(curves: CurveSet, name: str | None = metric) -> Elasticities:
         return elasticity(
-            curves, cost=cost.value, metric=name, direction=direction(maximize),
+            curves, cost=cost.value, metric=name, direction=options.direction(maximize),
             threshold=threshold, group=group,
         )  # fmt: skip
 

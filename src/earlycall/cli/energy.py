@@ -6,23 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    TOP,
-    Format,
-    Maximize,
-    Output,
-    Paths,
-    Pattern,
-    Power,
-    PowerOffset,
-    Price,
-    ScoreName,
-    Top,
-    WatchedMetric,
-    Zone,
-    direction,
-)
+from earlycall.cli import options, output
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,9 +18,9 @@ BAR = 20  # characters of the bar of the run that used most
 
 
 def command(
-    paths: Paths,
-    power: Power = None,
-    price: Price = None,
+    paths: options.Paths,
+    power: options.Power = None,
+    price: options.Price = None,
     carbon: Annotated[
         float | None,
         typer.Option(
@@ -44,19 +28,19 @@ def command(
             show_default=False,
         ),
     ] = None,
-    power_offset: PowerOffset = None,
-    zone: Zone = None,
-    metric: WatchedMetric = None,
-    maximize: Maximize = None,
-    score: ScoreName = None,
+    power_offset: options.PowerOffset = None,
+    zone: options.Zone = None,
+    metric: options.WatchedMetric = None,
+    maximize: options.Maximize = None,
+    score: options.ScoreName = None,
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
     ] = "10%",
     keep: Annotated[int, typer.Option(help="Runs per group to train to completion.", min=1)] = 1,
     rule: Annotated[str, typer.Option(help="The stop rule.")] = "gain:0.1",
-    top: Top = TOP,
-    pattern: Pattern = None,
-    fmt: Output = Format.table,
+    top: options.Top = options.TOP,
+    pattern: options.Pattern = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Show the energy of runs, and what an early call would save.
 
@@ -83,7 +67,7 @@ def command(
             zone=zone,
             pattern=pattern,
             metric=metric,
-            direction=direction(maximize),
+            direction=options.direction(maximize),
             score=score or DEFAULT_SCORE,
             budget=as_part(budget),
             keep=keep,
@@ -91,9 +75,9 @@ def command(
         )
     for sentence in used.notes:
         output.note(sentence)
-    if fmt is Format.json:
+    if fmt is options.Format.json:
         output.print_json(_document(used))
-    elif fmt is Format.csv:
+    elif fmt is options.Format.csv:
         output.print_csv(used.table)
     else:
         _print(used, top)

@@ -8,20 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    Axis,
-    AxisName,
-    ByGroup,
-    Format,
-    Maximize,
-    Metric,
-    Output,
-    Pattern,
-    direction,
-    with_demo,
-    words,
-)
+from earlycall.cli import options, output
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +21,9 @@ if TYPE_CHECKING:
 def command(
     sets: Annotated[
         list[Path],
-        typer.Argument(help="Curve sets with outcomes.", show_default=False, callback=with_demo),
+        typer.Argument(
+            help="Curve sets with outcomes.", show_default=False, callback=options.with_demo
+        ),
     ],
     scores: Annotated[
         str | None,
@@ -43,12 +32,12 @@ def command(
     budgets: Annotated[
         str, typer.Option(help="Parts of training seen, separated by commas.")
     ] = "5%,10%,20%",
-    metric: Metric = None,
-    maximize: Maximize = None,
-    axis: Axis = AxisName.observation,
-    by_group: ByGroup = False,
-    pattern: Pattern = None,
-    fmt: Output = Format.table,
+    metric: options.Metric = None,
+    maximize: options.Maximize = None,
+    axis: options.Axis = options.AxisName.observation,
+    by_group: options.ByGroup = False,
+    pattern: options.Pattern = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Compare early scores with the outcomes of finished runs.
 
@@ -65,10 +54,10 @@ def command(
     with output.progress("groups × budgets") as progress:
         result = evaluate(
             curve_sets,
-            scores=None if scores is None else words(scores),
-            budgets=words(budgets),
+            scores=None if scores is None else options.words(scores),
+            budgets=options.words(budgets),
             metric=metric,
-            direction=direction(maximize),
+            direction=options.direction(maximize),
             axis=axis.value,
             progress=progress,
         )

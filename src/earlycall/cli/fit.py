@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    Axis,
-    AxisName,
-    Format,
-    Group,
-    Maximize,
-    Metric,
-    Output,
-    Paths,
-    Pattern,
-    direction,
-)
+from earlycall.cli import options, output
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,19 +17,19 @@ MIN_WIDTH = 140  # of a terminal that shows all columns
 
 
 def command(
-    paths: Paths,
+    paths: options.Paths,
     epochs: Annotated[int, typer.Option(help="T: use the first epochs only.", min=1)] = 10,
     burn_in: Annotated[int, typer.Option(help="B: epochs that LCGA ignores.", min=0)] = 2,
     gamma: Annotated[
         float | None,
         typer.Option(help="γ of both moving averages (default: 0.999 for LCGA, 0.9 for TSE)."),
     ] = None,
-    metric: Metric = None,
-    maximize: Maximize = None,
-    group: Group = None,
-    axis: Axis = AxisName.observation,
-    pattern: Pattern = None,
-    fmt: Output = Format.table,
+    metric: options.Metric = None,
+    maximize: options.Maximize = None,
+    group: options.Group = None,
+    axis: options.Axis = options.AxisName.observation,
+    pattern: options.Pattern = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Fit each run's loss curve; its LCGA and TSE values.
 
@@ -59,7 +47,7 @@ def command(
     curves = output.read(paths, pattern)
     fits = fit_many(
         curves, epochs=epochs, burn_in=burn_in, gamma=gamma, group=group, axis=axis.value,
-        metric=output.chosen_metric(curves, metric), direction=direction(maximize),
+        metric=output.chosen_metric(curves, metric), direction=options.direction(maximize),
     )  # fmt: skip
     output.show(fits, fmt, lambda: _tables(fits.table))
 

@@ -8,29 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    TOP,
-    Axis,
-    AxisName,
-    Budget,
-    CostName,
-    Format,
-    Group,
-    Horizon,
-    Maximize,
-    Metric,
-    Output,
-    Paths,
-    Pattern,
-    Power,
-    PowerOffset,
-    Price,
-    ScoreName,
-    Top,
-    Zone,
-    direction,
-)
+from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
 from earlycall.formatting import common_ending
@@ -45,38 +23,38 @@ if TYPE_CHECKING:
 
 
 def command(
-    paths: Paths,
-    score: ScoreName = None,
-    metric: Metric = None,
-    maximize: Maximize = None,
-    budget: Budget = None,
+    paths: options.Paths,
+    score: options.ScoreName = None,
+    metric: options.Metric = None,
+    maximize: options.Maximize = None,
+    budget: options.Budget = None,
     steps: Annotated[float | None, typer.Option(help="Use the first steps only.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Use the first epochs only.")] = None,
-    horizon: Horizon = None,
-    group: Group = None,
-    axis: Axis = AxisName.observation,
+    horizon: options.Horizon = None,
+    group: options.Group = None,
+    axis: options.Axis = options.AxisName.observation,
     cost: Annotated[
-        CostName,
+        options.CostName,
         typer.Option(
             help="What the budget is a part of: with joules or usd, runs are compared at the same "
             "energy or money."
         ),
-    ] = CostName.step,
-    top: Top = TOP,
+    ] = options.CostName.step,
+    top: options.Top = options.TOP,
     best: Annotated[
         int, typer.Option(help="K: show each run's chance to end among the best K.", min=1)
     ] = 3,
     svg: Annotated[
         Path | None, typer.Option(help="Also write the table as a picture, for a page or a paper.")
     ] = None,
-    pattern: Pattern = None,
+    pattern: options.Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
-    power: Power = None,
-    price: Price = None,
-    power_offset: PowerOffset = None,
-    zone: Zone = None,
-    fmt: Output = Format.table,
+    power: options.Power = None,
+    price: options.Price = None,
+    power_offset: options.PowerOffset = None,
+    zone: options.Zone = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves.
 
@@ -95,9 +73,9 @@ def command(
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(
-            curves, score=score or DEFAULT_SCORE, metric=name, direction=direction(maximize),
-            budget=budget, steps=steps, epochs=epochs, horizon=horizon, group=group,
-            axis=axis.value, cost=cost.value, top=best,
+            curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
+            epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
+            top=best, direction=options.direction(maximize),
         )  # fmt: skip
 
     if watching:
@@ -106,7 +84,7 @@ def command(
             raise InputError("--svg draws one table; leave out --watch")
         watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt)
         return
-    needed = axis.value if cost is CostName.step else cost.value
+    needed = axis.value if cost is options.CostName.step else cost.value
     curves = output.read_with_cost(
         paths, pattern, needed, power=power, price=price, offset=power_offset, zone=zone
     )

@@ -8,24 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    ByGroup,
-    Cost,
-    CostName,
-    Format,
-    Maximize,
-    Output,
-    Pattern,
-    Power,
-    PowerOffset,
-    Price,
-    WatchedMetric,
-    Zone,
-    direction,
-    with_demo,
-    words,
-)
+from earlycall.cli import options, output
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +24,9 @@ BAR_WIDTH = 24  # characters of the bar of cost
 def command(
     sets: Annotated[
         list[Path],
-        typer.Argument(help="Curve sets of finished runs.", show_default=False, callback=with_demo),
+        typer.Argument(
+            help="Curve sets of finished runs.", show_default=False, callback=options.with_demo
+        ),
     ],
     rules: Annotated[
         str | None,
@@ -51,9 +36,9 @@ def command(
             "joined by and/or (default: some of gain and patience).",
         ),
     ] = None,
-    metric: WatchedMetric = None,
-    maximize: Maximize = None,
-    cost: Cost = CostName.step,
+    metric: options.WatchedMetric = None,
+    maximize: options.Maximize = None,
+    cost: options.Cost = options.CostName.step,
     every: Annotated[
         str | None,
         typer.Option(
@@ -68,19 +53,19 @@ def command(
             help="Find the cheapest gain threshold with a mean regret below PCT %.",
         ),
     ] = None,
-    by_group: ByGroup = False,
+    by_group: options.ByGroup = False,
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Also draw cost against regret: .html, .png, .svg or .pdf."
         ),
     ] = None,
-    pattern: Pattern = None,
-    power: Power = None,
-    price: Price = None,
-    power_offset: PowerOffset = None,
-    zone: Zone = None,
-    fmt: Output = Format.table,
+    pattern: options.Pattern = None,
+    power: options.Power = None,
+    price: options.Price = None,
+    power_offset: options.PowerOffset = None,
+    zone: options.Zone = None,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Replay stop rules on finished runs: their cost and regret.
 
@@ -93,9 +78,10 @@ def command(
     """
     from earlycall.stopping.replay import DEFAULT_RULES, replay
 
-    options = {"power": power, "price": price, "offset": power_offset, "zone": zone}
     curve_sets = [
-        output.read_with_cost([path], pattern, cost.value, **options)  # type: ignore[arg-type]
+        output.read_with_cost(
+            [path], pattern, cost.value, power=power, price=price, offset=power_offset, zone=zone
+        )
         for path in sets
     ]
     for curves in curve_sets:
@@ -103,9 +89,9 @@ def command(
     with output.working("replaying"):
         result = replay(
             curve_sets,
-            DEFAULT_RULES if rules is None else words(rules),
+            DEFAULT_RULES if rules is None else options.words(rules),
             metric=metric,
-            direction=direction(maximize),
+            direction=options.direction(maximize),
             cost=cost.value,
             every=_every(every),
             choose=choose,

@@ -7,37 +7,24 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import (
-    Axis,
-    AxisName,
-    Budget,
-    Group,
-    Horizon,
-    Maximize,
-    Metric,
-    Paths,
-    Pattern,
-    ScoreName,
-    direction,
-)
+from earlycall.cli import options, output
 
 
 def command(
-    paths: Paths,
+    paths: options.Paths,
     to: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="What to write: .html or .md."),
     ] = Path("report.html"),
-    score: ScoreName = None,
-    metric: Metric = None,
-    maximize: Maximize = None,
-    budget: Budget = None,
-    horizon: Horizon = None,
-    group: Group = None,
-    axis: Axis = AxisName.observation,
+    score: options.ScoreName = None,
+    metric: options.Metric = None,
+    maximize: options.Maximize = None,
+    budget: options.Budget = None,
+    horizon: options.Horizon = None,
+    group: options.Group = None,
+    axis: options.Axis = options.AxisName.observation,
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
-    pattern: Pattern = None,
+    pattern: options.Pattern = None,
 ) -> None:
     """Write a report: the verdict, figures, a table of the runs.
 
@@ -57,7 +44,7 @@ def command(
             curves,
             score=score or DEFAULT_SCORE,
             metric=output.chosen_metric(curves, metric),
-            direction=direction(maximize),
+            direction=options.direction(maximize),
             budget=budget,
             horizon=horizon,
             group=group,

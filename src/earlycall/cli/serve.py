@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import Paths, Pattern
+from earlycall.cli import options, output
 
 
 def command(
-    paths: Paths,
+    paths: options.Paths,
     port: Annotated[
         int | None, typer.Option(help="By default 8765, or the next one that is free.")
     ] = None,
@@ -30,7 +29,7 @@ def command(
             "{run} or {path} in it, such as 'scancel --name {run}'.",
         ),
     ] = None,
-    pattern: Pattern = None,
+    pattern: options.Pattern = None,
 ) -> None:
     """Show growing logs on a live page.
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import Format, Paths
+from earlycall.cli import options, output
 from earlycall.errors import InputError
 from earlycall.results import Result
 
@@ -44,14 +43,14 @@ Every = Annotated[
 
 
 def watch(
-    paths: Paths,
+    paths: options.Paths,
     pattern: str | None,
     compute: Callable[[CurveSet], R],
     tables: Callable[[R, int], Iterable[RenderableType]],
     *,
     every: float,
     top: int,
-    fmt: Format,
+    fmt: options.Format,
 ) -> None:
     """Show the result of the curves under the paths whenever they change, until Ctrl-C.
 
@@ -72,13 +71,13 @@ def watch(
     """
     from earlycall.readers.growing.follower import Follower
 
-    if fmt is Format.csv:
+    if fmt is options.Format.csv:
         raise InputError("--watch shows tables or, with --format json, one JSON object a line")
     follower = Follower(paths, pattern=pattern)
     out = output.console()
     with _until_interrupted():
         states = _states(follower, compute, every)
-        if out.is_terminal and fmt is Format.table:
+        if out.is_terminal and fmt is options.Format.table:
             _refresh(states, tables, ", ".join(map(str, paths)), every, top)
         else:
             _print(states, lambda r: output.print_result(r, fmt, lambda: tables(r, top)))
