@@ -23,7 +23,7 @@ def draw(figure: str, *subject: Any, **options: Any) -> Figure:
     Raises:
         InputError: if plotly is not installed, or the figure cannot be drawn.
     """
-    drawn: Figure = getattr(import_module("earlycall.plots"), figure)(*subject, **options)
+    drawn: Figure = getattr(import_module(".plots", __package__), figure)(*subject, **options)
     return drawn
 
 
@@ -34,5 +34,5 @@ def notebook(view: str, result: Any) -> str | None:
         view: a function of `earlycall.report.notebook`.
         result: what it shows.
     """
-    html: str | None = getattr(import_module("earlycall.report.notebook"), view)(result)
+    html: str | None = getattr(import_module(".report.notebook", __package__), view)(result)
     return html
