@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from earlycall.errors import InputError
 from earlycall.extras import MissingExtraError, needed_for
+from earlycall.readers.power.trace import KWH
 
 Scope = Literal["process", "machine"]
-KWH = 3.6e6  # joules
-PERIOD = 1.0  # seconds between CodeCarbon's own measurements
+CODECARBON_PERIOD = 1.0  # seconds between CodeCarbon's own measurements
 _COUNTED = ("rapl", "emi", "powermetrics", "power gadget")  # ways to read a CPU that are no guess
 
 
@@ -74,12 +73,7 @@ class Meter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _from_codecarbon(self, scope: Scope) -> Callable[[], float | None] | None:
@@ -107,7 +101,7 @@ class Meter:
 
         latest = Latest()
         tracker = OfflineEmissionsTracker(
-            measure_power_secs=PERIOD,
+            measure_power_secs=CODECARBON_PERIOD,
             output_methods=[],
             output_handlers=[latest],
             emissions_endpoint=None,
