@@ -243,6 +243,6 @@ def _pixels(png: bytes) -> Any:
         return np.asarray(image.convert("RGB"))
 
 
-def shown_in(loggers: Sequence[Any]) -> list[Tracker]:
-    """The trackers behind the loggers of a Lightning trainer."""
+def trackers_of_loggers(loggers: Sequence[Any]) -> list[Tracker]:
+    """The trackers behind the loggers of a Lightning trainer, those that keep pictures."""
     return [tracker for logger in loggers for tracker in _of_logger(logger)]
