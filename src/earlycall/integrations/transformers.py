@@ -86,15 +86,11 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
                 self.saved = saved["attributes"]["saved"]
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Judge the metric where these logs have it."""
-        if not self._training or not logs or self.watched.metric not in logs:
+        """Judge the metric if these logs have it."""
+        logs = kwargs.get("logs") or {}
+        if not self._training or self.watched.metric not in logs:
             return
         stopped = self.monitor.should_stop
         stop = self.watched.update(logs, step=state.global_step, epoch=state.epoch or 0.0)
@@ -156,19 +152,14 @@ class JoulesCallback(JoulesLogger, TrainerCallback, ExportableState):
         self.start_meter(logger.warning)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Add the energy so far to what is logged."""
         now = self.read_meter()
         if now is None:
             return
-        if logs is not None:
-            logs["joules"] = now
+        if kwargs.get("logs") is not None:
+            kwargs["logs"]["joules"] = now
         if state.log_history and state.log_history[-1].get("step") == state.global_step:
             state.log_history[-1]["joules"] = now
 

@@ -133,7 +133,7 @@ class MetricMonitor:
 
         found, step = trackers(self.show_to), int(self._last_step or 0)
         for tracker in found:
-            tracker.words("decision", self.monitor.explain(), step)
+            tracker.text("decision", self.monitor.explain(), step)
         cost, value = np.array(history.costs), np.array(history.losses)
         finite = np.isfinite(value)
         if found and finite.sum() >= MIN_PICTURE_POINTS:

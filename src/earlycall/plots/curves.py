@@ -146,11 +146,11 @@ def _groups(
         limited = curve_set.prefix(budget=budget, metric=metric)
         scored = {p.group: p for p in limited.prefixes(metric=metric)}
     for prefixes in curve_set.prefixes(metric=metric, axis=axis):
-        seen = scored.get(prefixes.group)
-        if ranking is not None and seen is None:
+        limited_to = scored.get(prefixes.group)
+        if ranking is not None and limited_to is None:
             continue
-        n_seen = _n_seen(prefixes, seen)
-        horizon = prefixes.horizon if seen is None else seen.horizon
+        n_seen = _n_seen(prefixes, limited_to)
+        horizon = prefixes.horizon if limited_to is None else limited_to.horizon
         with np.errstate(divide="ignore", invalid="ignore"):
             ends = prefixes.x.last() * np.maximum(horizon / prefixes.step.last(), 1.0)
         ranks = _ranks(prefixes, ranking)
@@ -160,11 +160,11 @@ def _groups(
         yield _Group(prefixes, n_seen, np.argsort(key, kind="stable"), ends, ranks)
 
 
-def _n_seen(prefixes: Prefixes, seen: Prefixes | None) -> Ints:
+def _n_seen(prefixes: Prefixes, limited_to: Prefixes | None) -> Ints:
     """How many of each run's losses a prefix holds."""
-    if seen is None:
+    if limited_to is None:
         return prefixes.loss.lengths
-    last = dict(zip(seen.runs, seen.step.last(), strict=True))
+    last = dict(zip(limited_to.runs, limited_to.step.last(), strict=True))
     return np.array([
         np.searchsorted(step, last.get(run, -np.inf), side="right")
         for run, step in zip(prefixes.runs, prefixes.step, strict=True)
@@ -261,11 +261,11 @@ class _Panel:
         mean_x, mean_y = curve
         if len(mean_x) < len(x) and np.isfinite(y[:n]).all():
             self.line(*extremes(x[:n], y[:n], NOISE_POINTS), soft(colour, 0.22), 1, **QUIET)
-        seen = int(np.searchsorted(mean_x, x[n - 1] if n else -np.inf, side="right"))
+        joint = int(np.searchsorted(mean_x, x[n - 1] if n else -np.inf, side="right"))
         shared = {"hovertemplate": _hover(title), "legendgroup": name, "line": line}
-        self.line(mean_x[:seen], mean_y[:seen], colour, 2.4, name=title, **shared)
-        if seen < len(mean_x):  # from where the prefix ends, so that the two parts meet
-            start = max(seen - 1, 0)
+        self.line(mean_x[:joint], mean_y[:joint], colour, 2.4, name=title, **shared)
+        if joint < len(mean_x):  # from where the prefix ends, so that the two parts meet
+            start = max(joint - 1, 0)
             self.line(mean_x[start:], mean_y[start:], colour, 1.1, showlegend=False, **shared)
 
     def forecast(self, made: Forecast, colour: str, band: str | None, floor: float) -> None:

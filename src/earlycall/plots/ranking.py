@@ -42,7 +42,7 @@ def ranking(
     Args:
         ranking: of `earlycall.rank`.
         group: only this group; by default a row of panels for each.
-        top: only so many of the first runs of each group; by default all.
+        top: the number of runs per group; by default all.
         theme: light or dark.
 
     Raises:
