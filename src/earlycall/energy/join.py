@@ -73,7 +73,7 @@ class EnergyTable:
             reasons = self.table["reason"].drop_nulls()
             reason = reasons[0] if len(reasons) else f"{_NO_LOG} the runs{_NAME_ONE}"
             raise InputError(f"{self.curves.name or 'the runs'}: no energy is known: {reason}")
-        return self.curves.keep(known)
+        return self.curves.filter(known)
 
     def priced(self, price: float | None) -> EnergyTable:
         """The same with ``usd`` beside the joules, at a price per kWh.
