@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from earlycall.curves import CurveSet
 from earlycall.energy.sharing import (
     MIN_COVERAGE,
-    LocatedLog,
     PowerShare,
     coverage,
     energy_along,
-    locate,
+    logs_by_home,
     merge_machines,
     mismatch,
     nearest_logs,
@@ -180,16 +179,13 @@ def _of_path(
     pattern: str | None,
 ) -> EnergyTable:  # fmt: skip
     curves = read(path, pattern=pattern)
-    homes: list[Path | None] = [None] * len(curves)
+    logs = [named or []] * len(curves)
     notes: list[str] = []
     if named is None and Path(path).exists():
         homes = _homes(Path(path), pattern, curves.runs["run"].to_list())
-        logs = _logs_beside(Path(path), zone, notes)
-        located = locate(logs, [home for home in homes if home is not None])
-    else:
-        located = [LocatedLog(log, None) for log in named or []]
-    logs_of_runs = [nearest_logs(home, located) for home in homes]
-    return _join(curves, _runs(curves, logs_of_runs, recorded=named is None), offset, notes)
+        by_home = logs_by_home(_logs_beside(Path(path), zone, notes), homes)
+        logs = [nearest_logs(home, by_home) for home in homes]
+    return _join(curves, _runs(curves, logs, recorded=named is None), offset, notes)
 
 
 def _homes(path: Path, pattern: str | None, runs: list[str]) -> list[Path | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,56 +19,39 @@ MIN_COVERAGE = 0.5  # part of a run's time in which power must have been measure
 ZONE_SHIFTS = np.arange(-14 * 4, 14 * 4 + 1) * 900.0  # quarters of an hour that zones differ by
 
 
-@dataclass(frozen=True)
-class LocatedLog:
-    """A power log and where it lies.
-
-    Attributes:
-        log: the log.
-        home: the folder whose runs it is for; None for all runs.
-    """
-
-    log: PowerLog
-    home: Path | None
-
-
-def locate(logs: Sequence[PowerLog], homes: Sequence[Path]) -> list[LocatedLog]:
-    """Each log with the deepest folder around it that holds a run.
+def logs_by_home(
+    logs: Sequence[PowerLog], homes: Sequence[Path | None]
+) -> dict[Path, list[PowerLog]]:
+    """The power logs by the folder whose runs they are for: the deepest around that holds one.
 
     Args:
         logs: those found beside the runs.
         homes: the folder of each run.
     """
-    holding = {parent for home in homes for parent in (home, *home.parents)}
-    located = []
+    holding = {folder for home in homes if home for folder in (home, *home.parents)}
+    by_home: dict[Path, list[PowerLog]] = {}
     for log in logs:
         around = log.path.resolve().parents
-        located.append(LocatedLog(log, next((f for f in around if f in holding), around[0])))
-    return located
+        home = next((folder for folder in around if folder in holding), around[0])
+        by_home.setdefault(home, []).append(log)
+    return by_home
 
 
-def nearest_logs(home: Path | None, logs: Sequence[LocatedLog]) -> list[PowerLog]:
-    """The logs in the folder nearest to a run's own, on the way up; and those for all runs."""
-    for_all = [located.log for located in logs if located.home is None]
-    if for_all or home is None:
-        return for_all
-    for folder in (home, *home.parents):
-        if found := [located.log for located in logs if located.home == folder]:
-            return found
-    return []
+def nearest_logs(home: Path | None, by_home: dict[Path, list[PowerLog]]) -> list[PowerLog]:
+    """The logs for the folder nearest to a run's own, on the way up."""
+    folders = () if home is None else (home, *home.parents)
+    return next((by_home[folder] for folder in folders if folder in by_home), [])
 
 
 def own_log(logs: Sequence[PowerLog], run: Timeline) -> PowerLog | None:
     """Of the logs that are of one run each, the one whose time agrees best with a run's."""
-    best, best_agreement = None, 0.0
-    for log in logs:
-        if log.shared:
-            continue
+
+    def agreement(log: PowerLog) -> float:
         common = min(log.end, run.end) - max(log.start, run.start)
-        agreement = common / max(max(log.end, run.end) - min(log.start, run.start), 1e-9)
-        if agreement > best_agreement:
-            best, best_agreement = log, agreement
-    return best
+        return common / max(max(log.end, run.end) - min(log.start, run.start), 1e-9)
+
+    agreeing = [log for log in logs if not log.shared and agreement(log) > 0]
+    return max(agreeing, key=agreement, default=None)
 
 
 def merge_machines(logs: Sequence[PowerLog]) -> PowerLog | None:

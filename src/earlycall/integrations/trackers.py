@@ -148,7 +148,7 @@ def trackers(to: Any) -> list[Tracker]:
         return [tracker for item in to for tracker in trackers(item)]
     made_by = type(to).__module__.partition(".")[0]
     if made_by in ("lightning", "pytorch_lightning"):
-        return _of_logger(to)
+        return trackers_of_loggers([to])
     if isinstance(to, Tracker):
         return [to]
     if hasattr(to, "add_image") and hasattr(to, "add_text"):
@@ -219,16 +219,18 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
     return result
 
 
-def _of_logger(logger: Any) -> list[Tracker]:
-    """The tracker behind a logger of Lightning; none behind one that keeps no pictures."""
-    match type(logger).__name__:
-        case "MLFlowLogger":
-            return [MLflow(logger.run_id, logger.experiment)]
-        case "WandbLogger":
-            return [WeightsAndBiases(logger.experiment)]
-        case "TensorBoardLogger":
-            return [TensorBoard(logger.experiment)]
-    return []
+def trackers_of_loggers(loggers: Sequence[Any]) -> list[Tracker]:
+    """The trackers behind loggers of Lightning, those that keep pictures."""
+    found: list[Tracker] = []
+    for logger in loggers:
+        match type(logger).__name__:
+            case "MLFlowLogger":
+                found.append(MLflow(logger.run_id, logger.experiment))
+            case "WandbLogger":
+                found.append(WeightsAndBiases(logger.experiment))
+            case "TensorBoardLogger":
+                found.append(TensorBoard(logger.experiment))
+    return found
 
 
 def _pixels(png: bytes) -> Any:
@@ -240,8 +242,3 @@ def _pixels(png: bytes) -> Any:
 
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def trackers_of_loggers(loggers: Sequence[Any]) -> list[Tracker]:
-    """The trackers behind the loggers of a Lightning trainer, those that keep pictures."""
-    return [tracker for logger in loggers for tracker in _of_logger(logger)]
