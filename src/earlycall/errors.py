@@ -1,4 +1,6 @@
-"""The one error that a person's input can cause."""
+"""The errors that a person's input can cause, and what they suggest."""
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -40,3 +42,23 @@ class UnknownDirectionError(InputError):
 
 class CurveWarning(UserWarning):
     """Something about the curves that a person should know but that does not stop the work."""
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """How the sentence about an unknown name goes on: with the known name most like it, if any.
+
+    Args:
+        name: as it was given.
+        known: all names that there are.
+        cutoff: how alike two names must be, from 0 to 1.
+
+    Examples:
+        >>> f"unknown rule 'gian'{nearest('gian', ['gain', 'loss'])} Known rules: gain, loss"
+        "unknown rule 'gian'; did you mean 'gain'? Known rules: gain, loss"
+        >>> f"unknown rule 'zzzz'{nearest('zzzz', ['gain', 'loss'])} Known rules: gain, loss"
+        "unknown rule 'zzzz'. Known rules: gain, loss"
+    """
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {matches[0]!r}?" if matches else "."

@@ -45,7 +45,7 @@ def joules(curves, run):
 
 
 def fact(joined, run):
-    return joined.facts.filter(pl.col("run") == run).row(0, named=True)
+    return joined.table.filter(pl.col("run") == run).row(0, named=True)
 
 
 def test_a_ramp_of_power_is_joined_to_the_second(tmp_path):
@@ -196,7 +196,7 @@ def test_two_sets_with_runs_of_the_same_name_keep_their_facts(tmp_path):
         tensorboard(tmp_path / name / "a")
         power_log(tmp_path / name / "power.csv", lambda t, w=watts: w)
     joined = ec.with_energy([tmp_path / "y", tmp_path / "x"], zone="UTC")
-    assert joined.facts["run"].to_list() == ["x/a", "y/a"]
+    assert joined.table["run"].to_list() == ["x/a", "y/a"]
     assert joules(joined.curves, "x/a")[-1] == pytest.approx(4900)
     assert joules(joined.curves, "y/a")[-1] == pytest.approx(9800)
 
@@ -221,7 +221,7 @@ def test_parallel_runs_that_codecarbon_counted_get_each_its_own(tmp_path, monkey
         beside[run] = time.time() - before - (last - begun)
     table = pl.read_csv(tmp_path / "emissions.csv")
     joined = ec.with_energy(tmp_path)
-    assert joined.facts["source"].to_list() == ["CodeCarbon", "CodeCarbon"]
+    assert joined.table["source"].to_list() == ["CodeCarbon", "CodeCarbon"]
     for run, kwh, seconds in zip("ab", table["energy_consumed"], table["duration"], strict=True):
         # Its times are cut to seconds: at most half a second's power may be out of place.
         out = 3.6e6 * kwh / seconds * (0.5 + beside[run])

@@ -11,7 +11,7 @@ from conftest import finish_wandb
 from earlycall import InputError
 from earlycall.integrations.keras import EarlyCall as KerasEarlyCall
 from earlycall.integrations.trackers import log_verdict, trackers
-from earlycall.integrations.watch import Watched
+from earlycall.integrations.watch import MetricMonitor
 
 PICTURES = ("curves", "ranking")
 
@@ -179,13 +179,17 @@ def test_what_is_shown_survives_a_kill(tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(tmp_path) as writer:
-        whole, first, second = (Watched("loss", None, "step", None, show_to=writer) for _ in "abc")
+        whole, first, second = (
+            MetricMonitor("loss", None, "step", None, show_to=writer) for _ in "abc"
+        )
         for step in range(1, 3001):
-            (first if step <= 1700 else second).see({"loss": 1 / step}, step=step, epoch=0)
-            whole.see({"loss": 1 / step}, step=step, epoch=0)
+            (first if step <= 1700 else second).update({"loss": 1 / step}, step=step, epoch=0)
+            whole.update({"loss": 1 / step}, step=step, epoch=0)
             if step == 1700:
                 second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-        assert json.dumps(second.state_dict()["seen"]) == json.dumps(whole.state_dict()["seen"])
+        assert json.dumps(second.state_dict()["history"]) == json.dumps(
+            whole.state_dict()["history"]
+        )
 
 
 @pytest.mark.parametrize("to", [42, "tensorboard", object()])

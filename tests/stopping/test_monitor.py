@@ -255,6 +255,8 @@ def test_a_million_updates_hold_memory_constant():
         (lambda: Monitor("gain"), None),
         (lambda: Monitor("gain:0.1", threshold=0.2), "give a rule or a threshold"),
         (lambda: Monitor(threshold=-1), "must be above 0"),
+        (lambda: Monitor(3), "rule=3 must be text such as 'gain:0.1'"),
+        (lambda: Monitor(cost=3), "cost=3 must be a name, such as 'step'"),
         (lambda: Monitor(every=0), "every=0 must be 'auto' or a whole number"),
         (lambda: Monitor(every="epoch"), "every='epoch' must be"),
         (lambda: Monitor(cost="joules").update(1.0), "needs the joules so far"),
@@ -265,7 +267,7 @@ def test_a_million_updates_hold_memory_constant():
         (lambda: Monitor.load(__file__), "not a saved monitor"),
         (lambda: Monitor().save("/nowhere/m.json"), "cannot be written: No such file"),
         (lambda: Monitor(every=2).load_state_dict(Monitor().state_dict()), "every='auto'"),
-        (lambda: Monitor().load_state_dict({"cost": "step", "every": "auto"}), "not whole"),
+        (lambda: Monitor().load_state_dict({"cost": "step", "every": "auto"}), "incomplete"),
     ],
 )
 def test_what_cannot_be_used_is_said(make, sentence):
@@ -291,7 +293,7 @@ def test_a_file_that_somebody_makes_stops_the_run(tmp_path):
     monitor = Monitor("patience:1000", every=1, stop_file=file)
     assert not monitor.update(2.0)
     file.touch()
-    monitor._looked = -1e9  # a second later
+    monitor._checked_at = -1e9  # a second later
     assert monitor.update(1.0)
     assert str(file) in monitor.explain()
     resumed = Monitor("patience:1000", every=1)

@@ -132,6 +132,19 @@ def test_a_rule_is_written_as_it_is_read(text):
     assert rule.state_dict() == parse_rule(text).state_dict()
 
 
+def test_a_state_saved_by_version_0_1_is_loaded():
+    rule = parse_rule("gain:0.1 or budget:9")
+    rule.update(2.0, 0.0)
+    rule.update(1.0, 10.0)
+    old = rule.state_dict()
+    old["said"] = old.pop("votes")
+    old["parts"][0]["estimate"] = 0.5
+    loaded = parse_rule("gain:0.1 or budget:9")
+    loaded.load_state_dict(old)
+    assert loaded.reason == rule.reason
+    assert loaded.state_dict() == rule.state_dict()
+
+
 def test_a_state_of_another_rule_is_refused():
     with pytest.raises(InputError, match=r"of the rule 'gain:0.2', not of 'gain:0.1'"):
         parse_rule("gain:0.1").load_state_dict(parse_rule("gain:0.2").state_dict())
@@ -145,6 +158,7 @@ def test_a_state_of_another_rule_is_refused():
     ("text", "sentence"),
     [
         ("gian:0.1", r"unknown rule 'gian:0.1'; did you mean 'gain'\? Expected one of: gain:THRES"),
+        ("zzzz:1", r"unknown rule 'zzzz:1'\. Expected one of: gain:THRESHOLD, loss"),
         ("", "a rule is missing in ''"),
         ("gain:0.1 or", "a rule is missing in 'gain:0.1 or'"),
         ("gain:0", r"rule 'gain:0': gain threshold 0.0 must be above 0"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from earlycall.cli.options import Format, Paths
     from earlycall.curves import CurveSet
-    from earlycall.energy import Joined
+    from earlycall.energy import EnergyTable
     from earlycall.results import Result
 
 PIPE_WIDTH = 180
@@ -234,7 +234,7 @@ def read_with_power(
     price: float | None,
     offset: float | None,
     zone: str | None,
-) -> Joined:
+) -> EnergyTable:
     """The runs under the paths with what power logs know of their energy; assumptions are noted."""
     from earlycall.energy import with_energy
 
@@ -266,7 +266,7 @@ def read_with_cost(
         return read(paths, pattern)
     joined = read_with_power(paths, pattern, price=price, **options)
     found = joined.measured
-    without = joined.facts.filter(joined.facts["source"].is_null())
+    without = joined.table.filter(joined.table["source"].is_null())
     if without.height:
         names = ", ".join(repr(run) for run in without["run"][:3])
         more = f" and {without.height - 3} more" if without.height > 3 else ""

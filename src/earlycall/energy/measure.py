@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import polars as pl
@@ -21,9 +20,9 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
     """Measures a training: each step that is logged gets ``seconds`` and ``joules``.
 
     With a file, each step is appended to it as a line of JSON that survives a kill, and
-    `earlycall.read` reads it as a run. Where the file is there already the run goes on: steps that
-    are logged again replace the old ones, and seconds and joules are added to those of the last
-    whole line. Nothing is sent anywhere.
+    `earlycall.read` reads it as a run. If the file already exists the run goes on: steps that are
+    logged again replace the old ones, and seconds and joules continue from the last complete line.
+    Nothing is sent anywhere.
 
     Args:
         path: a file that ends in ``.jsonl``; by default nothing is written.
@@ -61,12 +60,7 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._running.close()
 
     @property
@@ -80,7 +74,7 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
         return self._running.estimated
 
     def joules(self) -> float | None:
-        """The energy so far, None where nothing can tell it."""
+        """The energy so far; None if nothing measures it."""
         return self._running.joules()
 
     def seconds(self) -> float:
@@ -88,7 +82,7 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
         return self._before + self._running.seconds()
 
     def costs(self) -> dict[str, float]:
-        """The costs so far, to be logged by whatever else logs: ``seconds``, and ``joules``.
+        """The costs so far, for another logger: ``seconds``, and ``joules`` if measured.
 
         Examples:
             >>> with measure() as run:
@@ -99,15 +93,15 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
         return {"seconds": self.seconds()} | ({} if joules is None else {"joules": joules})
 
     def log(self, step: float, metrics: Mapping[str, Any] | None = None, **more: Any) -> None:
-        """Note a step's metrics, with the costs so far.
+        """Log a step's metrics with the costs so far.
 
         Args:
             step: its number.
             metrics: names and numbers (tensors of one element too).
-            more: the same as keywords.
+            more: further metrics as keywords.
 
         Raises:
-            InputError: if a metric is no number, or the file cannot be written.
+            InputError: if a metric is not a number, or the file cannot be written.
         """
         row = {"step": step, "seconds": self.seconds(), "joules": self.joules()}
         for name, value in {**(metrics or {}), **more}.items():
@@ -121,7 +115,7 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
 
     @property
     def table(self) -> pl.DataFrame:
-        """A row per step that was logged: ``step``, ``seconds``, ``joules`` and the metrics."""
+        """A row per logged step: ``step``, ``seconds``, ``joules`` and the metrics."""
         return pl.DataFrame(self._rows, infer_schema_length=None)
 
     @property
@@ -142,7 +136,6 @@ class measure:  # noqa: N801 (a context manager reads as a verb)
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
-    """A line at the end of a file, in one piece."""
     line = json.dumps(row) + "\n"  # NaN and Infinity as Python's readers take them
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,17 +146,13 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _earlier(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of an earlier session; a half-written last one is cut off.
-
-    Raises:
-        InputError: if it is no such file.
-    """
+    """The steps of an earlier session; a half-written last line is cut off."""
     if not path.exists():
         return []
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
+    end = content.rfind(b"\n") + 1
     rows = []
-    for number, line in enumerate(content[:whole].splitlines(), start=1):
+    for number, line in enumerate(content[:end].splitlines(), start=1):
         try:
             row = json.loads(line)
             rows.append({"step": row["step"]} | row)
@@ -171,6 +160,6 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
             raise InputError(
                 f"{path}, line {number}: not a step that earlycall.measure wrote; name another file"
             ) from None
-    if whole < len(content):
-        os.truncate(path, whole)
+    if end < len(content):
+        os.truncate(path, end)
     return rows

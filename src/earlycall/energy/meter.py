@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from earlycall.errors import InputError
 from earlycall.extras import MissingExtraError, needed_for
+from earlycall.readers.power.trace import KWH
 
 Scope = Literal["process", "machine"]
-KWH = 3.6e6  # joules
-PERIOD = 1.0  # seconds between CodeCarbon's own measurements
+CODECARBON_PERIOD = 1.0  # seconds between CodeCarbon's own measurements
 _COUNTED = ("rapl", "emi", "powermetrics", "power gadget")  # ways to read a CPU that are no guess
 
 
 class Meter:
-    """The energy since it was made.
+    """Measures energy from its creation on.
 
     Args:
         scope: ``machine`` for all that the machine draws, ``process`` for the share of this process
@@ -28,7 +27,7 @@ class Meter:
 
     Attributes:
         source: where the joules come from, or why there are none.
-        estimated: whether a part of them is estimated rather than counted by the hardware.
+        estimated: whether a part is estimated rather than counted by the hardware.
 
     Raises:
         InputError: if the scope is unknown.
@@ -50,9 +49,9 @@ class Meter:
         self._read = self._from_codecarbon(scope) or self._from_nvml()
 
     def joules(self) -> float | None:
-        """The energy so far, which never falls; None where nothing can tell it.
+        """The energy so far, which never falls; None if nothing measures it.
 
-        CodeCarbon looks at the hardware at most every 0.05 s; in between it says the same again.
+        CodeCarbon reads the hardware at most every 0.05 s and repeats its last value in between.
         """
         if self._read is None:
             return None
@@ -74,12 +73,7 @@ class Meter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _from_codecarbon(self, scope: Scope) -> Callable[[], float | None] | None:
@@ -98,8 +92,6 @@ class Meter:
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
 
         class Latest(BaseOutput):
-            """Keeps what the tracker said last."""
-
             kwh: float | None = None
 
             def out(self, total: Any, delta: Any) -> None:
@@ -107,7 +99,7 @@ class Meter:
 
         latest = Latest()
         tracker = OfflineEmissionsTracker(
-            measure_power_secs=PERIOD,
+            measure_power_secs=CODECARBON_PERIOD,
             output_methods=[],
             output_handlers=[latest],
             emissions_endpoint=None,
@@ -159,13 +151,4 @@ class Meter:
         return read
 
 
-def meter(scope: Scope = "machine") -> Meter:
-    """Start to count joules: the shortest way to a `joules` column.
-
-    Examples:
-        >>> counting = meter()
-        >>> counting.close()
-        >>> isinstance(counting.source, str)
-        True
-    """
-    return Meter(scope)
+meter = Meter  # `with meter() as energy:` reads as `measure` does

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.columns import training_loss
 from earlycall.drawing import draw
-from earlycall.energy.join import KWH, Joined, Paths, with_energy
-from earlycall.energy.timeline import seconds_of
+from earlycall.energy.join import (
+    EnergyTable,
+    Paths,
+    check_not_negative,
+    recorded_energy,
+    with_energy,
+)
 from earlycall.errors import InputError
 from earlycall.ranking.rank import DEFAULT_SCORE, rank
+from earlycall.readers.power.trace import KWH
+from earlycall.stopping.monitor import DEFAULT_RULE
 from earlycall.stopping.replay import stops
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-BUDGET = 0.1  # part of training after which is chosen
-RULE = "gain:0.1"  # the rule of a `Monitor` that is given none
+BUDGET = 0.1  # part of training after which runs are chosen
 
 
 @dataclass(frozen=True)
@@ -32,19 +39,19 @@ class Energy:
     Attributes:
         table: a row per run: ``group``, ``run``, ``seconds``, ``joules``, ``kwh``, ``usd`` (null
             without a price), ``gco2e`` (null without a carbon intensity), ``mean_watts``,
-            ``source``, ``covered``, ``estimated`` and ``reason`` as in `Joined.facts`.
+            ``source``, ``covered``, ``estimated`` and ``reason`` as in `EnergyTable.table`.
         savings: a row per group and ``way`` (``choose``: rank the runs of the group at the budget
             and train only the best ``keep`` to their end; ``stop``: apply the rule to each run):
             ``runs``, ``used_kwh``, ``would_kwh``, ``saved_kwh``, ``saved_pct``, ``saved_usd``,
             ``saved_gco2e``, ``regret_pct`` (how much of the group's best run's gain would have
             been missed; for ``stop`` the mean over runs of their own) and ``winner_kept``.
-        curves: the runs whose energy is known, with ``joules`` (and ``usd``).
+        curves: the runs with known energy, with ``joules`` (and ``usd``).
         metric: the loss by which they are judged.
-        score: by which is chosen.
-        budget: the part of training after which is chosen.
+        score: the score by which runs are chosen.
+        budget: the part of training after which they are chosen.
         keep: how many runs of a group are chosen.
-        rule: by which is stopped.
-        price: of a kWh, or None.
+        rule: the stop rule.
+        price: price per kWh, or None.
         carbon: grams of CO2e per kWh, or None.
         notes: sentences on what was assumed.
     """
@@ -63,32 +70,33 @@ class Energy:
 
     def summary(self) -> str:
         """What was used, and what each way would have saved, in sentences."""
-        used = float(self.table["joules"].sum() or 0.0) / KWH
-        known = self.table["joules"].count()
-        said = [f"{known} runs used {self.amounts(used)}"]
+        joules = self.table["joules"].drop_nulls().to_numpy()
+        sentences = [f"{len(joules)} runs used {self.amounts(joules.sum() / KWH)}"]
+        best = "the best run of each group" if self.keep == 1 else f"the best {self.keep}"
         ways = {
-            "choose": f"choosing {self._kept()} by {self.score} at {self.budget:.0%}",
+            "choose": f"choosing {best} by {self.score} at {self.budget:.0%}",
             "stop": f"stopping each run by {self.rule}",
         }
-        for way, words in ways.items():
+        for way, description in ways.items():
             rows = self.savings.filter(pl.col("way") == way)
             if not rows.height:
                 continue
-            saved, whole = float(rows["saved_kwh"].sum()), float(rows["used_kwh"].sum())
-            kept, groups = int(rows["winner_kept"].sum()), rows.height
+            total, mean = (found.row(0, named=True) for found in (rows.sum(), rows.mean()))
+            saved, used, kept = total["saved_kwh"], total["used_kwh"], total["winner_kept"]
+            if used <= 0:
+                sentences.append(f"{description} would have saved nothing")
+                continue
             winner = "the best run is kept" if kept else "the best run is lost"
-            if groups > 1:
-                winner = f"the best run is kept in {kept} of {groups} groups"
-            said.append(
-                f"{words} would have saved {self.amounts(saved)}, {saved / whole:.0%}, at a regret "
-                f"of {float(rows['regret_pct'].mean()):.2g} %; {winner}"  # type: ignore[arg-type]
-                if whole > 0
-                else f"{words} would have saved nothing"
+            if rows.height > 1:
+                winner = f"the best run is kept in {kept} of {rows.height} groups"
+            sentences.append(
+                f"{description} would have saved {self.amounts(saved)}, {saved / used:.0%}, at a "
+                f"regret of {mean['regret_pct'] or 0:.2g} %; {winner}"
             )
-        return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + "."
+        return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
 
     def amounts(self, kwh: float) -> str:
-        """An energy in words, with its money and CO2e where they are known."""
+        """An energy with its unit, and with its money and CO2e if they are known."""
         size = f"{kwh:.3g} kWh" if kwh >= 0.1 else f"{1000 * kwh:.3g} Wh"
         if 0 < kwh < 1e-4:
             size = f"{kwh * KWH:.3g} J"
@@ -108,12 +116,9 @@ class Energy:
         """
         return draw("energy", self.curves, **({"metric": self.metric} | options))
 
-    def _kept(self) -> str:
-        return "the best run of each group" if self.keep == 1 else f"the best {self.keep}"
-
 
 def energy_used(
-    runs: Paths | CurveSet | Joined,
+    runs: Paths | CurveSet | EnergyTable,
     *,
     power: Paths | None = None,
     price: float | None = None,
@@ -126,30 +131,29 @@ def energy_used(
     score: str = DEFAULT_SCORE,
     budget: float = BUDGET,
     keep: int = 1,
-    rule: str = RULE,
+    rule: str = DEFAULT_RULE,
 ) -> Energy:
     """What runs used, and what calling them early would have saved.
 
     Args:
         runs: paths (see `with_energy`), or runs that have their ``joules``.
         power: as in `with_energy`.
-        price: of a kWh.
+        price: price per kWh.
         carbon: grams of CO2e per kWh; by default what CodeCarbon's log says.
         offset: as in `with_energy`.
         zone: as in `with_energy`.
         pattern: as in `with_energy`.
         metric: the loss by which runs are judged; by default the validation loss where there is
             one, else the training loss.
-        direction: whether less ("min") or more ("max") of the metric is better; by default its name
-            tells.
-        score: by which runs are chosen.
+        direction: whether less ("min") or more ("max") of the metric is better; by default told
+            from its name.
+        score: the score by which runs are chosen.
         budget: the part of training after which they are chosen.
-        keep: how many of each group are then trained to their end.
-        rule: by which runs are stopped.
+        keep: how many runs of each group are then trained to completion.
+        rule: the rule by which runs are stopped.
 
     Raises:
-        InputError: if the energy of no run is known, with the reason, or an argument cannot be
-            used.
+        InputError: if no energy is known, with the reason, or an argument cannot be used.
 
     Examples:
         >>> steps = np.arange(1, 101)
@@ -162,80 +166,42 @@ def energy_used(
         >>> print(used.summary())
         2 runs used 2 Wh (0.8 g CO2e). Choosing the best run of each group by last_loss at 10% ...
     """
-    for number, what in ((price, "price of a kWh"), (carbon, "carbon intensity")):
-        if number is not None and not 0 <= number < np.inf:
-            raise InputError(f"a {what} of {number:g} cannot be used; give a number of at least 0")
+    check_not_negative(price, "price of a kWh")
+    check_not_negative(carbon, "carbon intensity")
     if not 0 < budget <= 1:
         raise InputError(f"budget {budget:g} is outside (0, 1]; write 0.1 or 10%")
     if keep < 1:
         raise InputError(f"{keep} runs cannot be kept; keep at least 1")
-    joined = _joined(runs, power, price, offset, zone, pattern)
-    known = _priced(joined.measured, price)
-    found = known.watched(metric)
-    known = known.directed(found, direction)
-    intensity = joined.carbon if carbon is None else carbon
-    savings = [*_chosen(known, found, score, budget, keep), *_stopped(known, found, rule)]
+    if isinstance(runs, CurveSet):
+        runs = recorded_energy(runs)
+    elif not isinstance(runs, EnergyTable):
+        runs = with_energy(runs, power=power, offset=offset, zone=zone, pattern=pattern)
+    measured = runs.priced(price).measured
+    metric = measured.watched(metric)
+    measured = measured.directed(metric, direction)
+    carbon = runs.carbon if carbon is None else carbon
+    savings = [
+        *_by_choosing(measured, metric, score, budget, keep),
+        *_by_stopping(measured, metric, rule),
+    ]
     return Energy(
-        table=_table(joined, known, price, intensity),
-        savings=_savings(savings, price, intensity),
-        curves=known, metric=found, score=score, budget=budget, keep=keep, rule=rule,
-        price=price, carbon=intensity, notes=joined.notes,
+        table=_used(runs.table, measured, price, carbon),
+        savings=_savings(savings, price, carbon),
+        curves=measured, metric=metric, score=score, budget=budget, keep=keep, rule=rule,
+        price=price, carbon=carbon, notes=runs.notes,
     )  # fmt: skip
 
 
-def _joined(
-    runs: Paths | CurveSet | Joined, power: Paths | None, price: float | None,
-    offset: float | None, zone: str | None, pattern: str | None,
-) -> Joined:  # fmt: skip
-    if isinstance(runs, Joined):
-        return runs
-    if not isinstance(runs, CurveSet):
-        return with_energy(
-            runs, power=power, price=price, offset=offset, zone=zone, pattern=pattern
-        )
-    has = "joules" in runs.observations.columns
-    by_run = runs.observations.group_by("run_id", maintain_order=True)
-    counts = by_run.agg(pl.col("joules").count() if has else pl.lit(0).alias("joules"))
-    source = pl.when(pl.col("joules") > 0).then(pl.lit("recorded"))
-    facts = runs.runs.select("group", "run").with_row_index("run_id")
-    facts = facts.join(counts, on="run_id", how="left", maintain_order="left")
-    return Joined(
-        runs,
-        facts.select(
-            "group", "run", source.alias("source"),
-            pl.lit(None, pl.Float64).alias("covered"), pl.lit(None, pl.Boolean).alias("estimated"),
-            pl.Series("seconds", _seconds(runs), dtype=pl.Float64),
-            pl.when(source.is_null()).then(pl.lit("it logged no joules")).alias("reason"),
-        ),
-    )  # fmt: skip
-
-
-def _seconds(curves: CurveSet) -> list[float | None]:
-    out: list[float | None] = [None] * len(curves)
-    for (run_id,), rows in curves.observations.group_by("run_id", maintain_order=True):
-        found = seconds_of(rows)
-        out[int(str(run_id))] = None if found is None else float(found[-1])
-    return out
-
-
-def _priced(curves: CurveSet, price: float | None) -> CurveSet:
-    if price is None:
-        return curves
-    rows = curves.observations.with_columns(usd=pl.col("joules") * (price / KWH))
-    return replace(curves, observations=rows)
-
-
-def _table(
-    joined: Joined, known: CurveSet, price: float | None, carbon: float | None
+def _used(
+    table: pl.DataFrame, measured: CurveSet, price: float | None, carbon: float | None
 ) -> pl.DataFrame:
     """What each run used."""
-    names = known.runs.select("group", "run").with_row_index("run_id")
-    used = known.observations.group_by("run_id").agg(pl.col("joules").drop_nulls().last())
+    names = measured.runs.select("group", "run").with_row_index("run_id")
+    used = measured.observations.group_by("run_id").agg(pl.col("joules").drop_nulls().last())
     used = names.join(used, on="run_id", how="left").drop("run_id")
-    table = joined.facts.join(used, on=["group", "run"], how="left", maintain_order="left")
     kwh = pl.col("joules") / KWH
     watts = pl.when(pl.col("seconds") > 0).then(pl.col("joules") / pl.col("seconds"))
-    return table.select(
+    return table.join(used, on=["group", "run"], how="left", maintain_order="left").select(
         "group", "run", "seconds", "joules", kwh.alias("kwh"),
         (kwh * pl.lit(price, pl.Float64)).alias("usd"),
         (kwh * pl.lit(carbon, pl.Float64)).alias("gco2e"), watts.alias("mean_watts"),
@@ -243,74 +209,55 @@ def _table(
     )  # fmt: skip
 
 
-def _full(prefixes: Prefixes) -> dict[str, float]:
-    """The joules of each run's whole training."""
-    joules = prefixes.ragged("joules")
-    return {
-        run: float(np.nanmax(spent, initial=0.0))
-        for run, spent in zip(prefixes.runs, joules, strict=True)
-    }
+def _joules(prefixes: Prefixes) -> NDArray[np.float64]:
+    """The joules of each run, shape (m,)."""
+    return np.array([np.nanmax(spent, initial=0.0) for spent in prefixes.ragged("joules")])
 
 
-def _best(prefixes: Prefixes) -> dict[str, float]:
-    """The lowest finite loss of each run, infinity of one that has none."""
-    return {
-        run: float(np.min(loss[np.isfinite(loss)], initial=np.inf))
-        for run, loss in zip(prefixes.runs, prefixes.loss, strict=True)
-    }
+def _best(prefixes: Prefixes) -> NDArray[np.float64]:
+    """The lowest finite loss of each run, infinity if there is none, shape (m,)."""
+    return np.array([np.min(loss[np.isfinite(loss)], initial=np.inf) for loss in prefixes.loss])
 
 
-def _chosen(
+def _by_choosing(
     curves: CurveSet, metric: str, score: str, budget: float, keep: int
 ) -> Iterator[dict[str, Any]]:
     """What ranking at the budget would have saved in each group of several runs."""
-    for whole in curves.prefixes(metric=metric):
-        if len(whole) <= keep:
+    early_metric = training_loss(curves.metrics)[0] or metric
+    for prefixes in curves.prefixes(metric=metric):
+        if len(prefixes) <= keep:
             continue
-        group = curves.select(group=whole.group)
-        ranking = rank(group, score=score, budget=budget, metric=_early(group, metric))
-        order = ranking.table.filter(pl.col("rank").is_not_null())["run"].to_list()
-        chosen = set(order[:keep]) or set(whole.runs)
-        seen = group.prefix(budget=budget, metric=ranking.metric).prefixes(metric=metric)[0]
-        full, early, best = _full(whole), _full(seen), _best(whole)
-        would = sum(full[run] if run in chosen else early[run] for run in whole.runs)
-        winner = min(best, key=best.__getitem__)
-        gain = _first(whole, winner) - best[winner]
-        missed = min(best[run] for run in chosen) - best[winner]
+        group = curves.select(group=prefixes.group)
+        ranking = rank(group, score=score, budget=budget, metric=early_metric)
+        ranked = ranking.table.filter(pl.col("rank").is_not_null())["run"].to_list()
+        chosen = np.isin(prefixes.runs, ranked[:keep] or prefixes.runs)
+        early = group.prefix(budget=budget, metric=ranking.metric).prefixes(metric=metric)[0]
+        used, best = _joules(prefixes), _best(prefixes)
+        winner = int(np.argmin(best))
+        gain = prefixes.loss.first()[winner] - best[winner]
+        missed = best[chosen].min() - best[winner]
         yield {
-            "group": whole.group, "way": "choose", "runs": len(whole),
-            "used": sum(full.values()), "would": would,
+            "group": prefixes.group, "way": "choose", "runs": len(prefixes),
+            "used": used.sum(), "would": np.where(chosen, used, _joules(early)).sum(),
             "regret_pct": 100 * missed / gain if gain > 0 and np.isfinite(missed) else None,
-            "winner_kept": best[winner] in {best[run] for run in chosen},
+            "winner_kept": bool((best[chosen] == best[winner]).any()),
         }  # fmt: skip
 
 
-def _early(curves: CurveSet, judged: str) -> str:
-    """The metric to choose by: the training loss, else the one that runs are judged by."""
-    return training_loss(curves.metrics)[0] or judged
-
-
-def _first(prefixes: Prefixes, run: str) -> float:
-    loss = prefixes.loss[prefixes.runs.index(run)]
-    return float(loss[0]) if len(loss) else np.nan
-
-
-def _stopped(curves: CurveSet, metric: str, rule: str) -> Iterator[dict[str, Any]]:
+def _by_stopping(curves: CurveSet, metric: str, rule: str) -> Iterator[dict[str, Any]]:
     """What the stop rule would have saved in each group."""
     table = stops(curves, rule, metric=metric, cost="joules")
-    for whole in curves.prefixes(metric=metric):
-        rows = table.filter(pl.col("group") == whole.group)
+    for prefixes in curves.prefixes(metric=metric):
+        rows = table.filter(pl.col("group") == prefixes.group)
         if not rows.height:
             continue
-        full, best = _full(whole), _best(whole)
-        saved = {run: cost - at for run, at, cost in rows.select("run", "at", "full").iter_rows()}
-        winner = min(best, key=best.__getitem__)
-        regret = dict(rows.select("run", "regret_pct").iter_rows())
+        used = _joules(prefixes).sum()
+        winner = prefixes.runs[int(np.argmin(_best(prefixes)))]
+        regret = rows.filter(pl.col("run") == winner)["regret_pct"]
         yield {
-            "group": whole.group, "way": "stop", "runs": len(whole),
-            "used": sum(full.values()), "would": sum(full.values()) - sum(saved.values()),
-            "regret_pct": float(np.mean(list(regret.values()))),
-            "winner_kept": regret.get(winner, 0.0) <= 1,
+            "group": prefixes.group, "way": "stop", "runs": len(prefixes),
+            "used": used, "would": used - (rows["full"] - rows["at"]).sum(),
+            "regret_pct": rows["regret_pct"].mean(), "winner_kept": not (regret > 1).any(),
         }  # fmt: skip
 
 

@@ -14,22 +14,22 @@ from earlycall.curves.columns import CLOCKS
 
 Floats = NDArray[np.float64]
 
-_EARLIEST, _LATEST = 9e8, 2e10  # seconds since 1970 that a stamp may be
+_MIN_STAMP, _MAX_STAMP = 9e8, 2e10  # seconds since 1970
 
 
 @dataclass(frozen=True)
-class Clocked:
+class Timeline:
     """A run on the clock.
 
     Attributes:
         seconds: shape (n,), of each observation since the start, without pauses.
         sessions: where each session begins: in those seconds, and in seconds since 1970.
-        assumed: what was assumed to know them, None where the log says it all.
+        assumption: what was assumed to place the run; None if its log says it all.
     """
 
     seconds: Floats
     sessions: tuple[tuple[float, float], ...]
-    assumed: str | None = None
+    assumption: str | None = None
 
     @property
     def start(self) -> float:
@@ -52,61 +52,61 @@ class Clocked:
         ]
 
     @property
-    def lasted(self) -> float:
+    def duration(self) -> float:
         """Seconds from the start to the last observation, without pauses."""
         return float(sum(end - start for start, end in self.intervals))
 
 
-def clocked(rows: pl.DataFrame, known: dict[str, Any]) -> Clocked | None:
-    """A run on the clock, as far as its own log tells; None where it does not.
+def timeline(rows: pl.DataFrame, run: dict[str, Any]) -> Timeline | None:
+    """A run on the clock as its own log places it; None if the log does not.
 
     Args:
-        rows: its observations: ``step``, and ``seconds`` or a column of stamps.
-        known: its row of the table of runs: ``started``, ``ended``, ``restarted``.
+        rows: its observations: ``step``, and ``seconds`` or a column of time stamps.
+        run: its row of the table of runs: ``started``, ``ended``, ``restarted``.
     """
-    started = _number(known.get("started"))
+    started, ended = _finite(run.get("started")), _finite(run.get("ended"))
     seconds = seconds_of(rows)
     if started is not None and seconds is not None:
-        later = [(float(a), float(b)) for a, b in json.loads(known.get("restarted") or "[]")]
-        return Clocked(seconds, ((0.0, started), *later))
+        restarts = [(float(a), float(b)) for a, b in json.loads(run.get("restarted") or "[]")]
+        return Timeline(seconds, ((0.0, started), *restarts))
     for name in CLOCKS:
-        if name in rows.columns and rows[name].count():
-            stamps = _filled(rows, rows[name].cast(pl.Float64))
-            stamps = stamps / 1000 if stamps[0] > _LATEST else stamps
-            if _EARLIEST < stamps[0] < _LATEST:
-                return Clocked(stamps - stamps[0], ((0.0, float(stamps[0])),))
-    ended = _number(known.get("ended"))
+        stamps = _monotone(rows, name)
+        if stamps is None:
+            continue
+        stamps = stamps / 1000 if stamps[0] > _MAX_STAMP else stamps
+        if _MIN_STAMP < stamps[0] < _MAX_STAMP:
+            return Timeline(stamps - stamps[0], ((0.0, float(stamps[0])),))
     if started is not None and ended is not None and ended > started:
-        return spread(rows, started, ended)
+        return evenly_spaced(rows, started, ended)
     return None
 
 
-def spread(rows: pl.DataFrame, start: float, end: float) -> Clocked:
+def evenly_spaced(rows: pl.DataFrame, start: float, end: float) -> Timeline:
     """A run whose steps take equal times between two times of the clock."""
     step = rows["step"].cast(pl.Float64).to_numpy()
-    before = max(float(np.median(np.diff(step))), 0.0) if len(step) > 1 else 1.0
-    part = (step - step[0] + before) / max(step[-1] - step[0] + before, 1e-300)
-    said = "its log has no times: its steps are spread evenly"
-    return Clocked(part * (end - start), ((0.0, start),), said)
+    first = max(float(np.median(np.diff(step))), 0.0) if len(step) > 1 else 1.0
+    part = (step - step[0] + first) / max(step[-1] - step[0] + first, 1e-300)
+    assumption = "its log has no times: its steps are spread evenly"
+    return Timeline(part * (end - start), ((0.0, start),), assumption)
 
 
 def seconds_of(rows: pl.DataFrame) -> Floats | None:
-    """The seconds since the start of each observation; None where none was logged."""
-    if "seconds" not in rows.columns or not rows["seconds"].count():
+    """The seconds since the start of each observation; None if none were logged."""
+    return _monotone(rows, "seconds")
+
+
+def _monotone(rows: pl.DataFrame, column: str) -> Floats | None:
+    """A column that never falls, interpolated along the steps; None if it was not logged."""
+    if column not in rows.columns or not rows[column].count():
         return None
-    return _filled(rows, rows["seconds"].cast(pl.Float64))
-
-
-def _filled(rows: pl.DataFrame, values: pl.Series) -> Floats:
-    """A column that never falls, between its recorded values along the steps."""
     step = rows["step"].cast(pl.Float64).to_numpy()
-    known = (values.is_not_null() & values.is_finite()).to_numpy()
-    if not known.any():
+    values = rows[column].cast(pl.Float64)
+    finite = (values.is_not_null() & values.is_finite()).to_numpy()
+    if not finite.any():
         return np.zeros(len(step))
-    filled = np.interp(step, step[known], values.to_numpy()[known])
+    filled = np.interp(step, step[finite], values.to_numpy()[finite])
     return np.asarray(np.maximum.accumulate(filled))
 
 
-def _number(value: Any) -> float | None:
-    known = isinstance(value, int | float) and np.isfinite(value)
-    return float(value) if known else None
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None

@@ -8,11 +8,11 @@ from typing import Any
 
 from earlycall.atomic import write_whole
 from earlycall.curves import Direction
-from earlycall.energy import Meter
 from earlycall.energy.meter import Scope
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.integrations.watch import Watched
+from earlycall.integrations.joules import JoulesLogger
+from earlycall.integrations.watch import MetricMonitor
 from earlycall.stopping import Rule
 
 with needed_for("the callback for Keras", "keras"):
@@ -22,22 +22,24 @@ with needed_for("the callback for Keras", "keras"):
 class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
     """Stops a Keras training when a metric's gain is no longer worth its cost.
 
-    Keras keeps no state of callbacks, so give ``state_path`` to resume: the state is written there
+    Keras saves no state of callbacks, so give ``state_path`` to resume: the state is written there
     after each epoch, whole or not at all, and removed when training ends. Put this callback
-    *before* ``BackupAndRestore`` in the list: an epoch that is repeated after a kill is not taken
+    *before* ``BackupAndRestore`` in the list: an epoch that is repeated after a kill is not counted
     twice, and a resumed training stops at the same epoch.
 
     Args:
         metric: its name in the logs.
         rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
-        mode: ``min`` or ``max``; by default told by the metric's name.
+        mode: ``min`` or ``max``; by default told from the metric's name.
         state_path: a file for the state.
-        verbose: whether to say why training stops.
-        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
-            command for it.
+        verbose: whether to print why training stops.
+        stop_file: a file whose existence stops the run; ``earlycall serve`` shows the command.
         show_to: where a picture of the run and the decision go when training ends: a
             ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``.
+
+    Attributes:
+        monitor: the `Monitor`: ``should_stop``, ``reason``, ``explain()``.
 
     Raises:
         InputError: if an argument or the state file cannot be used, or the metric is not logged.
@@ -61,14 +63,10 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.watched = MetricMonitor(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.monitor = self.watched.monitor
         self.state_path = None if state_path is None else Path(state_path)
         self.verbose = verbose
-
-    @property
-    def monitor(self) -> Any:
-        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
-        return self.watched.monitor
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on from the state of a training that was killed."""
@@ -87,7 +85,8 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         """Judge the metric; save the state."""
         done = epoch + 1
         stopped = self.monitor.should_stop
-        stop = self.watched.see(logs or {}, step=done * (self.params["steps"] or 1), epoch=done)
+        step = done * (self.params["steps"] or 1)
+        stop = self.watched.update(logs or {}, step=step, epoch=done)
         if self.state_path is not None:
             write_whole(self.state_path, json.dumps(self.watched.state_dict()))
         if stop:
@@ -96,14 +95,14 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
                 print(f"\nearlycall: {self.monitor.explain()}", flush=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Show the run in its trackers; remove the state of a training that came to its end."""
-        if problem := self.watched.show():
+        """Log the run to its trackers; remove the state of a completed training."""
+        if problem := self.watched.log_summary():
             print(f"\n{problem}", flush=True)
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
 
 
-class Joules(keras.callbacks.Callback):  # type: ignore[misc]
+class Joules(JoulesLogger, keras.callbacks.Callback):  # type: ignore[misc]
     """Logs ``joules``, the energy since training began, beside what a Keras training logs.
 
     Put it *first* in the list: the history, ``CSVLogger`` and ``EarlyCall(cost="joules")`` then
@@ -111,8 +110,8 @@ class Joules(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         scope: ``machine`` or ``process`` (see `earlycall.energy.Meter`).
-        state_path: a file for the sum so far, from which a training that was killed goes on; it is
-            removed when training ends.
+        state_path: a file for the sum so far, from which a killed training goes on; it is removed
+            when training ends.
 
     Raises:
         InputError: if the file holds something else.
@@ -122,11 +121,8 @@ class Joules(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(self, scope: Scope = "machine", state_path: str | Path | None = None) -> None:
-        super().__init__()
-        self.scope: Scope = scope
+        super().__init__(scope)
         self.state_path = None if state_path is None else Path(state_path)
-        self.joules = 0.0  # so far
-        self.meter: Meter | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Start to measure, from the sum of a training that was killed."""
@@ -138,24 +134,20 @@ class Joules(keras.callbacks.Callback):  # type: ignore[misc]
                 raise InputError(
                     f"{self.state_path}: no saved joules; remove the file to count from 0"
                 ) from None
-        self.meter = Meter(self.scope, before=self.joules)
-        if self.meter.joules() is None:
-            print(f"earlycall: no energy is measured: {self.meter.source}", flush=True)
+        self.start_meter(print)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the energy so far to what is logged; save it."""
-        now = None if self.meter is None else self.meter.joules()
+        now = self.read_meter()
         if now is None:
             return
-        self.joules = now
         if logs is not None:
             logs["joules"] = now
         if self.state_path is not None:
             write_whole(self.state_path, json.dumps({"joules": now}))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Stop to measure; remove the file of a training that came to its end."""
-        if self.meter is not None:
-            self.meter.close()
+        """Stop to measure; remove the file of a completed training."""
+        self.close_meter()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.curves import Direction
-from earlycall.energy import Meter
-from earlycall.energy.meter import Scope
 from earlycall.extras import needed_for
-from earlycall.integrations.watch import Watched
+from earlycall.integrations.joules import JoulesLogger
+from earlycall.integrations.watch import MetricMonitor
 from earlycall.stopping import Rule
 
 with needed_for("the callback for Lightning", "lightning"):
@@ -32,13 +31,15 @@ class EarlyCall(Callback):
         metric: the name under which it is logged.
         rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
-        mode: ``min`` or ``max``; by default told by the metric's name.
-        verbose: whether to say why training stops.
-        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
-            command for it.
+        mode: ``min`` or ``max``; by default told from the metric's name.
+        verbose: whether to print why training stops.
+        stop_file: a file whose existence stops the run; ``earlycall serve`` shows the command.
         show_to: where a picture of the run and the decision go when training ends: a
             ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``, or
             ``"loggers"`` for those of the trainer.
+
+    Attributes:
+        monitor: the `Monitor`: ``should_stop``, ``reason``, ``explain()``.
 
     Raises:
         InputError: if an argument cannot be used, or the metric is not logged.
@@ -63,16 +64,12 @@ class EarlyCall(Callback):
         show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = Watched(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.watched = MetricMonitor(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.monitor = self.watched.monitor
         self.verbose = verbose
         self._old: torch.Tensor | None = None  # the value before the validation
         self._validated = False  # whether a validation ended since training began
         self._in_validation = False  # whether the metric is one of validation
-
-    @property
-    def monitor(self) -> Any:
-        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
-        return self.watched.monitor
 
     @property
     def state_key(self) -> str:
@@ -110,17 +107,17 @@ class EarlyCall(Callback):
             self.watched.resolve(trainer.loggers)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the run in its trackers."""
-        if trainer.is_global_zero and (problem := self.watched.show()):
+        """Log the run to its trackers."""
+        if trainer.is_global_zero and (problem := self.watched.log_summary()):
             rank_zero_info(problem)
 
     def _judge(self, trainer: Trainer) -> None:
         logs: dict[str, Any] = dict(trainer.callback_metrics)
-        mine = logs.get(self.watched.metric)
-        if mine is not None:
-            logs[self.watched.metric] = trainer.strategy.reduce(mine, reduce_op="mean")
+        value = logs.get(self.watched.metric)
+        if value is not None:
+            logs[self.watched.metric] = trainer.strategy.reduce(value, reduce_op="mean")
         stopped = self.monitor.should_stop
-        stop = self.watched.see(logs, step=trainer.global_step, epoch=trainer.current_epoch + 1)
+        stop = self.watched.update(logs, step=trainer.global_step, epoch=trainer.current_epoch + 1)
         if trainer.strategy.broadcast(stop):
             trainer.should_stop = True
             if self.verbose and not stopped:
@@ -136,7 +133,7 @@ class EarlyCall(Callback):
         self._in_validation = state_dict["in_validation"]
 
 
-class Joules(Callback):
+class Joules(JoulesLogger, Callback):
     """Logs ``joules``, the energy since training began, beside what a Lightning training logs.
 
     It is logged with the training's steps, its validations and its epochs, so that any logger's
@@ -152,17 +149,9 @@ class Joules(Callback):
         >>> trainer = Trainer(callbacks=[Joules(), watched], logger=False, accelerator="cpu")
     """
 
-    def __init__(self, scope: Scope = "machine") -> None:
-        super().__init__()
-        self.scope: Scope = scope
-        self.joules = 0.0  # so far
-        self.meter: Meter | None = None
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start to measure."""
-        self.meter = Meter(self.scope, before=self.joules)
-        if self.meter.joules() is None:
-            rank_zero_info(f"earlycall: no energy is measured: {self.meter.source}")
+        self.start_meter(rank_zero_info)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
@@ -181,20 +170,17 @@ class Joules(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop to measure."""
-        if self.meter is not None:
-            self.meter.close()
+        self.close_meter()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Stop to measure."""
-        if self.meter is not None:
-            self.meter.close()
+        self.close_meter()
 
     def _log(self, pl_module: LightningModule, *, on_step: bool) -> None:
-        now = None if self.meter is None else self.meter.joules()
+        now = self.read_meter()
         if now is not None:
-            self.joules = now
             pl_module.log("joules", now, on_step=on_step, on_epoch=not on_step)
 
     def state_dict(self) -> dict[str, Any]:

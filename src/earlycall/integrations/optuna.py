@@ -8,7 +8,8 @@ from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.rank import DEFAULT_SCORE
-from earlycall.stopping import Monitor, Rule, parse_rule
+from earlycall.stopping import Monitor, Rule
+from earlycall.stopping.parse import as_rule
 
 with needed_for("the pruner for Optuna", "optuna"):
     import optuna
@@ -74,7 +75,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         self.halving = (
             None if score is None else Halving(score, min_resource, reduction_factor, max_resource)
         )
-        self.rule = parse_rule(rule) if isinstance(rule, str) else rule
+        self.rule = None if rule is None else as_rule(rule)
         self.every = every
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -82,24 +83,20 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         if len(study.directions) > 1:
             raise InputError("a pruner needs a single objective; this study has several")
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        mine = _losses(trial, sign)
-        if not mine:
+        losses = _losses(trial, sign)
+        if not losses:
             return False
-        if self.rule is not None and self._no_longer_worth_it(self.rule, mine):
-            return True
-        if self.halving is None or self.halving.reached(mine) is None:
+        if self.rule is not None:
+            self.rule.reset()
+            monitor = Monitor(self.rule, every=self.every)
+            if any(monitor.update(losses[step], step) for step in sorted(losses)):
+                return True
+        if self.halving is None or self.halving.reached(losses) is None:
             return False
-        others = study.get_trials(
-            deepcopy=False,
-            states=(TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED),
-        )
-        losses = {str(one.number): _losses(one, sign) for one in others}
-        return not self.halving.goes_on(str(trial.number), losses | {str(trial.number): mine})
-
-    def _no_longer_worth_it(self, rule: Rule, losses: dict[float, float]) -> bool:
-        rule.reset()
-        monitor = Monitor(rule, every=self.every)
-        return any(monitor.update(losses[step], step) for step in sorted(losses))
+        states = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+        others = study.get_trials(deepcopy=False, states=states)
+        by_trial = {str(other.number): _losses(other, sign) for other in others}
+        return not self.halving.goes_on(str(trial.number), by_trial | {str(trial.number): losses})
 
 
 def _losses(trial: FrozenTrial, sign: int) -> dict[float, float]:

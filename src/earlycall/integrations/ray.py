@@ -11,7 +11,7 @@ from typing import Any
 from earlycall.curves import Direction
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
-from earlycall.integrations.watch import Watched, sign_of
+from earlycall.integrations.watch import MetricMonitor, sign_of
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.stopping import Rule
@@ -33,7 +33,7 @@ class EarlyCallStopper(Stopper):
         rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
         cost: ``step`` (reports), ``seconds`` (``time_total_s``) or any number that trials report
             and that grows, such as ``joules``.
-        mode: ``min`` or ``max``; by default told by the metric's name.
+        mode: ``min`` or ``max``; by default told from the metric's name.
 
     Raises:
         InputError: if an argument cannot be used, or a trial does not report the metric.
@@ -52,15 +52,17 @@ class EarlyCallStopper(Stopper):
         cost: str = "step",
         mode: Direction | None = None,
     ) -> None:
-        self._fresh = Watched(metric, rule, _COSTS.get(cost, cost), mode)
-        self._trials: dict[str, Watched] = {}
+        # Ray's own clock goes on after a restore.
+        cost = "time_total_s" if cost == "seconds" else cost
+        self._fresh = MetricMonitor(metric, rule, cost, mode)
+        self._trials: dict[str, MetricMonitor] = {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial should end."""
         if trial_id not in self._trials:
             self._trials[trial_id] = copy.deepcopy(self._fresh)
         done = result["training_iteration"]
-        return self._trials[trial_id].see(result, step=done, epoch=done)
+        return self._trials[trial_id].update(result, step=done, epoch=done)
 
     def stop_all(self) -> bool:
         """Never: each trial ends by itself."""
@@ -75,9 +77,6 @@ class EarlyCallStopper(Stopper):
         if trial_id not in self._trials:
             raise InputError(f"the trial {trial_id!r} has not reported yet")
         return self._trials[trial_id].monitor.explain()
-
-
-_COSTS = {"seconds": "time_total_s"}  # Ray's own clock, which goes on after a restore
 
 
 class EarlyCallScheduler(FIFOScheduler):
@@ -148,10 +147,10 @@ class EarlyCallScheduler(FIFOScheduler):
         now = self._take(trial, result)
         if now is None:
             return str(TrialScheduler.CONTINUE)
-        mine = {at: loss for at, loss in self._losses[trial.trial_id].items() if at <= now}
         if now >= self._max_t:
             return str(TrialScheduler.STOP)
-        if self.halving.goes_on(trial.trial_id, self._losses | {trial.trial_id: mine}):
+        so_far = {at: loss for at, loss in self._losses[trial.trial_id].items() if at <= now}
+        if self.halving.goes_on(trial.trial_id, self._losses | {trial.trial_id: so_far}):
             return str(TrialScheduler.CONTINUE)
         self._stopped += 1
         return str(TrialScheduler.STOP)

@@ -19,25 +19,22 @@ if TYPE_CHECKING:
 
 FOLDER = "earlycall"
 WIDTH, HEIGHT = 900, 520
-_TAKEN = (
-    "a SummaryWriter, a wandb run, an MLflow run, a Lightning logger, or one of the words "
-    "'mlflow' and 'wandb' for the active run"
-)
+MAX_RANKED = 40  # runs in the picture of the ranking
 
 
 class Tracker(ABC):
-    """A run of an experiment tracker, to which pictures, pages and words can be logged."""
+    """A run of an experiment tracker, to which pictures, pages and texts can be logged."""
 
     @abstractmethod
     def picture(self, name: str, png: bytes, step: int) -> None:
         """Log a PNG."""
 
     @abstractmethod
-    def words(self, name: str, text: str, step: int) -> None:
+    def text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in Markdown."""
 
     def page(self, name: str, html: str, step: int) -> None:  # noqa: B027  # not all show pages
-        """Log a page, where the tracker shows pages."""
+        """Log a page, if the tracker shows pages."""
 
 
 class MLflow(Tracker):
@@ -70,9 +67,9 @@ class MLflow(Tracker):
             path.write_bytes(png)
             self.client.log_artifact(self.run_id, str(path), FOLDER)
 
-    def words(self, name: str, text: str, step: int) -> None:
+    def text(self, name: str, markdown: str, step: int) -> None:
         """Log a text as an artifact."""
-        self.client.log_text(self.run_id, text, f"{FOLDER}/{name}.md")
+        self.client.log_text(self.run_id, markdown, f"{FOLDER}/{name}.md")
 
     def page(self, name: str, html: str, step: int) -> None:
         """Log a page as an artifact, which MLflow shows."""
@@ -94,9 +91,9 @@ class TensorBoard(Tracker):
         self.writer.add_image(f"{FOLDER}/{name}", _pixels(png), step, dataformats="HWC")
         self.writer.flush()
 
-    def words(self, name: str, text: str, step: int) -> None:
+    def text(self, name: str, markdown: str, step: int) -> None:
         """Log a text."""
-        self.writer.add_text(f"{FOLDER}/{name}", text, step)
+        self.writer.add_text(f"{FOLDER}/{name}", markdown, step)
         self.writer.flush()
 
 
@@ -126,9 +123,9 @@ class WeightsAndBiases(Tracker):
 
         self.run.log({f"{FOLDER}/{name}": wandb.Image(_pixels(png), caption=f"step {step}")})
 
-    def words(self, name: str, text: str, step: int) -> None:
+    def text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in the run's summary."""
-        self.run.summary[f"{FOLDER}/{name}"] = text
+        self.run.summary[f"{FOLDER}/{name}"] = markdown
 
     def page(self, name: str, html: str, step: int) -> None:
         """Log a page."""
@@ -138,7 +135,7 @@ class WeightsAndBiases(Tracker):
 
 
 def trackers(to: Any) -> list[Tracker]:
-    """The trackers that something stands for.
+    """The trackers that an object or name stands for.
 
     Args:
         to: a ``SummaryWriter``, a wandb run, an MLflow run, a Lightning logger, a `Tracker`,
@@ -148,10 +145,10 @@ def trackers(to: Any) -> list[Tracker]:
         InputError: if it is none of these.
     """
     if isinstance(to, list | tuple):
-        return [one for each in to for one in trackers(each)]
+        return [tracker for item in to for tracker in trackers(item)]
     made_by = type(to).__module__.partition(".")[0]
     if made_by in ("lightning", "pytorch_lightning"):
-        return _of_logger(to)
+        return trackers_of_loggers([to])
     if isinstance(to, Tracker):
         return [to]
     if hasattr(to, "add_image") and hasattr(to, "add_text"):
@@ -160,7 +157,10 @@ def trackers(to: Any) -> list[Tracker]:
         return [WeightsAndBiases(None if to == "wandb" else to)]
     if to == "mlflow" or (made_by == "mlflow" and hasattr(to, "info")):
         return [MLflow(None if to == "mlflow" else to.info.run_id)]
-    raise InputError(f"{to!r:.100} is no tracker that pictures go to; give {_TAKEN}")
+    raise InputError(
+        f"{to!r:.100} is no tracker that pictures go to; give a SummaryWriter, a wandb run, an "
+        "MLflow run, a Lightning logger, or 'mlflow' or 'wandb' for the active run"
+    )
 
 
 def log_figure(figure: Figure, to: Any, name: str = "figure", *, step: int = 0) -> None:
@@ -184,17 +184,16 @@ def log_figure(figure: Figure, to: Any, name: str = "figure", *, step: int = 0) 
 
 
 def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Report:
-    """Log what curves say: the verdict in words, curves and ranking as pictures, the report.
+    """Log what curves say: the verdict as text, curves and ranking as pictures, the report.
 
     Args:
         curves: whatever `earlycall.rank` takes.
         to: as `trackers` takes it.
         step: the step that it belongs to.
-        options: as `earlycall.report.report` takes them: score, metric,
-            direction, budget, horizon, …
+        options: as `earlycall.report.report` takes them: score, metric, direction, budget, …
 
     Returns:
-        The report. MLflow and W&B have it as a page; all have the words and the pictures.
+        The report. MLflow and W&B get it as a page; all get the text and the pictures.
 
     Raises:
         InputError: if the curves, an option or the tracker cannot be used, or there is no browser
@@ -204,32 +203,34 @@ def log_verdict(curves: Any, to: Any, *, step: int = 0, **options: Any) -> Repor
     from earlycall.report import report
 
     found = trackers(to)
-    whole = as_curve_set(curves)
-    made = report(whole, **options)
-    named = whole.metric(options.get("metric"))
-    whole = whole.directed(named, options.get("direction"))
-    figures = {"curves": plots.curves(whole, metric=named, ranking=made.ranking)}
-    if made.ranking is not None and made.ranking.best() is not None:
-        figures["ranking"] = plots.ranking(made.ranking, top=40)
+    curve_set = as_curve_set(curves)
+    result = report(curve_set, **options)
+    metric = curve_set.metric(options.get("metric"))
+    curve_set = curve_set.directed(metric, options.get("direction"))
+    figures = {"curves": plots.curves(curve_set, metric=metric, ranking=result.ranking)}
+    if result.ranking is not None and result.ranking.best() is not None:
+        figures["ranking"] = plots.ranking(result.ranking, top=MAX_RANKED)
     for name, figure in figures.items():
         log_figure(figure, found, name, step=step)
-    words = "\n\n".join(s for verdict in made.verdicts for s in verdict.sentences)
+    verdict = "\n\n".join(s for verdict in result.verdicts for s in verdict.sentences)
     for tracker in found:
-        tracker.words("verdict", words or made.problem or "", step)
-        tracker.page("report", made.html(), step)
-    return made
+        tracker.text("verdict", verdict or result.problem or "", step)
+        tracker.page("report", result.html(), step)
+    return result
 
 
-def _of_logger(logger: Any) -> list[Tracker]:
-    """The tracker behind a logger of Lightning; none behind one that keeps no pictures."""
-    kind = type(logger).__name__
-    if kind == "MLFlowLogger":
-        return [MLflow(logger.run_id, logger.experiment)]
-    if kind == "WandbLogger":
-        return [WeightsAndBiases(logger.experiment)]
-    if kind == "TensorBoardLogger":
-        return [TensorBoard(logger.experiment)]
-    return []
+def trackers_of_loggers(loggers: Sequence[Any]) -> list[Tracker]:
+    """The trackers behind loggers of Lightning, those that keep pictures."""
+    found: list[Tracker] = []
+    for logger in loggers:
+        match type(logger).__name__:
+            case "MLFlowLogger":
+                found.append(MLflow(logger.run_id, logger.experiment))
+            case "WandbLogger":
+                found.append(WeightsAndBiases(logger.experiment))
+            case "TensorBoardLogger":
+                found.append(TensorBoard(logger.experiment))
+    return found
 
 
 def _pixels(png: bytes) -> Any:
@@ -241,8 +242,3 @@ def _pixels(png: bytes) -> Any:
 
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def shown_in(loggers: Sequence[Any]) -> list[Tracker]:
-    """The trackers behind the loggers of a Lightning trainer."""
-    return [tracker for logger in loggers for tracker in _of_logger(logger)]

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earlycall.curves import Direction
-from earlycall.energy import Meter
-from earlycall.energy.meter import Scope
 from earlycall.extras import needed_for
-from earlycall.integrations.watch import Watched
+from earlycall.integrations.joules import JoulesLogger
+from earlycall.integrations.watch import MetricMonitor
 from earlycall.stopping import Rule
 
 with needed_for("the callback for Transformers", "transformers"):
@@ -32,13 +31,15 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         metric: the name under which it is logged: ``eval_loss``, or ``loss`` for training losses.
         rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
         cost: ``step``, ``epoch``, ``seconds``, or the name of a logged number (``total_flos``).
-        mode: ``min`` or ``max``; by default told by the metric's name.
+        mode: ``min`` or ``max``; by default told from the metric's name.
         every: how many values are averaged before the rule sees them; ``auto`` for the noisy
             training losses of single steps (see `earlycall.Monitor`).
-        stop_file: a file that somebody makes to have the run stopped; ``earlycall serve`` gives the
-            command for it.
+        stop_file: a file whose existence stops the run; ``earlycall serve`` shows the command.
         show_to: where a picture of the run and the decision go when training ends: a
             ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``.
+
+    Attributes:
+        monitor: the `Monitor`: ``should_stop``, ``reason``, ``explain()``.
 
     Raises:
         InputError: if an argument cannot be used, or nothing is logged under that name.
@@ -59,24 +60,17 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         stop_file: str | Path | None = None,
         show_to: Any = None,
     ) -> None:
-        self.watched = Watched(metric, rule, cost, mode, every, stop_file, show_to)
-        self._made_with = {
-            "metric": metric,
-            "rule": str(self.watched.monitor.rule),
-            "cost": cost,
-            "mode": mode,
+        self.watched = MetricMonitor(metric, rule, cost, mode, every, stop_file, show_to)
+        self.monitor = self.watched.monitor
+        self._arguments = {
+            "metric": metric, "rule": str(self.monitor.rule), "cost": cost, "mode": mode,
             "every": every,
-        }
+        }  # fmt: skip
         if isinstance(show_to, str):
-            self._made_with["show_to"] = show_to
+            self._arguments["show_to"] = show_to
         if stop_file is not None:
-            self._made_with["stop_file"] = str(stop_file)
+            self._arguments["stop_file"] = str(stop_file)
         self._training = False
-
-    @property
-    def monitor(self) -> Any:
-        """The `Monitor`: ``should_stop``, ``reason``, ``explain()``."""
-        return self.watched.monitor
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -85,25 +79,21 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         self._training = True
         if state.is_world_process_zero:
             self.watched.resolve()
-        known: Any = state.stateful_callbacks  # a mapping, once it was read from a checkpoint
-        saved = known.get(type(self).__name__) if state.global_step else None
-        for one in saved if isinstance(saved, list) else [saved]:
-            if one and one.get("args") == self._made_with:
-                self.saved = one["attributes"]["saved"]
+        states: Any = state.stateful_callbacks  # a mapping, once it was read from a checkpoint
+        found = states.get(type(self).__name__) if state.global_step else None
+        for saved in found if isinstance(found, list) else [found]:
+            if saved and saved.get("args") == self._arguments:
+                self.saved = saved["attributes"]["saved"]
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Judge the metric where these logs have it."""
-        if not self._training or not logs or self.watched.metric not in logs:
+        """Judge the metric if these logs have it."""
+        logs = kwargs.get("logs") or {}
+        if not self._training or self.watched.metric not in logs:
             return
         stopped = self.monitor.should_stop
-        stop = self.watched.see(logs, step=state.global_step, epoch=state.epoch or 0.0)
+        stop = self.watched.update(logs, step=state.global_step, epoch=state.epoch or 0.0)
         if _of_rank_0(stop, args):
             control.should_training_stop = True
             if not stopped:
@@ -112,20 +102,20 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Say so where the metric was never logged; what is logged from now on is not training."""
+        """Warn if the metric was never logged; what is logged from now on is not training."""
         self._training = False
-        if state.is_world_process_zero and (problem := self.watched.show()):
+        if state.is_world_process_zero and (problem := self.watched.log_summary()):
             logger.warning(problem)
         if self.monitor.updates == 0 and state.log_history:
-            seen = sorted({name for record in state.log_history for name in record})
+            names = sorted({name for record in state.log_history for name in record})
             logger.warning(
                 f"earlycall: nothing called {self.watched.metric!r} was logged, so training was "
-                f"not watched; logged were: {', '.join(map(repr, seen))}"
+                f"not watched; logged were: {', '.join(map(repr, names))}"
             )
 
     @property
     def saved(self) -> dict[str, Any]:
-        """What is remembered, for the trainer's checkpoints."""
+        """The state, for the trainer's checkpoints."""
         return self.watched.state_dict()
 
     @saved.setter
@@ -134,10 +124,10 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
 
     def state(self) -> dict[str, Any]:
         """What goes into the trainer's checkpoints."""
-        return {"args": self._made_with, "attributes": {"saved": self.saved}}
+        return {"args": self._arguments, "attributes": {"saved": self.saved}}
 
 
-class JoulesCallback(TrainerCallback, ExportableState):
+class JoulesCallback(JoulesLogger, TrainerCallback, ExportableState):
     """Logs ``joules``, the energy since training began, beside all that a trainer logs.
 
     It stands in the trainer's log history and its ``trainer_state.json``, so that the run has it,
@@ -153,36 +143,23 @@ class JoulesCallback(TrainerCallback, ExportableState):
         0.0
     """
 
-    def __init__(self, scope: Scope = "machine") -> None:
-        self.scope: Scope = scope
-        self.joules = 0.0  # so far
-        self.meter: Meter | None = None
-
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start to measure, from the sum of the checkpoint that training goes on from."""
         logged = [record["joules"] for record in state.log_history if "joules" in record]
         self.joules = max([self.joules, *logged])
-        self.meter = Meter(self.scope, before=self.joules)
-        if self.meter.joules() is None:
-            logger.warning(f"earlycall: no energy is measured: {self.meter.source}")
+        self.start_meter(logger.warning)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Add the energy so far to what is logged."""
-        now = None if self.meter is None else self.meter.joules()
+        now = self.read_meter()
         if now is None:
             return
-        self.joules = now
-        if logs is not None:
-            logs["joules"] = now
+        if kwargs.get("logs") is not None:
+            kwargs["logs"]["joules"] = now
         if state.log_history and state.log_history[-1].get("step") == state.global_step:
             state.log_history[-1]["joules"] = now
 
@@ -190,8 +167,7 @@ class JoulesCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop to measure."""
-        if self.meter is not None:
-            self.meter.close()
+        self.close_meter()
 
     def state(self) -> dict[str, Any]:
         """What goes into the trainer's checkpoints."""
@@ -201,7 +177,7 @@ class JoulesCallback(TrainerCallback, ExportableState):
 def _of_rank_0(stop: bool, args: TrainingArguments) -> bool:
     """The decision of rank 0 where several processes train."""
     if args.world_size > 1 and torch.distributed.is_initialized():
-        said = torch.tensor([int(stop)], device=args.device)
-        torch.distributed.broadcast(said, src=0)
-        return bool(said.item())
+        decision = torch.tensor([int(stop)], device=args.device)
+        torch.distributed.broadcast(decision, src=0)
+        return bool(decision.item())
     return stop

@@ -6,19 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from earlycall.curves.columns import Direction, direction
 from earlycall.errors import InputError, UnknownDirectionError
-from earlycall.integrations.snapshot import Seen, show, told
 from earlycall.stopping import Monitor, Rule
+from earlycall.stopping.history import History
 
-GIVEN = ("step", "epoch", "seconds")  # costs that need no column in the logs
+BUILT_IN_COSTS = ("step", "epoch", "seconds")  # which need no column in the logs
+MAX_PICTURE_POINTS = 1000  # of more, pairs are averaged
+MIN_PICTURE_POINTS = 6
 
 
 def sign_of(metric: str, mode: Direction | None) -> int:
-    """1 where less of a metric is better, -1 where more is; told by its name where mode is None.
+    """1 if less of a metric is better, -1 if more is; told from its name if mode is None.
 
     Raises:
-        InputError: if the mode is not one of min and max, or not given and not to be told.
+        InputError: if the mode is not min or max, or neither given nor clear from the name.
 
     Examples:
         >>> sign_of("val_loss", None), sign_of("val_accuracy", None), sign_of("score", "max")
@@ -32,7 +36,7 @@ def sign_of(metric: str, mode: Direction | None) -> int:
     return -1 if mode == "max" else 1
 
 
-class Watched:
+class MetricMonitor:
     """A metric in a host's logs and the rule that says when it is no longer worth its cost.
 
     Args:
@@ -40,10 +44,10 @@ class Watched:
         rule: a stop rule as text or object, by default ``gain:0.1``.
         cost: ``step``, ``epoch``, ``seconds`` (of the clock) or the name of another logged number
             that grows, such as ``joules``.
-        mode: ``min`` or ``max``; by default told by the metric's name.
+        mode: ``min`` or ``max``; by default told from the metric's name.
         every: how many values are averaged before the rule sees them (see `Monitor`).
-        stop_file: a file that somebody makes to have the run stopped (see `Monitor`).
-        show_to: the tracker that gets a picture of the run when it ends (see
+        stop_file: a file whose existence stops the run (see `Monitor`).
+        show_to: the trackers that get a picture of the run when it ends (see
             `earlycall.integrations.trackers.trackers`).
 
     Raises:
@@ -62,42 +66,38 @@ class Watched:
     ) -> None:
         self.metric, self.sign = metric, sign_of(metric, mode)
         self.monitor = Monitor(rule, cost=cost, every=every, stop_file=stop_file)
-        self._before: float | None = None  # the step last seen
         self.show_to = show_to
-        self._seen = None if show_to is None else Seen()
-        self._shown = False
+        self._last_step: float | None = None
+        self._history = None if show_to is None else History(max_points=MAX_PICTURE_POINTS)
+        self._summary_logged = False
 
-    def see(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:
+    def update(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:
         """Take the metric from some logs; whether to stop.
 
-        A step that was seen before (a loop that went back to a checkpoint repeats some) is not
+        A step that was taken before (a loop that went back to a checkpoint repeats some) is not
         taken twice.
 
         Raises:
             InputError: if the metric or the cost was not logged, listing what was.
         """
-        if self._before is not None and step <= self._before:
+        if self._last_step is not None and step <= self._last_step:
             return self.monitor.should_stop
         cost = self.monitor.cost
+        needed = [self.metric] if cost in BUILT_IN_COSTS else [self.metric, cost]
+        for name in needed:
+            if logs.get(name) is None:
+                logged = ", ".join(map(repr, sorted(logs))) or "nothing"
+                raise InputError(f"nothing called {name!r} was logged; logged were: {logged}")
         spent = {"step": step, "epoch": epoch, "seconds": None}.get(cost, logs.get(cost))
-        for name, missing in (
-            (self.metric, logs.get(self.metric) is None),
-            (cost, spent is None and cost not in GIVEN),
-        ):
-            if missing:
-                raise InputError(
-                    f"nothing called {name!r} was logged; logged were: "
-                    f"{', '.join(map(repr, sorted(logs))) or 'nothing'}"
-                )
-        self._before = float(step)
+        self._last_step = float(step)
         value = float(logs[self.metric])
         stop = self.monitor.update(self.sign * value, spent)
-        if self._seen is not None:
-            self._seen.add(self.monitor.spent, value)
+        if self._history is not None:
+            self._history.add(value, self.monitor.spent)
         return stop
 
     def resolve(self, loggers: Sequence[Any] = ()) -> None:
-        """Find the trackers before training, so that one that cannot be used is told at once.
+        """Find the trackers before training, so that one that cannot be used is reported at once.
 
         Args:
             loggers: what ``show_to="loggers"`` stands for.
@@ -106,39 +106,52 @@ class Watched:
             InputError: if ``show_to`` is no tracker.
         """
         if self.show_to is not None:
-            from earlycall.integrations.trackers import shown_in, trackers
+            from earlycall.integrations.trackers import trackers, trackers_of_loggers
 
-            named = isinstance(self.show_to, str) and self.show_to == "loggers"
-            self.show_to = shown_in(loggers) if named else trackers(self.show_to)
+            of_host = isinstance(self.show_to, str) and self.show_to == "loggers"
+            self.show_to = trackers_of_loggers(loggers) if of_host else trackers(self.show_to)
 
-    def show(self) -> str | None:
-        """Log the picture and the decision, once; why that failed, where it did."""
-        if self._seen is None or not self.show_to or self._shown:
+    def log_summary(self) -> str | None:
+        """Log the curve, its elasticity and the decision to the trackers, once.
+
+        Returns:
+            Why no picture was logged, if that failed: a training that ended well must not fail
+            for it.
+        """
+        if self._history is None or not self.show_to or self._summary_logged:
             return None
-        self._shown = True
-        step = int(self._before or 0)
+        self._summary_logged = True
         try:
-            show(
-                self._seen,
-                self.monitor.explain(),
-                self.show_to,
-                metric=self.metric,
-                direction="min" if self.sign > 0 else "max",
-                unit=self.monitor.cost,
-                step=step,
-            )
+            self._log(self._history)
         except InputError as error:
-            return told(error)
+            return f"earlycall: no picture was logged: {error}"
         return None
 
+    def _log(self, history: History) -> None:
+        from earlycall.integrations.trackers import log_figure, trackers
+        from earlycall.plots import elasticity_along
+
+        found, step = trackers(self.show_to), int(self._last_step or 0)
+        for tracker in found:
+            tracker.text("decision", self.monitor.explain(), step)
+        cost, value = np.array(history.costs), np.array(history.losses)
+        finite = np.isfinite(value)
+        if found and finite.sum() >= MIN_PICTURE_POINTS:
+            figure = elasticity_along(
+                cost[finite], value[finite], unit=self.monitor.cost, name=self.metric,
+                direction="min" if self.sign > 0 else "max",
+            )  # fmt: skip
+            log_figure(figure, found, "elasticity", step=step)
+
     def state_dict(self) -> dict[str, Any]:
-        """All that is remembered, as JSON."""
+        """The state as JSON."""
+        history = {} if self._history is None else {"history": self._history.state_dict()}
         return {
             "metric": self.metric,
             "sign": self.sign,
-            "step": self._before,
+            "step": self._last_step,
             "monitor": self.monitor.state_dict(),
-        } | ({} if self._seen is None else {"seen": self._seen.state_dict()})
+        } | history
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave.
@@ -152,6 +165,6 @@ class Watched:
                 f"this callback {self.metric!r} (sign {self.sign}); make it as it was saved"
             )
         self.monitor.load_state_dict(state["monitor"])
-        self._before = state["step"]
-        if self._seen is not None and "seen" in state:
-            self._seen.load_state_dict(state["seen"])
+        self._last_step = state["step"]
+        if self._history is not None and "history" in state:
+            self._history.load_state_dict(state["history"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,14 +11,17 @@ from earlycall.errors import InputError
 from earlycall.evaluation.agreement import agreement
 from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import shown
-from earlycall.plots.theme import Theme, palette, styled
+from earlycall.plots.theme import (
+    LEGEND_ABOVE,
+    Figure,
+    Theme,
+    add_points,
+    palette,
+    panels,
+    styled,
+)
 from earlycall.ranking.rank import DEFAULT_SCORE, rank
 from earlycall.readers.as_curve_set import as_curve_set
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
-MANY = 2000  # points that a browser draws one by one without delay
 
 
 def agreement_scatter(
@@ -47,54 +50,42 @@ def agreement_scatter(
         InputError: if there are no outcomes, or plotly is not installed.
     """
     colours = palette(theme)
-    from plotly.graph_objects import Figure, Scatter, Scattergl
-
-    whole = as_curve_set(curves)
-    outcome = pl.Series("outcome", outcomes(whole.runs, whole.name))
-    ranked = rank(whole, score=score, budget=budget, metric=metric, group=group)
-    facts = whole.runs.select("group", "run", *_finals(whole.runs)).with_columns(outcome)
-    table = ranked.table.join(facts, on=["group", "run"], how="left", maintain_order="left")
+    curve_set = as_curve_set(curves)
+    outcome = pl.Series("outcome", outcomes(curve_set.runs, curve_set.name))
+    ranked = rank(curve_set, score=score, budget=budget, metric=metric, group=group)
+    finals = [name for name in ("final", "final_metric") if name in curve_set.runs.columns]
+    ends = curve_set.runs.select("group", "run", *finals).with_columns(outcome)
+    table = ranked.table.join(ends, on=["group", "run"], how="left", maintain_order="left")
     table = table.filter(pl.col("score").is_not_null() & pl.col("outcome").is_finite())
     if not table.height:
         raise InputError("no run has both a score and an outcome, so there is nothing to draw")
-    figure = Figure()
+    figure = panels()
     line = {"color": colours.faint, "width": 1, "dash": "dash"}
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line=line, layer="below")
-    kind = Scatter if table.height <= MANY else Scattergl
-    parts = table.partition_by("group", maintain_order=True)
-    for i, part in enumerate(parts):
-        found = agreement(part["score"].to_numpy(), part["outcome"].to_numpy(), resamples=0)
+    groups = table.partition_by("group", maintain_order=True)
+    for i, rows in enumerate(groups):
+        found = agreement(rows["score"].to_numpy(), rows["outcome"].to_numpy(), resamples=0)
         value = "" if found.spearman is None else f" (Spearman {found.spearman:+.2f})"
-        name = "runs" if len(parts) == 1 else shown(str(part["group"][0]), 30)
-        figure.add_trace(
-            kind(
-                x=_standing(part["score"]), y=_standing(part["outcome"]), mode="markers",
-                name=f"{name}{value}", text=_hover(part),
-                hovertemplate="%{text}<extra></extra>",
-                marker={"color": colours.line(i)["color"], "opacity": 0.8,
-                        "size": 9 if table.height < 200 else 6,
-                        "symbol": ("circle", "diamond", "square", "triangle-up")[i // 6 % 4]},
-            )
+        name = "runs" if len(groups) == 1 else shown(str(rows["group"][0]), 30)
+        add_points(
+            figure, table.height, x=_relative_rank(rows["score"]),
+            y=_relative_rank(rows["outcome"]), name=f"{name}{value}", text=_hover(rows),
+            marker={"color": colours.line(i)["color"], "opacity": 0.8,
+                    "size": 9 if table.height < 200 else 6,
+                    "symbol": ("circle", "diamond", "square", "triangle-up")[i // 6 % 4]},
         )  # fmt: skip
     figure.update_xaxes(
         title=f"rank by {shown(score)} of the first {100 * budget:.3g} %, 1 is best",
         range=[-0.04, 1.04],
     )
     figure.update_yaxes(title="rank of the outcome, 1 is best", range=[-0.04, 1.04])
-    return styled(
-        figure, colours, height=480, showlegend=True,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
-    )  # fmt: skip
+    return styled(figure, colours, height=480, showlegend=True, legend=LEGEND_ABOVE)
 
 
-def _standing(values: pl.Series) -> Any:
+def _relative_rank(values: pl.Series) -> Any:
     """Ranks from 0 for the smallest to 1 for the largest, shared by ties."""
     ranks = values.rank("average").to_numpy() - 1
-    return ranks / max(len(ranks) - 1, 1) if len(ranks) > 1 else np.full(len(ranks), 0.5)
-
-
-def _finals(runs: pl.DataFrame) -> list[str]:
-    return [name for name in ("final", "final_metric") if name in runs.columns]
+    return ranks / (len(ranks) - 1) if len(ranks) > 1 else np.full(len(ranks), 0.5)
 
 
 def _hover(rows: pl.DataFrame) -> list[str]:

@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from earlycall.curves import Axis, CurveSet, Prefixes
 from earlycall.errors import InputError
 from earlycall.formatting import labels, shown
 from earlycall.plots.downsampling import extremes, means, points_for
 from earlycall.plots.forecast import Forecast, forecast
-from earlycall.plots.theme import Palette, Theme, palette, soft, styled
+from earlycall.plots.theme import Figure, Palette, Theme, palette, panels, soft, styled
 from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from plotly.graph_objects import Figure
-
     from earlycall.ranking.rank import Ranking
 
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-FEW = 6  # curves that are all drawn in colour
+MAX_COLOURED = 6  # curves that are all drawn in colour
 LEADERS = 4  # of more curves, those that are
-BANDS = 1  # leaders whose forecast has its interval drawn: several would hide the curves
-LEADING = 120  # points of a leader, whose noise is drawn pale behind it
-OTHERS = 150  # that the eye can tell apart; of more, so many are drawn, evenly spread by rank
+MAX_BANDS = 1  # leaders whose forecast has its interval drawn: several would hide the curves
+LEADER_POINTS = 120  # of a leader, whose noise is drawn pale behind it
+NOISE_POINTS = 600
+MAX_OTHERS = 150  # that the eye can tell apart
 SHADES = 6  # of grey for the others, the better ones darker
-PANELS = 12  # groups at most
-ACROSS = 3  # panels in a row
-SPREAD = 30.0  # times the lowest loss that the highest is, from which the axis is logarithmic
+MAX_PANELS = 12
+MAX_COLUMNS = 3  # of panels
+LOG_SPREAD = 30.0  # times the lowest loss that the highest is, from which the axis is logarithmic
+QUIET: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip"}
 
 
 def curves(
@@ -54,15 +55,14 @@ def curves(
     A panel for each group. Of each leader: the part that was seen as a line, its single losses
     pale behind it where they are noisy, the fit dashed with its forecast up to the horizon (the
     first leader's with its 90 % interval), and what was logged after the prefix as a thin line.
-    The other curves are means of neighbouring losses in shades of grey, the better ones darker; of
-    more than 150, so many are drawn, evenly spread by rank. A cross marks where a run diverged.
+    The other curves are means of neighbouring losses in shades of grey, the better ones darker; at
+    most 150 of them are drawn, evenly spread by rank. A cross marks where a run diverged.
 
     Args:
         curves: whatever `earlycall.rank` takes.
         metric: the metric to draw; by default the ranking's, else the training loss.
         budget: the part of the horizon that the fits see; by default the ranking's, else all.
-        ranking: who leads; by default the runs with the best last
-            value that was seen do.
+        ranking: who leads; by default the runs with the best last value within the budget.
         group: draw only the runs of this group.
         axis: what stands along the bottom.
         leaders: how many curves are drawn in colour; by default all up to 6, else 4.
@@ -80,155 +80,233 @@ def curves(
         ['a', 'b']
     """
     colours = palette(theme)
-    whole = as_curve_set(curves)
+    curve_set = as_curve_set(curves)
     if group is not None:
-        whole = whole.select(group=group)
+        curve_set = curve_set.select(group=group)
     if ranking is not None:
-        whole = whole.directed(ranking.metric, ranking.direction)
-    named = whole.metric(metric or (ranking.metric if ranking is not None else None))
-    panels = list(_panels(whole, named, axis, budget, ranking))[:PANELS]
-    if not panels:
+        curve_set = curve_set.directed(ranking.metric, ranking.direction)
+        metric = metric or ranking.metric
+    metric = curve_set.metric(metric)
+    groups = list(_groups(curve_set, metric, axis, budget, ranking))[:MAX_PANELS]
+    if not groups:
         raise InputError("there is no curve to draw: the set is empty")
-    columns = min(len(panels), ACROSS)
-    figure = _grid([p.prefixes.group for p in panels], columns)
-    for i, panel in enumerate(panels):
-        where = {"row": i // columns + 1, "col": i % columns + 1}
-        _draw(figure, panel, colours, where, leaders, forecasts, log)
-        figure.update_xaxes(title=_unit(axis), **where)
-        if where["col"] == 1:
-            figure.update_yaxes(title=shown(named), **where)
-    rows = -(-len(panels) // columns)
-    legend = {
-        "orientation": "h",
-        "yanchor": "top",
-        "y": -0.14 / rows,
-        "x": 0,
-        "traceorder": "normal",
-    }
-    return styled(figure, colours, height=120 + 340 * rows, legend=legend,
-                  showlegend=len(panels) == 1)  # fmt: skip
+    columns = min(len(groups), MAX_COLUMNS)
+    rows = -(-len(groups) // columns)
+    figure = panels(
+        rows, columns, [found.prefixes.group for found in groups], horizontal_spacing=0.07,
+        vertical_spacing=0.22 / rows,
+    )  # fmt: skip
+    for i, found in enumerate(groups):
+        cell = {"row": i // columns + 1, "col": i % columns + 1}
+        _Panel(figure, cell, colours, found).draw(leaders, forecasts, log)
+        figure.update_xaxes(title="seconds of training" if axis == "seconds" else axis, **cell)
+        if cell["col"] == 1:
+            figure.update_yaxes(title=shown(metric), **cell)
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.14 / rows, "x": 0,
+              "traceorder": "normal"}  # fmt: skip
+    return styled(
+        figure, colours, height=120 + 340 * rows, legend=legend, showlegend=len(groups) == 1
+    )
 
 
 @dataclass(frozen=True)
-class _Panel:
-    """The runs of a group, and what was seen of each.
+class _Group:
+    """The runs of a group, and how much of each was seen.
 
     Attributes:
-        seen: shape (m,), how many of each run's losses were seen.
+        n_seen: shape (m,), how many of each run's losses were seen.
         order: the row numbers of the runs, the best first.
         ends: shape (m,), where training would end, on the axis.
-        places: shape (m,), the rank of each run; 0 where it has none.
+        ranks: shape (m,), of each run; 0 if it has none.
     """
 
     prefixes: Prefixes
-    seen: NDArray[np.int64]
-    order: NDArray[np.int64]
+    n_seen: Ints
+    order: Ints
     ends: Floats
-    places: NDArray[np.int64]
-    limited: bool
+    ranks: Ints
 
     def curve(self, i: int) -> tuple[Floats, Floats]:
         """A run's axis and its values as they were logged."""
         return self.prefixes.x[i], self.prefixes.values[i]
 
+    def mean_curve(self, i: int, points: int) -> tuple[Floats, Floats]:
+        """A curve without its noise, up to where it ceases to be finite."""
+        x, y = self.curve(i)
+        bad = np.flatnonzero(~np.isfinite(y))
+        end = int(bad[0]) if len(bad) else len(y)
+        return means(x[:end], y[:end], points)
 
-def _panels(
-    whole: CurveSet, metric: str, axis: Axis, budget: float | None, ranking: Ranking | None
-) -> Iterator[_Panel]:
+
+def _groups(
+    curve_set: CurveSet, metric: str, axis: Axis, budget: float | None, ranking: Ranking | None
+) -> Iterator[_Group]:
     scored = {} if ranking is None else {p.group: p for p in ranking.prefixes}
     if ranking is None and budget is not None:
-        limited = whole.prefix(budget=budget, metric=metric)
+        limited = curve_set.prefix(budget=budget, metric=metric)
         scored = {p.group: p for p in limited.prefixes(metric=metric)}
-    for prefixes in whole.prefixes(metric=metric, axis=axis):
-        if ranking is not None and prefixes.group not in scored:
+    for prefixes in curve_set.prefixes(metric=metric, axis=axis):
+        limited_to = scored.get(prefixes.group)
+        if ranking is not None and limited_to is None:
             continue
-        seen = _seen(prefixes, scored.get(prefixes.group))
-        horizon = scored[prefixes.group].horizon if prefixes.group in scored else prefixes.horizon
+        n_seen = _n_seen(prefixes, limited_to)
+        horizon = prefixes.horizon if limited_to is None else limited_to.horizon
         with np.errstate(divide="ignore", invalid="ignore"):
             ends = prefixes.x.last() * np.maximum(horizon / prefixes.step.last(), 1.0)
-        places = _places(prefixes, ranking)
-        key = _last_seen(prefixes, seen) if ranking is None else np.where(places > 0, places, 1e9)
+        ranks = _ranks(prefixes, ranking)
+        last = [loss[n - 1] if n else np.inf for loss, n in zip(prefixes.loss, n_seen, strict=True)]
+        key = np.array(last) if ranking is None else np.where(ranks > 0, ranks, 1e9)
         key = np.where(prefixes.loss.all_finite() & (prefixes.loss.lengths > 0), key, np.inf)
-        limit = bool((seen < prefixes.loss.lengths).any())
-        yield _Panel(prefixes, seen, np.argsort(key, kind="stable"), ends, places, limit)
+        yield _Group(prefixes, n_seen, np.argsort(key, kind="stable"), ends, ranks)
 
 
-def _seen(prefixes: Prefixes, scored: Prefixes | None) -> NDArray[np.int64]:
+def _n_seen(prefixes: Prefixes, limited_to: Prefixes | None) -> Ints:
     """How many of each run's losses a prefix holds."""
-    if scored is None:
+    if limited_to is None:
         return prefixes.loss.lengths
-    last = dict(zip(scored.runs, scored.step.last(), strict=True))
+    last = dict(zip(limited_to.runs, limited_to.step.last(), strict=True))
     return np.array([
         np.searchsorted(step, last.get(run, -np.inf), side="right")
         for run, step in zip(prefixes.runs, prefixes.step, strict=True)
     ], dtype=np.int64)  # fmt: skip
 
 
-def _last_seen(prefixes: Prefixes, seen: NDArray[np.int64]) -> Floats:
-    """The last loss seen of each run; infinite where there is none."""
-    losses = zip(prefixes.loss, seen.tolist(), strict=True)
-    return np.array([loss[n - 1] if n else np.inf for loss, n in losses], dtype=np.float64)
-
-
-def _places(prefixes: Prefixes, ranking: Ranking | None) -> NDArray[np.int64]:
+def _ranks(prefixes: Prefixes, ranking: Ranking | None) -> Ints:
     if ranking is None:
         return np.zeros(len(prefixes), dtype=np.int64)
-    mine = ranking.table.filter(pl.col("group") == prefixes.group)
-    places = dict(mine.select("run", pl.col("rank").fill_null(0)).rows())
-    return np.array([places.get(run, 0) for run in prefixes.runs], dtype=np.int64)
+    rows = ranking.table.filter(pl.col("group") == prefixes.group)
+    ranks = dict(rows.select("run", pl.col("rank").fill_null(0)).rows())
+    return np.array([ranks.get(run, 0) for run in prefixes.runs], dtype=np.int64)
 
 
-def _draw(
-    figure: Figure,
-    panel: _Panel,
-    colours: Palette,
-    where: dict[str, int],
-    leaders: int | None,
-    forecasts: bool,
-    log: bool | None,
-) -> None:
-    """The curves of a panel, the leaders last, so that they lie on top."""
-    m = len(panel.prefixes)
-    count = leaders if leaders is not None else (m if m <= FEW else LEADERS)
-    first, unled = panel.order[:count].tolist(), panel.order[count:]
-    spread = np.linspace(0, len(unled) - 1, OTHERS).round().astype(np.int64)
-    rest = (unled if len(unled) <= OTHERS else unled[spread]).tolist()
-    points, others = points_for(count + len(rest)), set(rest)
-    named = labels(panel.prefixes.runs)
-    thin = {i: _thinned(panel, i, points if i in others else LEADING) for i in [*rest, *first]}
-    low, high = _range(list(thin.values()))
-    scale = log if log is not None else bool(low > 0 and high > SPREAD * low)
-    limits = _limits(low, high, scale)
-    _draw_others(figure, [(named[i], *thin[i]) for i in rest], colours, where)
-    made = forecast(panel.prefixes, first, panel.seen, panel.ends) if forecasts else {}
-    floor = 10 ** limits[0] if scale else -np.inf
-    for place, i in enumerate(first):
-        line = colours.line(place)
-        _draw_leader(figure, panel, i, named[i], thin[i], line, where)
-        if i in made:
-            colour = colours.ink if len(first) == 1 else line["color"]
-            band = line["color"] if place < BANDS else None
-            _draw_forecast(figure, made[i], colour, band, floor, where)
-    if len(rest) < len(unled):
-        _tell_thinning(figure, len(rest), len(unled), where)
-    _draw_ends(figure, panel, named, colours, where)
-    _draw_limit(figure, panel, colours, where)
-    if np.isfinite(limits).all() and high > low:
-        figure.update_yaxes(range=limits, **where)
-    if scale:
-        many = limits[1] - limits[0] > 2
-        figure.update_yaxes(type="log", dtick=1 if many else None, tickformat="~g", **where)
-    end = float(np.nanmax(np.where(np.isfinite(panel.ends), panel.ends, np.nan), initial=0.0))
-    if end > 0:
-        figure.update_xaxes(range=[-0.01 * end, 1.02 * end], **where)
+@dataclass(frozen=True)
+class _Panel:
+    """Where the curves of a group are drawn."""
 
+    figure: Figure
+    cell: dict[str, int]
+    colours: Palette
+    group: _Group
 
-def _thinned(panel: _Panel, i: int, points: int) -> tuple[Floats, Floats]:
-    """A curve up to where it ceases to be finite."""
-    x, y = panel.curve(i)
-    bad = np.flatnonzero(~np.isfinite(y))
-    end = int(bad[0]) if len(bad) else len(y)
-    return means(x[:end], y[:end], points)
+    def draw(self, leaders: int | None, forecasts: bool, log: bool | None) -> None:
+        """The curves, the leaders last, so that they lie on top."""
+        group, m = self.group, len(self.group.prefixes)
+        count = leaders if leaders is not None else (m if m <= MAX_COLOURED else LEADERS)
+        first, others = group.order[:count].tolist(), group.order[count:]
+        spread = np.linspace(0, len(others) - 1, min(MAX_OTHERS, len(others)))
+        drawn = others[spread.round().astype(np.int64)].tolist()
+        points = points_for(count + len(drawn))
+        names = labels(group.prefixes.runs)
+        curves = {i: group.mean_curve(i, points) for i in drawn}
+        curves |= {i: group.mean_curve(i, LEADER_POINTS) for i in first}
+        low, high = _range(list(curves.values()))
+        log = log if log is not None else bool(low > 0 and high > LOG_SPREAD * low)
+        limits = _limits(low, high, log)
+        self.others([(names[i], *curves[i]) for i in drawn])
+        made = forecast(group.prefixes, first, group.n_seen, group.ends) if forecasts else {}
+        floor = 10 ** limits[0] if log else -np.inf
+        for place, i in enumerate(first):
+            line = self.colours.line(place)
+            self.leader(i, names[i], curves[i], line)
+            if i in made:
+                colour = self.colours.ink if len(first) == 1 else line["color"]
+                band = line["color"] if place < MAX_BANDS else None
+                self.forecast(made[i], colour, band, floor)
+        if len(drawn) < len(others):
+            self.note_thinning(len(drawn), len(others))
+        self.divergences(names)
+        self.end_of_prefix()
+        if np.isfinite(limits).all() and high > low:
+            self.figure.update_yaxes(range=limits, **self.cell)
+        if log:
+            ticks = {"dtick": 1 if limits[1] - limits[0] > 2 else None, "tickformat": "~g"}
+            self.figure.update_yaxes(type="log", **ticks, **self.cell)
+        end = float(np.max(group.ends[np.isfinite(group.ends)], initial=0.0))
+        if end > 0:
+            self.figure.update_xaxes(range=[-0.01 * end, 1.02 * end], **self.cell)
+
+    def line(self, x: Floats, y: Floats, colour: str, width: float, **options: Any) -> None:
+        style = {"color": colour, "width": width} | options.pop("line", {})
+        self.figure.add_scatter(
+            x=_single(x), y=_single(y), mode="lines", line=style, **options, **self.cell
+        )
+
+    def others(self, curves: list[tuple[str, Floats, Floats]]) -> None:
+        """Many curves as a few lines with gaps, the better ones darker and above."""
+        n = len(curves)
+        for rows in reversed(np.array_split(np.arange(n), min(SHADES, n) or 1)):
+            if not len(rows):
+                continue
+            shade = [curves[i] for i in rows]
+            x = np.concatenate([np.append(along, np.nan) for _, along, _ in shade])
+            y = np.concatenate([np.append(values, np.nan) for _, _, values in shade])
+            names = np.repeat([name for name, _, _ in shade], [len(x) + 1 for _, x, _ in shade])
+            self.line(
+                x, y, soft(self.colours.faint, 0.75 - 0.5 * int(rows[0]) / n), 1, text=names,
+                hovertemplate=_hover("%{text}"), showlegend=False, name="others",
+            )  # fmt: skip
+
+    def note_thinning(self, drawn: int, others: int) -> None:
+        self.figure.add_annotation(
+            x=1, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom",
+            text=f"{drawn:,} of {others:,} others drawn, evenly spread by rank", showarrow=False,
+            **self.cell,
+        )  # fmt: skip
+
+    def leader(self, i: int, name: str, curve: tuple[Floats, Floats], line: dict[str, Any]) -> None:
+        """A curve in colour: its noise, what was seen of it, and what came after."""
+        x, y = self.group.curve(i)
+        n, rank = int(self.group.n_seen[i]), int(self.group.ranks[i])
+        colour, title = line["color"], f"{rank}. {name}" if rank else name
+        mean_x, mean_y = curve
+        if len(mean_x) < len(x) and np.isfinite(y[:n]).all():
+            self.line(*extremes(x[:n], y[:n], NOISE_POINTS), soft(colour, 0.22), 1, **QUIET)
+        joint = int(np.searchsorted(mean_x, x[n - 1] if n else -np.inf, side="right"))
+        shared = {"hovertemplate": _hover(title), "legendgroup": name, "line": line}
+        self.line(mean_x[:joint], mean_y[:joint], colour, 2.4, name=title, **shared)
+        if joint < len(mean_x):  # from where the prefix ends, so that the two parts meet
+            start = max(joint - 1, 0)
+            self.line(mean_x[start:], mean_y[start:], colour, 1.1, showlegend=False, **shared)
+
+    def forecast(self, made: Forecast, colour: str, band: str | None, floor: float) -> None:
+        """The fit within what was seen, and the forecast with its interval after it."""
+        if len(made.ahead) and band is not None:
+            around = np.append(made.ahead, made.ahead[::-1])
+            edge = np.maximum(np.append(made.low, made.high[::-1]), floor)
+            fill = {"fill": "toself", "fillcolor": soft(band, 0.14)}
+            self.line(around, edge, soft(band, 0), 0, **fill, **QUIET)
+        x, y = np.append(made.x, made.ahead), np.append(made.y, made.middle)
+        self.line(x, y, colour, 1.6, line={"dash": "5px,4px"}, opacity=0.85, **QUIET)
+
+    def divergences(self, names: list[str]) -> None:
+        """A cross at the last finite loss of each run that diverged."""
+        x, y, text = [], [], []
+        for i in np.flatnonzero(~self.group.prefixes.loss.all_finite()).tolist():
+            along, values = self.group.curve(i)
+            bad = int(np.argmin(np.isfinite(values)))
+            x.append(float(along[max(bad - 1, 0)]))
+            y.append(float(values[bad - 1]) if bad else None)
+            text.append(names[i])
+        if x:
+            self.figure.add_scatter(
+                x=x, y=y, text=text, mode="markers", name="diverged", cliponaxis=False,
+                marker={"symbol": "x", "size": 8, "color": self.colours.red},
+                hovertemplate="<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
+                **self.cell,
+            )  # fmt: skip
+
+    def end_of_prefix(self) -> None:
+        """Where the prefixes end, if they end before the curves."""
+        prefixes, n_seen = self.group.prefixes, self.group.n_seen
+        ends = [prefixes.x[i][n - 1] for i, n in enumerate(n_seen.tolist()) if n]
+        if ends and (n_seen < prefixes.loss.lengths).any():
+            font = {"color": self.colours.muted, "size": 12}
+            self.figure.add_vline(
+                x=float(np.median(ends)),
+                line={"color": self.colours.muted, "width": 1, "dash": "dot"},
+                annotation={"text": "seen up to here", "font": font},
+                annotation_position="top right", **self.cell,
+            )  # fmt: skip
 
 
 def _range(curves: list[tuple[Floats, Floats]]) -> tuple[float, float]:
@@ -249,172 +327,12 @@ def _limits(low: float, high: float, log: bool) -> list[float]:
     return [low - 0.06 * (high - low), high + 0.06 * (high - low)]
 
 
-def _draw_others(
-    figure: Figure,
-    others: list[tuple[str, Floats, Floats]],
-    colours: Palette,
-    where: dict[str, int],
-) -> None:
-    """Many curves as a few lines with gaps, the better ones darker and above."""
-    from plotly.graph_objects import Scatter
-
-    for part in reversed(np.array_split(np.arange(len(others)), min(SHADES, len(others)) or 1)):
-        if not len(part):
-            continue
-        x, y, lengths = [], [], []
-        for _, along, values in (others[i] for i in part.tolist()):
-            x += [along, [np.nan]]
-            y += [values, [np.nan]]
-            lengths.append(len(along) + 1)
-        place = int(part[0]) / max(len(others), 1)
-        names = np.repeat(np.array([others[i][0] for i in part.tolist()]), lengths)
-        figure.add_trace(
-            Scatter(
-                x=_small(np.concatenate(x)), y=_small(np.concatenate(y)), text=names,
-                mode="lines", line={"color": soft(colours.faint, 0.75 - 0.5 * place), "width": 1},
-                hovertemplate=_hover("%{text}"), showlegend=False, name="others",
-            ),
-            **where,
-        )  # fmt: skip
-
-
-def _tell_thinning(figure: Figure, shown: int, all_others: int, where: dict[str, int]) -> None:
-    """That not all others are drawn stands in the panel's upper right corner."""
-    figure.add_annotation(
-        x=1, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom",
-        text=f"{shown:,} of {all_others:,} others drawn, evenly spread by rank", showarrow=False,
-        **where,
-    )  # fmt: skip
-
-
-def _draw_leader(
-    figure: Figure,
-    panel: _Panel,
-    i: int,
-    name: str,
-    thin: tuple[Floats, Floats],
-    line: dict[str, Any],
-    where: dict[str, int],
-) -> None:
-    from plotly.graph_objects import Scatter
-
-    x, y = panel.curve(i)
-    seen, colour = int(panel.seen[i]), line["color"]
-    quiet: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip", "mode": "lines"}
-    finite = np.isfinite(y[:seen])
-    if len(thin[0]) < len(x) and finite.all():
-        noisy_x, noisy_y = extremes(x[:seen], y[:seen], 600)
-        pale = {"color": soft(colour, 0.22), "width": 1}
-        figure.add_trace(Scatter(x=_small(noisy_x), y=_small(noisy_y), line=pale, **quiet), **where)
-    last = x[seen - 1] if seen else -np.inf
-    inside = thin[0] <= last
-    place = int(panel.places[i])
-    title = f"{place}. {name}" if place else name
-    after_x, after_y = thin[0][~inside], thin[1][~inside]
-    figure.add_trace(
-        Scatter(
-            x=_small(thin[0][inside]), y=_small(thin[1][inside]), mode="lines", name=title,
-            line={**line, "width": 2.4}, hovertemplate=_hover(title), legendgroup=name,
-        ),
-        **where,
-    )  # fmt: skip
-    if len(after_x):
-        # From where the prefix ends, so that the two parts meet.
-        join_x, join_y = thin[0][inside][-1:], thin[1][inside][-1:]
-        figure.add_trace(
-            Scatter(
-                x=_small(np.append(join_x, after_x)), y=_small(np.append(join_y, after_y)),
-                mode="lines", line={"color": colour, "width": 1.1, "dash": line["dash"]},
-                hovertemplate=_hover(title), showlegend=False, legendgroup=name,
-            ),
-            **where,
-        )  # fmt: skip
-
-
-def _draw_forecast(
-    figure: Figure,
-    made: Forecast,
-    colour: str,
-    band: str | None,
-    floor: float,
-    where: dict[str, int],
-) -> None:
-    """The fit within what was seen, and the forecast with its interval after it."""
-    from plotly.graph_objects import Scatter
-
-    quiet: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip", "mode": "lines"}
-    if len(made.ahead) and band is not None:
-        around = np.append(made.ahead, made.ahead[::-1])
-        edge = np.maximum(np.append(made.low, made.high[::-1]), floor)
-        figure.add_trace(
-            Scatter(x=_small(around), y=_small(edge), fill="toself", fillcolor=soft(band, 0.14),
-                    line={"width": 0, "color": soft(band, 0)}, **quiet),
-            **where,
-        )  # fmt: skip
-    dashed = {"color": colour, "width": 1.6, "dash": "5px,4px"}
-    figure.add_trace(
-        Scatter(x=_small(np.append(made.x, made.ahead)), y=_small(np.append(made.y, made.middle)),
-                line=dashed, opacity=0.85, **quiet),
-        **where,
-    )  # fmt: skip
-
-
-def _draw_ends(
-    figure: Figure, panel: _Panel, named: list[str], colours: Palette, where: dict[str, int]
-) -> None:
-    """A cross at the last finite loss of each run that diverged."""
-    from plotly.graph_objects import Scatter
-
-    x, y, text = [], [], []
-    for i in np.flatnonzero(~panel.prefixes.loss.all_finite()).tolist():
-        along, values = panel.curve(i)
-        bad = int(np.argmin(np.isfinite(values)))
-        x.append(float(along[max(bad - 1, 0)]))
-        y.append(float(values[bad - 1]) if bad else None)
-        text.append(named[i])
-    if x:
-        figure.add_trace(
-            Scatter(
-                x=x, y=y, text=text, mode="markers", name="diverged", cliponaxis=False,
-                marker={"symbol": "x", "size": 8, "color": colours.red},
-                hovertemplate="<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
-            ),
-            **where,
-        )  # fmt: skip
-
-
-def _draw_limit(figure: Figure, panel: _Panel, colours: Palette, where: dict[str, int]) -> None:
-    """Where the prefixes end, if they end before the curves."""
-    ends = [panel.prefixes.x[i][n - 1] for i, n in enumerate(panel.seen.tolist()) if n]
-    if panel.limited and ends:
-        figure.add_vline(
-            x=float(np.median(ends)), line={"color": colours.muted, "width": 1, "dash": "dot"},
-            annotation={"text": "seen up to here", "font": {"color": colours.muted, "size": 12}},
-            annotation_position="top right", **where,
-        )  # fmt: skip
-
-
-def _grid(groups: list[str], columns: int) -> Figure:
-    from plotly.subplots import make_subplots
-
-    rows = -(-len(groups) // columns)
-    titles = [shown(g, 40) for g in groups] if len(groups) > 1 else None
-    return make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.07,
-        vertical_spacing=0.22 / rows,
-    )  # fmt: skip
-
-
-def _unit(axis: Axis) -> str:
-    return {"seconds": "seconds of training", "observation": "observation"}.get(axis, axis)
-
-
 def _hover(name: str) -> str:
     name = name if name == "%{text}" else name.replace("%", "&#37;")
     return f"<b>{name}</b><br>%{{xaxis.title.text}} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>"
 
 
-def _small(values: Any) -> NDArray[np.float32]:
+def _single(values: Floats) -> NDArray[np.float32]:
     """Seven digits are more than a screen shows, and half the size of a page."""
     with np.errstate(over="ignore"):
-        return np.asarray(values, dtype=np.float32)
+        return values.astype(np.float32)

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-START = 6  # observations that are kept apart, since a loss falls fast at first
-AT_MOST = 60_000  # points of all curves together, which a browser draws at once
-MOST, FEWEST = 240, 20  # points a curve
+FIRST = 6  # observations that are left as they are, since a loss falls fast at first
+MAX_POINTS = 60_000  # of all curves together, which a browser draws at once
+MIN_PER_CURVE, MAX_PER_CURVE = 20, 240  # points
 
 
 def points_for(curves: int) -> int:
-    """How many points each of so many curves gets.
+    """The number of points for each of some curves.
 
     Examples:
         >>> points_for(3), points_for(500), points_for(3000)
         (240, 120, 20)
     """
-    return int(np.clip(AT_MOST // max(curves, 1), FEWEST, MOST))
+    return int(np.clip(MAX_POINTS // max(curves, 1), MIN_PER_CURVE, MAX_PER_CURVE))
 
 
 def means(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
@@ -33,7 +33,7 @@ def means(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
     Args:
         x: shape (n,), rising.
         y: shape (n,), finite.
-        points: how many to give at most, more than a handful.
+        points: the largest number of points, more than a handful.
 
     Returns:
         x and y, each of shape (min(n, points),); the first and the last x are the curve's own.
@@ -46,8 +46,8 @@ def means(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
     n = len(x)
     if n <= points:
         return x, y
-    cuts = np.linspace(START, n, points - START + 1).astype(np.int64)[:-1]
-    starts = np.concatenate([np.arange(START), cuts])
+    cuts = np.linspace(FIRST, n, points - FIRST + 1).astype(np.int64)[:-1]
+    starts = np.concatenate([np.arange(FIRST), cuts])
     counts = np.diff(np.append(starts, n))
     thin_x, thin_y = (np.add.reduceat(values, starts) / counts for values in (x, y))
     thin_x[-1] = x[-1]
@@ -68,9 +68,8 @@ def extremes(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
     if n <= points:
         return x, y
     starts = np.linspace(0, n, points // 2 + 1).astype(np.int64)
-    found = []
+    rows: list[int] = []
     for start, stop in pairwise(starts.tolist()):
         part = y[start:stop]
-        found += sorted({start + int(part.argmin()), start + int(part.argmax())})
-    kept = np.array(found)
-    return x[kept], y[kept]
+        rows += sorted({start + int(part.argmin()), start + int(part.argmax())})
+    return x[rows], y[rows]

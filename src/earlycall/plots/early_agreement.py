@@ -8,14 +8,12 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.formatting import shown
-from earlycall.plots.theme import Theme, palette, soft, styled
+from earlycall.plots.theme import Figure, Theme, palette, panels, soft, styled
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from earlycall.evaluation.by_epochs import Comparison
 
-SHOWN = (  # where a score looks, and its name
+SCORES = (  # the losses that a score takes, and its name
     ("training", "outlook"), ("training", "tse"), ("training", "lcga_d1"),
     ("training", "lcga_norm"), ("validation", "last_val_loss"), ("training", "last_loss"),
 )  # fmt: skip
@@ -43,32 +41,30 @@ def early_agreement(
         InputError: if there is nothing to show, or plotly is not installed.
     """
     colours = palette(theme)
-    from plotly.subplots import make_subplots
-
     names = comparison.table["set"].unique(maintain_order=True).to_list()
     if not names or (of is not None and of not in names):
         raise InputError(f"the comparison has no set {of!r}; there are: {', '.join(names)}")
     table = comparison.table.filter(pl.col("set") == (of or names[0]))
-    views = [v for v in TITLES if v in table["view"]]
+    views = [view for view in TITLES if view in table["view"]]
     levels = [level for level in ("step", "epoch") if level in table["level"]]
-    titles = [f"{TITLES[v]}: each {level}" for level in levels for v in views]
-    figure = make_subplots(
-        rows=len(levels), cols=len(views), subplot_titles=titles, shared_yaxes=True,
-        horizontal_spacing=0.04, vertical_spacing=0.16,
+    titles = [f"{TITLES[view]}: each {level}" for level in levels for view in views]
+    figure = panels(
+        len(levels), len(views), titles, shared_yaxes=True, horizontal_spacing=0.04,
+        vertical_spacing=0.16,
     )  # fmt: skip
     for i, level in enumerate(levels, start=1):
         for j, view in enumerate(views, start=1):
-            here = table.filter(pl.col("level") == level, pl.col("view") == view)
-            for n, (source, score) in enumerate(SHOWN):
-                mine = pl.col("from") == source, pl.col("score") == score
-                rows = here.filter(*mine, pl.col("spearman").is_not_null()).sort("epochs")
+            cell = {"row": i, "col": j}
+            panel = table.filter(pl.col("level") == level, pl.col("view") == view)
+            for n, (source, score) in enumerate(SCORES):
+                wanted = pl.col("from") == source, pl.col("score") == score
+                rows = panel.filter(*wanted, pl.col("spearman").is_not_null()).sort("epochs")
                 line = colours.line(n)
                 band = soft(line["color"], 0.12) if score in ("tse", "lcga_d1") else None
-                for trace in _traces(rows, score, line, band, first=i == j == 1):
-                    figure.add_trace(trace, row=i, col=j)
+                _draw(figure, rows, score, line, band, showlegend=i == j == 1, **cell)
             figure.update_xaxes(
-                title="epochs seen" if i == len(levels) else None,
-                type="log", tickvals=here["epochs"].unique().sort().to_list(), row=i, col=j,
+                title="epochs seen" if i == len(levels) else None, type="log",
+                tickvals=panel["epochs"].unique().sort().to_list(), **cell,
             )  # fmt: skip
         figure.update_yaxes(title="Spearman", range=[-1.02, 1.02], row=i, col=1)
     return styled(
@@ -77,26 +73,19 @@ def early_agreement(
     )  # fmt: skip
 
 
-def _traces(
-    rows: pl.DataFrame, score: str, line: dict[str, Any], band: str | None, *, first: bool
-) -> list[Any]:
-    from plotly.graph_objects import Scatter
-
+def _draw(
+    figure: Figure, rows: pl.DataFrame, score: str, line: dict[str, Any], band: str | None,
+    *, showlegend: bool, **cell: int,
+) -> None:  # fmt: skip
     x = rows["epochs"].to_list()
-    traces = []
     if band and rows.height and rows["spearman_low"].null_count() == 0:
         around = rows["spearman_high"].to_list() + rows["spearman_low"].to_list()[::-1]
-        traces.append(
-            Scatter(
-                x=x + x[::-1], y=around, fill="toself", fillcolor=band, line={"width": 0},
-                mode="lines", hoverinfo="skip", showlegend=False,
-            )
+        figure.add_scatter(
+            x=x + x[::-1], y=around, fill="toself", fillcolor=band, line={"width": 0},
+            mode="lines", hoverinfo="skip", showlegend=False, **cell,
         )  # fmt: skip
-    traces.append(
-        Scatter(
-            x=x, y=rows["spearman"].to_list(), mode="lines+markers", line=line, name=shown(score),
-            legendgroup=score, showlegend=first,
-            hovertemplate=f"{shown(score)} after %{{x}} epochs: %{{y:+.2f}}<extra></extra>",
-        )
+    figure.add_scatter(
+        x=x, y=rows["spearman"].to_list(), mode="lines+markers", line=line, name=shown(score),
+        legendgroup=score, showlegend=showlegend,
+        hovertemplate=f"{shown(score)} after %{{x}} epochs: %{{y:+.2f}}<extra></extra>", **cell,
     )  # fmt: skip
-    return traces

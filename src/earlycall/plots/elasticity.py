@@ -8,11 +8,9 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.formatting import labels
-from earlycall.plots.theme import Theme, palette, styled
+from earlycall.plots.theme import Figure, Theme, palette, panels, styled
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from earlycall.elasticity import Elasticities
 
 MAX_RUNS = 40
@@ -31,8 +29,6 @@ def elasticity(found: Elasticities, *, group: str | None = None, theme: Theme = 
             not installed.
     """
     colours = palette(theme)
-    from plotly.graph_objects import Figure, Scatter
-
     group = found.table["group"][0] if group is None and found.table.height else group
     rows = found.table.filter(pl.col("group") == group).drop_nulls("gain_elasticity")
     rows = rows.sort("gain_elasticity", descending=True).head(MAX_RUNS).reverse()
@@ -40,13 +36,13 @@ def elasticity(found: Elasticities, *, group: str | None = None, theme: Theme = 
         raise InputError(f"no run of group {group!r} has an elasticity to draw")
     stop = rows["advice"].str.starts_with("stop")
     x = rows["gain_elasticity"]
-    trace = Scatter(
+    figure = panels()
+    figure.add_scatter(
         x=x, y=labels(rows["run"].to_list()), mode="markers",
         marker={"size": 9, "color": [colours.red if s else colours.blue for s in stop]},
         error_x={"array": rows["high"] - x, "arrayminus": x - rows["low"], "color": colours.muted},
         customdata=rows["advice"], hovertemplate="%{y}: %{x:.2g}<br>%{customdata}<extra></extra>",
     )  # fmt: skip
-    figure = Figure(trace)
     figure.add_vline(found.threshold, line={"color": colours.red, "dash": "dot", "width": 1.5})
     figure.update_xaxes(title=f"percent more gain per percent more {found.cost}")
     figure.update_yaxes(type="category", automargin=True)

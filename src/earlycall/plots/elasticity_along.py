@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earlycall.curves import Direction
 from earlycall.elasticity import THRESHOLD, measure
 from earlycall.errors import InputError
 from earlycall.formatting import shown
 from earlycall.plots.downsampling import extremes
-from earlycall.plots.theme import Palette, Theme, palette, soft, styled
+from earlycall.plots.theme import Figure, Palette, Theme, palette, panels, soft, styled
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-    from plotly.graph_objects import Figure
+    from numpy.typing import ArrayLike
 
-    Floats = NDArray[np.float64]
-
-MOMENTS = 160  # at which the elasticity is measured
-FIRST = 6  # observations
-LASTING = 3  # moments
+MAX_MOMENTS = 160  # at which the elasticity is measured
+MIN_OBSERVATIONS = 6
+MIN_MOMENTS_BELOW = 3  # in a row, so that the noise of single steps does not stop
 LOW, HIGH = -0.35, 1.45  # of the elasticities shown
 
 
@@ -39,7 +37,7 @@ def elasticity_along(
 
     Above 1 training is elastic (more gain than in proportion), between 1 and the threshold
     inelastic, below the threshold hardly worth its cost, below 0 it gets worse. The stop is marked
-    where the elasticity's 95 % interval has lain below the threshold at three moments running, so
+    where the elasticity's 95 % interval has been below the threshold at three moments in a row, so
     that the noise of single steps does not decide.
 
     Args:
@@ -55,41 +53,36 @@ def elasticity_along(
         InputError: if the two differ in length, or plotly is not installed.
     """
     colours = palette(theme)
-    from plotly.graph_objects import Scatter
-    from plotly.subplots import make_subplots
-
     x, y = np.asarray(cost, dtype=np.float64), np.asarray(loss, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise InputError(f"a cost and a loss for each moment, got shapes {x.shape} and {y.shape}")
     bad = np.flatnonzero(~np.isfinite(y))
     x, y = (x[: bad[0]], y[: bad[0]]) if len(bad) else (x, y)
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
-    quiet: dict[str, Any] = {"mode": "lines", "showlegend": False}
+    figure = panels(2, shared_xaxes=True, vertical_spacing=0.07)
+    upper = {"mode": "lines", "showlegend": False, "row": 1, "col": 1}
+    lower = upper | {"row": 2}
     thin_x, thin_y = extremes(x, y, 800)
-    figure.add_trace(
-        Scatter(x=thin_x, y=thin_y, line={"color": colours.blue, "width": 1.8}, name=shown(name),
-                hovertemplate=f"{unit} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>", **quiet),
-        row=1, col=1,
+    figure.add_scatter(
+        x=thin_x, y=thin_y, line={"color": colours.blue, "width": 1.8}, name=shown(name),
+        hovertemplate=f"{unit} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>", **upper,
     )  # fmt: skip
-    at = _moments(len(x))
+    moments = _moments(len(x))
     oriented = -y if direction == "max" else y
-    found = [measure(oriented[:n], x[:n], threshold=threshold) for n in at]
-    ends = x[at - 1]
+    found = [measure(oriented[:n], x[:n], threshold=threshold) for n in moments]
+    ends = x[moments - 1]
     for key, fill in (("low", None), ("high", "tonexty")):
-        figure.add_trace(
-            Scatter(x=ends, y=[f.get(key) for f in found], line={"width": 0}, fill=fill,
-                    fillcolor=soft(colours.green, 0.2), hoverinfo="skip", **quiet),
-            row=2, col=1,
+        figure.add_scatter(
+            x=ends, y=[f.get(key) for f in found], line={"width": 0}, fill=fill,
+            fillcolor=soft(colours.green, 0.2), hoverinfo="skip", **lower,
         )  # fmt: skip
-    gain = [f.get("gain_elasticity") for f in found]
-    figure.add_trace(
-        Scatter(x=ends, y=gain, line={"color": colours.green, "width": 2.2}, name="elasticity",
-                hovertemplate=f"{unit} %{{x:,.6~g}}<br>1 % more cost brings %{{y:.2~g}} % more gain"
-                "<extra></extra>", **quiet),
-        row=2, col=1,
+    figure.add_scatter(
+        x=ends, y=[f.get("gain_elasticity") for f in found], name="elasticity",
+        line={"color": colours.green, "width": 2.2},
+        hovertemplate=f"{unit} %{{x:,.6~g}}<br>1 % more cost brings %{{y:.2~g}} % more gain"
+        "<extra></extra>", **lower,
     )  # fmt: skip
     _shade(figure, threshold, colours)
-    _mark_stop(figure, found, ends, threshold, colours)
+    _mark_stop(figure, found, ends.tolist(), threshold, colours)
     figure.update_yaxes(title=shown(name), row=1, col=1)
     figure.update_yaxes(title="gain elasticity", range=[LOW, HIGH], row=2, col=1)
     figure.update_xaxes(title=unit, row=2, col=1)
@@ -98,9 +91,9 @@ def elasticity_along(
 
 def _moments(n: int) -> NDArray[np.int64]:
     """The numbers of observations after which to measure: all, or some, denser early."""
-    if n < FIRST:
+    if n < MIN_OBSERVATIONS:
         return np.empty(0, dtype=np.int64)
-    return np.unique(np.geomspace(FIRST, n, MOMENTS).round().astype(np.int64))
+    return np.unique(np.geomspace(MIN_OBSERVATIONS, n, MAX_MOMENTS).round().astype(np.int64))
 
 
 def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
@@ -120,14 +113,15 @@ def _shade(figure: Figure, threshold: float, colours: Palette) -> None:
 
 
 def _mark_stop(
-    figure: Figure, found: list[dict[str, Any]], ends: Floats, threshold: float, colours: Palette
-) -> None:
-    """Where the interval has lain below the threshold at three moments running."""
+    figure: Figure, found: list[dict[str, Any]], ends: list[float], threshold: float,
+    colours: Palette,
+) -> None:  # fmt: skip
+    """Where the interval has lain below the threshold at three moments in a row."""
     below = 0
-    for measured, end in zip(found, ends.tolist(), strict=True):
+    for measured, end in zip(found, ends, strict=True):
         high = measured.get("high")
         below = below + 1 if high is not None and high < threshold else 0
-        if below < LASTING:
+        if below < MIN_MOMENTS_BELOW:
             continue
         line = {"color": colours.red, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=end, line=line, row="all", col=1)

@@ -10,11 +10,9 @@ import polars as pl
 from earlycall.curves import CurveSet, Ragged
 from earlycall.errors import InputError
 from earlycall.plots.curves import curves
-from earlycall.plots.theme import Theme
+from earlycall.plots.theme import Figure, Theme
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from earlycall.approximation.fit import Fit, Fits
 
 AHEAD = 2.0  # times the end of the curve, up to which it is forecast

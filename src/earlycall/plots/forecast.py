@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earlycall.approximation.fit import fit_many
 from earlycall.approximation.uncertainty import uncertainty
 from earlycall.curves import Prefixes
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Floats = NDArray[np.float64]
 
-    Floats = NDArray[np.float64]
-
-FEWEST = 8  # losses that a forecast is worth drawing for
-WITHIN, BEYOND = 80, 40  # points
+MIN_OBSERVATIONS = 8  # for a forecast worth drawing
+FIT_POINTS, FORECAST_POINTS = 80, 40
 
 
 @dataclass(frozen=True)
@@ -39,50 +36,40 @@ class Forecast:
 
 
 def forecast(
-    prefixes: Prefixes, rows: list[int], seen: NDArray[np.int64], ends: Floats
+    prefixes: Prefixes, rows: list[int], n_seen: NDArray[np.int64], ends: Floats
 ) -> dict[int, Forecast]:
-    """The forecasts of some runs of a group, from their first losses; none where there are few.
+    """The forecasts of some runs of a group by row, from their first losses; none from a few.
 
     Args:
         prefixes: the runs, with the axis to fit along.
         rows: which of them.
-        seen: shape (m,), how many losses of each are seen.
+        n_seen: shape (m,), how many losses of each are seen.
         ends: shape (m,), up to where to look ahead, on the axis.
     """
-    able = [i for i in rows if _able(prefixes, i, int(seen[i]))]
+    able = [i for i in rows if _able(prefixes, i, int(n_seen[i]))]
     if not able:
         return {}
-    x = [prefixes.x[i][: seen[i]] for i in able]
-    fits = fit_many([prefixes.loss[i][: seen[i]] for i in able], x)
-    sure = uncertainty(fits)
-    within = np.stack([np.geomspace(*_span(a), WITHIN) for a in x])
-    beyond = np.stack(
-        [
-            np.linspace(a[-1], max(float(ends[i]), a[-1]), BEYOND)
-            for i, a in zip(able, x, strict=True)
-        ]
-    )
+    x = [prefixes.x[i][: n_seen[i]] for i in able]
+    fits = fit_many([prefixes.loss[i][: n_seen[i]] for i in able], x)
+    # A logarithmic grid starts above 0.
+    starts = [max(float(a[0]), 1e-3 * float(a[-1])) for a in x]
+    last = np.array([a[-1] for a in x])
+    within = np.geomspace(starts, last, FIT_POINTS, axis=1)
+    beyond = np.linspace(last, np.fmax(ends[able], last), FORECAST_POINTS, axis=1)
     fitted = prefixes.sign * fits.predict(within)
-    middle, low, high = (prefixes.sign * values for values in sure.forecast(beyond))
-    out = {}
+    middle, *edges = (prefixes.sign * values for values in uncertainty(fits).forecast(beyond))
+    low, high = np.sort(np.stack(edges), axis=0)
+    made = {}
     for k, i in enumerate(able):
-        if not np.isfinite(fitted[k]).all():
-            continue
-        left = slice(None) if ends[i] > 1.001 * x[k][-1] else slice(0, 0)
-        edges = np.sort(np.stack([low[k], high[k]]), axis=0)
-        out[i] = Forecast(
-            within[k], fitted[k], beyond[k][left], middle[k][left], edges[0][left], edges[1][left]
-        )
-    return out
+        if np.isfinite(fitted[k]).all():
+            n = FORECAST_POINTS if ends[i] > 1.001 * last[k] else 0
+            ahead = (values[k][:n] for values in (beyond, middle, low, high))
+            made[i] = Forecast(within[k], fitted[k], *ahead)
+    return made
 
 
 def _able(prefixes: Prefixes, i: int, n: int) -> bool:
     x, y = prefixes.x[i][:n], prefixes.loss[i][:n]
-    if n < FEWEST or not np.isfinite(y).all() or not np.isfinite(x).all():
+    if n < MIN_OBSERVATIONS or not np.isfinite(y).all() or not np.isfinite(x).all():
         return False
     return bool(x[0] >= 0 and (np.diff(x) >= 0).all() and x[-1] > x[0])
-
-
-def _span(x: Floats) -> tuple[float, float]:
-    """From the first to the last of x, the first above 0 so that it has a logarithm."""
-    return max(float(x[0]), 1e-3 * float(x[-1])), float(x[-1])

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from earlycall.errors import InputError
 from earlycall.formatting import shown
-from earlycall.plots.theme import Theme, palette, styled
+from earlycall.plots.theme import Figure, Theme, palette, panels, styled
 
 if TYPE_CHECKING:
     import polars as pl
-    from plotly.graph_objects import Figure
 
 
 def importance(table: pl.DataFrame, *, top: int = 20, theme: Theme = "light") -> Figure:
@@ -25,33 +24,26 @@ def importance(table: pl.DataFrame, *, top: int = 20, theme: Theme = "light") ->
         InputError: if no feature matters, or plotly is not installed.
     """
     colours = palette(theme)
-    from plotly.graph_objects import Bar
-
     if table.height == 0:
         raise InputError("no feature matters to this predictor, so there is nothing to draw")
     rows = table.head(top).to_dicts()
     rows.sort(key=lambda row: (row["direction"] is not None, -row["importance"]))
     rise, fall = colours.line(0)["color"], colours.line(1)["color"]
     tint = [
-        colours.faint if r["direction"] is None else rise if r["direction"] > 0 else fall
-        for r in rows
+        colours.faint if row["direction"] is None else rise if row["direction"] > 0 else fall
+        for row in rows
     ]
-    from plotly.graph_objects import Figure as NewFigure
-
-    figure = NewFigure()
-    figure.add_trace(
-        Bar(
-            x=[r["importance"] for r in rows], y=list(range(len(rows))), orientation="h",
-            marker={"color": tint, "line": {"width": 0}}, showlegend=False,
-            text=[shown(r["meaning"], 120) for r in rows], textposition="none",
-            hovertemplate="%{text}<br>importance %{x:.3f}<extra></extra>",
-        )
+    places = list(range(len(rows)))
+    figure = panels()
+    figure.add_bar(
+        x=[row["importance"] for row in rows], y=places, orientation="h",
+        marker={"color": tint, "line": {"width": 0}}, showlegend=False,
+        text=[shown(row["meaning"], 120) for row in rows], textposition="none",
+        hovertemplate="%{text}<br>importance %{x:.3f}<extra></extra>",
     )  # fmt: skip
     for name, colour in (("more is better", rise), ("less is better", fall)):
-        figure.add_trace(Bar(x=[None], y=[None], name=name, marker={"color": colour}))
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))), ticktext=[shown(r["feature"], 48) for r in rows],
-        autorange="reversed", automargin=True,
-    )  # fmt: skip
+        figure.add_bar(x=[None], y=[None], name=name, marker={"color": colour})
+    names = [shown(row["feature"], 48) for row in rows]
+    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", automargin=True)
     figure.update_xaxes(title="part of the ranking lost when shuffled", rangemode="tozero")
     return styled(figure, colours, height=140 + 24 * len(rows))

@@ -6,18 +6,24 @@ paper, so that a line has a contrast of at least 3 to 1 with what it is drawn on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.formatting import shown
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure as Figure  # noqa: PLC0414 (exported)
+else:  # plotly is imported when a figure is drawn
+    Figure = Any
 
 Theme = Literal["light", "dark"]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
 DASHES = ("solid", "dash", "dot")  # one after the other, once the colours are used up
+LEGEND_ABOVE: dict[str, Any] = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
+MAX_SVG_POINTS = 2000  # that a browser draws one by one without delay; more are drawn by WebGL
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,8 @@ class Palette:
     def line(self, i: int) -> dict[str, Any]:
         """The colour and dash of the i-th single curve."""
         colours = self.lines
-        return {
-            "color": colours[i % len(colours)],
-            "dash": DASHES[i // len(colours) % len(DASHES)],
-        }
+        dash = DASHES[i // len(colours) % len(DASHES)]
+        return {"color": colours[i % len(colours)], "dash": dash}
 
 
 LIGHT = Palette(
@@ -71,7 +75,8 @@ def palette(theme: Theme) -> Palette:
     Raises:
         InputError: if there is no such theme, or plotly is not installed.
     """
-    _need_plotly()
+    with needed_for("a figure", "plots"):
+        import plotly  # noqa: F401
     if theme not in PALETTES:
         raise InputError(f"theme {theme!r} is unknown; use light or dark")
     return PALETTES[theme]
@@ -96,6 +101,20 @@ def exchanged() -> list[tuple[str, str]]:
     return pairs + [(_opaque(a), _opaque(b)) for a, b in pairs]
 
 
+def panels(rows: int = 1, cols: int = 1, titles: Sequence[str] = (), **options: Any) -> Figure:
+    """An empty figure of panels, with titles if there are several; options of plotly's."""
+    from plotly.subplots import make_subplots
+
+    names = [shown(title, 40) for title in titles] if len(titles) > 1 else None
+    return make_subplots(rows=rows, cols=cols, subplot_titles=names, **options)
+
+
+def add_points(figure: Figure, n: int, **options: Any) -> None:
+    """Add a trace of n points, drawn the way that suits their number."""
+    add = figure.add_scatter if n <= MAX_SVG_POINTS else figure.add_scattergl
+    add(mode="markers", hovertemplate="%{text}<extra></extra>", **options)
+
+
 def styled(figure: Figure, colours: Palette, **layout: Any) -> Figure:
     """The figure in the style of all figures, with further settings of its layout."""
     axis = {
@@ -108,11 +127,8 @@ def styled(figure: Figure, colours: Palette, **layout: Any) -> Figure:
     figure.update_yaxes(**axis)
     figure.update_annotations(font={"color": colours.muted, "size": 13})
     figure.update_layout(
-        template="none",
-        paper_bgcolor=colours.paper,
-        plot_bgcolor=colours.paper,
-        font={"family": FONT, "size": 13, "color": colours.ink},
-        hovermode="closest",
+        template="none", paper_bgcolor=colours.paper, plot_bgcolor=colours.paper,
+        font={"family": FONT, "size": 13, "color": colours.ink}, hovermode="closest",
         hoverlabel={
             "bgcolor": colours.paper, "bordercolor": colours.faint, "align": "left",
             "font": {"family": FONT, "color": colours.ink, "size": 13},
@@ -128,8 +144,3 @@ def _opaque(colour: str) -> str:
     """The beginning of a colour's rgba form, up to the opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, "
-
-
-def _need_plotly() -> None:
-    with needed_for("a figure", "plots"):
-        import plotly  # noqa: F401

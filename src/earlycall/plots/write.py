@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from earlycall.plots.theme import Figure
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
@@ -21,18 +19,18 @@ CONFIG: dict[str, Any] = {
     "plotlyServerURL": "",
     "modeBarButtons": [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
 }
-SHARP = 2  # pixels of a PNG for each of the figure
+PNG_SCALE = 2  # pixels of a PNG for each of the figure
 
 
 def write(figure: Figure, path: str | Path, *, width: int = 900, height: int | None = None) -> Path:
     """Write a figure, whole or not at all: a page (.html) or a picture (.png, .svg, .pdf).
 
-    A page opens offline. A picture is drawn by an installed Chrome or Chromium; where it lies at
-    an unusual place, the environment variable ``BROWSER_PATH`` says so.
+    A page opens offline. A picture is drawn by an installed Chrome or Chromium; set the environment
+    variable ``BROWSER_PATH`` if it is in an unusual place.
 
     Args:
         figure: of any function of `earlycall.plots`.
-        path: whose ending decides.
+        path: the file; its ending decides the format.
         width: of a picture, in pixels (of 1/96 inch).
         height: likewise; by default the figure's own.
 
@@ -55,13 +53,13 @@ def picture(figure: Figure, kind: str, *, width: int = 900, height: int | None =
     with needed_for("a picture", "plots"):
         import kaleido
         from kaleido import errors as failures
-    wanted = {
+    options = {
         "format": kind, "width": width, "height": height or figure.layout.height or 520,
-        "scale": SHARP if kind == "png" else 1,
+        "scale": PNG_SCALE if kind == "png" else 1,
     }  # fmt: skip
     try:
         # No formulas: MathJax would be fetched from the network.
-        drawn = kaleido.calc_fig_sync(figure, opts=wanted, kopts={"mathjax": False})
+        drawn = kaleido.calc_fig_sync(figure, opts=options, kopts={"mathjax": False})
     except failures.ChromeNotFoundError:
         raise InputError(
             "a picture is drawn by Chrome or Chromium, and none was found: install one, or set "

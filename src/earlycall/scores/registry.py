@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earlycall.curves.columns import is_validation, validation_loss
-from earlycall.errors import InputError
+from earlycall.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,8 +170,7 @@ def get(name: str) -> Score:
     _load()
     if name in _registry:
         return _registry[name]
-    nearest = difflib.get_close_matches(name, _registry, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    hint = nearest(name, _registry, cutoff=0.4)
     raise InputError(f"unknown score {name!r}{hint} Known scores: {', '.join(_registry)}")
 
 

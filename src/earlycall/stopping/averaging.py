@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 from earlycall.stopping.history import History
+from earlycall.stopping.state import Stateful
 
 # Chosen on synthetic curves with white and autoregressive noise and on examples/digits.
-FEWEST = 32  # points before anything is judged: halves of 16 and quarters of 8 tell noise from gain
-EACH = 8  # judge again whenever so many points were completed, so that judging costs little
-NOISE = 3.0  # most noise: that of one point as an elasticity, noise · points / gain
-PATIENT = 10_000  # observations after which a run without a visible gain may be stopped after all
-NORMAL = 0.6745 * 6**0.5  # median size of second differences of normal errors of deviation 1
+MIN_POINTS = 32  # before anything is judged: halves of 16, quarters of 8 tell noise from gain
+JUDGE_EVERY = 8  # completed points, so that judging costs little
+MAX_NOISE = 3.0  # of one point as an elasticity: noise · points / gain
+MAX_UNCLEAR = 10_000  # observations, then a run without a visible gain may be stopped after all
+MEDIAN_BEND = 0.6745 * 6**0.5  # of second differences of normal errors with deviation 1
 
 
-class Averaging:
-    """Makes points of single losses, so many to each that their noise does not hide the gain.
+class Averaging(Stateful):
+    """Averages single losses into points, coarsely enough that noise does not hide the gain.
 
     The noise of a point, as an elasticity, is its standard deviation · points / gain. While that
     is above 3, the losses are averaged more coarsely; while fewer than 32 points are left, nothing
@@ -35,7 +35,8 @@ class Averaging:
         (1, True)
     """
 
-    __slots__ = ("clear", "history", "seen", "since")
+    FIELDS = ("clear", "seen", "since", "history")
+    __slots__ = FIELDS
 
     def __init__(self) -> None:
         self.history = History()
@@ -50,7 +51,7 @@ class Averaging:
         if not self.history.add(loss, cost):
             return False, False
         self.since += 1
-        if self.since >= EACH or self.history.size != size:
+        if self.since >= JUDGE_EVERY or self.history.size != size:
             self._judge()
         return True, self.history.size != size
 
@@ -58,24 +59,12 @@ class Averaging:
         """Average more coarsely until the gain stands out, or too few points are left."""
         self.since = 0
         points = self.history
-        self.clear = len(points.losses) >= FEWEST and stands_out(points.losses)
-        while not self.clear and len(points.losses) >= 2 * FEWEST:
+        self.clear = len(points.losses) >= MIN_POINTS and stands_out(points.losses)
+        while not self.clear and len(points.losses) >= 2 * MIN_POINTS:
             points.merge()
             self.clear = stands_out(points.losses)
-        if self.seen >= PATIENT and len(points.losses) >= FEWEST:
+        if self.seen >= MAX_UNCLEAR and len(points.losses) >= MIN_POINTS:
             self.clear = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that is remembered, as JSON."""
-        return {
-            "clear": self.clear, "seen": self.seen, "since": self.since,
-            "history": self.history.state_dict(),
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self.clear, self.seen, self.since = state["clear"], state["seen"], state["since"]
-        self.history.load_state_dict(state["history"])
 
 
 def stands_out(losses: list[float]) -> bool:
@@ -91,7 +80,7 @@ def stands_out(losses: list[float]) -> bool:
     bounds = [i * m // 4 for i in range(5)]
     quarters = [sum(losses[a:b]) / (b - a) for a, b in pairwise(bounds)]
     change = max(quarters) - min(quarters)
-    return change > 0 and noise(losses[m // 2 :]) * m <= NOISE * change
+    return change > 0 and noise(losses[m // 2 :]) * m <= MAX_NOISE * change
 
 
 def noise(losses: list[float]) -> float:
@@ -108,7 +97,7 @@ def noise(losses: list[float]) -> float:
     for _ in range(3):
         triples = zip(losses, losses[1:], losses[2:], strict=False)
         bends = sorted(abs(a - 2 * b + c) for a, b, c in triples)
-        largest = max(largest, root * bends[len(bends) // 2] / NORMAL)
+        largest = max(largest, root * bends[len(bends) // 2] / MEDIAN_BEND)
         losses = [(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=False)]
         root *= 2**0.5
     return largest

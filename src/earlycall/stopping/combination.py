@@ -27,8 +27,8 @@ class Combination(Rule):
     """
 
     FORM = "RULE and RULE, RULE or RULE"
-    FIELDS = ("said",)
-    __slots__ = ("parts", "said", "word")
+    FIELDS = ("votes",)
+    __slots__ = ("parts", "votes", "word")
 
     def __init__(self, word: str, parts: Sequence[Rule]) -> None:
         if word not in ("and", "or") or len(parts) < 2:
@@ -46,20 +46,20 @@ class Combination(Rule):
 
     def reset(self) -> None:
         """Forget all observations."""
-        self.said = [False] * len(self.parts)
+        self.votes = [False] * len(self.parts)
         for part in self.parts:
             part.reset()
 
     def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
-        self.said = [part.update(loss, cost) for part in self.parts]
-        return self._joined(self.said)
+        self.votes = [part.update(loss, cost) for part in self.parts]
+        return self._joined(self.votes)
 
     def spent(self, cost: float) -> bool:
         """Whether the cost alone says stop now."""
         spent = [part.spent(cost) for part in self.parts]
-        self.said = [a or b for a, b in zip(spent, self.said, strict=True)]
-        return any(spent) and self._joined(self.said)
+        self.votes = [a or b for a, b in zip(spent, self.votes, strict=True)]
+        return any(spent) and self._joined(self.votes)
 
     @property
     def _joined(self) -> Callable[[Iterable[bool]], bool]:
@@ -68,8 +68,8 @@ class Combination(Rule):
     @property
     def reason(self) -> str:
         """The reasons of the rules that said stop; of all where none has."""
-        said = [p for p, stop in zip(self.parts, self.said, strict=True) if stop]
-        return f" {self.word} ".join(p.reason for p in (said or self.parts))
+        stopping = [part for part, stop in zip(self.parts, self.votes, strict=True) if stop]
+        return f" {self.word} ".join(part.reason for part in stopping or self.parts)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rules remember, as JSON."""
@@ -77,6 +77,6 @@ class Combination(Rule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        super().load_state_dict(state)
+        super().load_state_dict({"votes": state.get("said")} | state)  # its name in 0.1
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from earlycall.errors import InputError
 from earlycall.stopping.rule import Rule
 
 # The constants were chosen on four public sets (docs/elasticity.md says how, and what that means).
 # How much cost is saved at equal regret hardly depends on any one of them.
+THRESHOLD = 0.1
 MEMORY = 4.0  # observations that the fast averages remember: one bad one must not stop a run
-SHARE = 0.02  # least memory as a part of the cost so far: of use in logs of > 200 observations
-SLOWER = 5.0  # the slow averages remember so many times more: what the elasticity has faded from
-FADE = 1.5  # power of fast/slow: what fades is forecast to fade on; 0 would wait out every plateau
-MARGIN = 1.5  # weight of the loss's own trend against banked gain, for runs that rose and now fall
-ERRORS = 0.3  # standard errors added for the upper bound: a third of one, not a 95 % bound
+MIN_MEMORY = 0.02  # as a part of the cost so far: of use in logs of > 200 observations
+SLOW_FACTOR = 5.0  # the slow averages remember 5 times more: what the elasticity has faded from
+FADE_POWER = 1.5  # of fast/slow: what fades is forecast to fade on; 0 would wait out every plateau
+TREND_WEIGHT = 1.5  # of the loss's own trend against banked gain, for runs that rose and now fall
+ERROR_WEIGHT = 0.3  # standard errors added for the upper bound: a third of one, not a 95 % bound
 PRIOR = 1.25  # elasticity assumed before anything was seen: a young run gets the benefit of doubt
 WARM_UP = 2  # observations after the first before the rule may stop: two differences, a trend
-WINDOW_SHARE, WINDOW_LEAST = 0.2, 3.0  # observations over which errors average out: 0.2·n + 3
+WINDOW_SHARE, MIN_WINDOW = 0.2, 3.0  # observations over which errors average out: 0.2·n + 3
 
 
 class GainRule(Rule):
@@ -59,12 +59,14 @@ class GainRule(Rule):
     FORM = "gain:THRESHOLD"
     FIELDS = (
         "n", "below", "x0", "x", "first", "last", "low", "bank", "trend", "bank_slow",
-        "trend_slow", "level", "square", "estimate", "bound", "warm_up", "confirm",
+        "trend_slow", "level", "square", "bound", "warm_up", "confirm",
     )  # fmt: skip
     __slots__ = ("threshold", *FIELDS)
     averaged = True
 
-    def __init__(self, threshold: float = 0.1, *, warm_up: int = WARM_UP, confirm: int = 1) -> None:
+    def __init__(
+        self, threshold: float = THRESHOLD, *, warm_up: int = WARM_UP, confirm: int = 1
+    ) -> None:
         if not 0 < threshold < math.inf:
             raise InputError(f"gain threshold {threshold!r} must be above 0, such as 0.1")
         self.threshold, self.warm_up, self.confirm = threshold, warm_up, confirm
@@ -80,7 +82,7 @@ class GainRule(Rule):
         self.x0 = self.x = 0.0  # cost at the first observation, and since it
         self.first = self.last = self.low = self.level = self.square = 0.0
         self.bank = self.trend = self.bank_slow = self.trend_slow = PRIOR
-        self.estimate = self.bound = PRIOR
+        self.bound = PRIOR
 
     def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
@@ -103,7 +105,7 @@ class GainRule(Rule):
         """Take the local elasticities between two costs into the averages, and the bound."""
         n = self.n
         self.x = x
-        memory = max(MEMORY * x / n, SHARE * x)
+        memory = max(MEMORY * x / n, MIN_MEMORY * x)
         keep = math.exp(-dx / memory)
         banked = max(self.low - loss, 0.0)
         self.low = min(self.low, loss)
@@ -112,7 +114,7 @@ class GainRule(Rule):
         rate = x / per if per > 0 else 0.0
         now_bank, now_trend = banked * rate, (self.last - loss) * rate
         self.last = loss
-        keep_slow = math.exp(-dx / (SLOWER * memory))
+        keep_slow = math.exp(-dx / (SLOW_FACTOR * memory))
         self.bank = self.bank * keep + (1 - keep) * now_bank
         trend = self.trend = self.trend * keep + (1 - keep) * now_trend
         self.bank_slow = self.bank_slow * keep_slow + (1 - keep_slow) * now_bank
@@ -127,26 +129,11 @@ class GainRule(Rule):
         """The upper bound from the averages, faded on where the elasticity fades."""
         error = 0.0
         if scale > 0:
-            window = WINDOW_SHARE * self.n + WINDOW_LEAST
-            error = ERRORS * math.sqrt(self.square / window) / scale * self.n / window
-        self.estimate = max(self.bank, self.trend, 0.0)
-        fast = max(self.bank, MARGIN * self.trend, 0.0) + error
-        slow = max(self.bank_slow, MARGIN * self.trend_slow) + error
-        self.bound = fast * (fast / slow) ** FADE if fast < slow else fast
-
-    def bounds(self, losses: Iterable[float], costs: Iterable[float]) -> list[float]:
-        """The bound after each observation of a finished run, which serves every threshold.
-
-        Args:
-            losses: n finite losses.
-            costs: n costs so far.
-        """
-        self.reset()
-        out = []
-        for loss, cost in zip(losses, costs, strict=True):
-            self.update(loss, cost)
-            out.append(self.bound)
-        return out
+            window = WINDOW_SHARE * self.n + MIN_WINDOW
+            error = ERROR_WEIGHT * math.sqrt(self.square / window) / scale * self.n / window
+        fast = max(self.bank, TREND_WEIGHT * self.trend, 0.0) + error
+        slow = max(self.bank_slow, TREND_WEIGHT * self.trend_slow) + error
+        self.bound = fast * (fast / slow) ** FADE_POWER if fast < slow else fast
 
     @property
     def reason(self) -> str:

@@ -1,18 +1,19 @@
-"""A curve so far in at most 200 points, whatever its length."""
+"""A curve so far in a bounded number of points, whatever its length."""
 
 from __future__ import annotations
 
-from typing import Any
+from earlycall.stopping.state import Stateful
 
-MOST = 200  # points kept: enough for the shape of any curve, and as long as the epochs of most runs
+MAX_POINTS = 200  # enough for the shape of any curve, and as long as the epochs of most runs
 
 
-class History:
-    """Mean losses of equal numbers of observations; the number doubles whenever 200 are full.
+class History(Stateful):
+    """Mean losses of equal numbers of observations; the number doubles whenever all are full.
 
     Attributes:
-        size: observations in each point.
-        losses: up to 200 mean losses.
+        size: observations per point.
+        max_points: the number of points at which pairs of them are merged.
+        losses: the mean losses.
         costs: the cost at the last observation of each point.
 
     Examples:
@@ -23,10 +24,11 @@ class History:
         (8, 125, [3.5, 11.5], [7.0, 15.0])
     """
 
-    __slots__ = ("costs", "count", "losses", "size", "total")
+    FIELDS = ("size", "total", "count", "losses", "costs")
+    __slots__ = ("max_points", *FIELDS)
 
-    def __init__(self) -> None:
-        self.size = 1
+    def __init__(self, size: int = 1, max_points: int = MAX_POINTS) -> None:
+        self.size, self.max_points = size, max_points
         self.losses: list[float] = []
         self.costs: list[float] = []
         self.total = 0.0  # of the observations that do not fill a point yet
@@ -41,7 +43,7 @@ class History:
         self.losses.append(self.total / self.count)
         self.costs.append(cost)
         self.total, self.count = 0.0, 0
-        if len(self.losses) >= MOST:
+        if len(self.losses) >= self.max_points:
             self.merge()
         return True
 
@@ -55,15 +57,3 @@ class History:
         pairs = zip(self.losses[::2], self.losses[1::2], strict=True)
         self.losses = [(a + b) / 2 for a, b in pairs]
         self.costs = self.costs[1::2]
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that is remembered, as JSON."""
-        return {
-            "size": self.size, "total": self.total, "count": self.count,
-            "losses": list(self.losses), "costs": list(self.costs),
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self.size, self.total, self.count = state["size"], state["total"], state["count"]
-        self.losses, self.costs = list(state["losses"]), list(state["costs"])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 from earlycall.errors import InputError
+from earlycall.stopping.gain import MEMORY, MIN_MEMORY, WARM_UP
 from earlycall.stopping.rule import Rule
 
-MEMORY = 4.0  # observations that the averages remember, as in the gain rule
-SHARE = 0.02  # least memory as a part of the cost so far, as in the gain rule
 PRIOR = 1.0  # elasticity assumed before anything was seen: unit-elastic
-WARM_UP = 2  # observations after the first before the rule may stop
 
 
 class LossRule(Rule):
@@ -64,7 +62,7 @@ class LossRule(Rule):
             return False
         self.n += 1
         spent = cost - self.cost0
-        keep = math.exp(-step / max(MEMORY * spent / self.n, SHARE * spent))
+        keep = math.exp(-step / max(MEMORY * spent / self.n, MIN_MEMORY * spent))
         if loss > 0:
             now = (self.last - loss) / step * cost / loss
             error = now - self.mean

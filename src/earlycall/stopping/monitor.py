@@ -1,4 +1,4 @@
-"""A stop rule applied to a live run: told the losses, says when to stop and why."""
+"""A stop rule applied to a live run: takes its losses and says when to stop, and why."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any, Literal
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.stopping.averaging import Averaging
+from earlycall.stopping.gain import THRESHOLD
 from earlycall.stopping.history import History
-from earlycall.stopping.parse import parse_rule
+from earlycall.stopping.parse import as_rule
 from earlycall.stopping.rule import Rule
 
 VERSION = 1
+DEFAULT_RULE = f"gain:{THRESHOLD}"
 COUNTED = ("step", "epoch")  # costs that are counted where none is given
-LOOK_EVERY = 1.0  # seconds between two looks for the stop file
+STOP_FILE_PERIOD = 1.0  # seconds between two looks for the stop file
 
 
 class Monitor:
@@ -27,17 +29,23 @@ class Monitor:
     restored monitor goes on exactly.
 
     Args:
-        rule: a rule as text (``"gain:0.1"``, ``"patience:3 or budget:3600"``) or as an object.
-        cost: what the cost is called. ``"step"`` and ``"epoch"`` count the updates where no cost is
-            given, ``"seconds"`` takes the clock; any other cost (joules, usd) must be given.
+        rule: a rule as text (``"gain:0.1"``, ``"patience:3 or budget:3600"``) or as an object; by
+            default ``"gain:0.1"``.
+        cost: the name of the cost. ``"step"`` and ``"epoch"`` count the updates if no cost is
+            given, ``"seconds"`` reads the clock; any other cost (joules, usd) must be given.
         threshold: short for ``rule="gain:THRESHOLD"``.
-        every: how many losses are averaged before the rule sees them. 1 for a loss per epoch or
-            validation, N for N steps to a mean; ``"auto"`` averages, for the rules gain, loss and
-            target, until the gain stands out from the noise, and never stops before (at least 32
-            observations). Give 1 where you can: the rules were measured so.
-        warm_up: observations before which the rule may not stop.
-        stop_file: a file that somebody makes to have the run stopped, looked for once a second; the
-            command that ``earlycall serve`` gives makes ``LOG.stop`` beside the run's log.
+        every: how many losses are averaged before the rule sees them: 1 for one loss per epoch or
+            validation, N for the mean of N steps. ``"auto"`` averages, for the rules gain, loss and
+            target, until the gain stands out from the noise, and does not stop before that (at
+            least 32 observations). Use 1 where you can: the rules were measured that way.
+        warm_up: the number of observations before which the rule may not stop.
+        stop_file: a file whose existence stops the run, checked once per second; the command shown
+            by ``earlycall serve`` creates ``LOG.stop`` beside the run's log.
+
+    Attributes:
+        spent: the cost so far.
+        reason: why the run should stop; None while it should not.
+        updates: the number of losses so far.
 
     Raises:
         InputError: if an argument cannot be used, with what is expected.
@@ -65,37 +73,29 @@ class Monitor:
         if threshold is not None and rule is not None:
             raise InputError("give a rule or a threshold, which is short for gain:THRESHOLD")
         if rule is None:
-            rule = "gain:0.1" if threshold is None else f"gain:{threshold}"
-        self.rule = parse_rule(rule) if isinstance(rule, str) else rule
-        self.cost, self.every, self.warm_up = cost, _checked(every), warm_up
+            rule = DEFAULT_RULE if threshold is None else f"gain:{threshold}"
+        self.rule = as_rule(rule)
+        if not isinstance(cost, str):
+            raise InputError(f"cost={cost!r} must be a name, such as 'step', 'seconds' or 'joules'")
+        if every != "auto" and not (isinstance(every, int) and every >= 1):
+            raise InputError(f"every={every!r} must be 'auto' or a whole number, at least 1")
+        self.cost, self.every, self.warm_up = cost, every, warm_up
         self.stop_file = None if stop_file is None else Path(stop_file)
-        self._looked = -math.inf  # when the stop file was looked for
+        self._checked_at = -math.inf  # when the stop file was last looked for
         self.updates = 0
-        self.stopped: str | None = None  # the reason
-        self._last = 0.0  # the cost of the last update
+        self.reason: str | None = None
+        self.spent = 0.0
         self._start = time.monotonic()
-        self._mean = History()  # of `every` losses
+        self._mean = History(size=1 if every == "auto" else every)
         self._auto = Averaging() if every == "auto" and self.rule.averaged else None
-        if self.every != "auto":
-            self._mean.size = self.every
 
     @property
     def should_stop(self) -> bool:
         """Whether the run should stop."""
-        return self.stopped is not None
-
-    @property
-    def spent(self) -> float:
-        """The cost so far."""
-        return self._last
-
-    @property
-    def reason(self) -> str | None:
-        """Why the run should stop; None while it should not."""
-        return self.stopped
+        return self.reason is not None
 
     def update(self, loss: float | None, cost: float | None = None) -> bool:
-        """Take the next loss; whether the run should stop, from the first time on for good.
+        """Take the next loss; whether the run should stop (which stays True from then on).
 
         Args:
             loss: any number (a tensor of one element too); None where none was logged. A loss that
@@ -103,108 +103,99 @@ class Monitor:
             cost: the cost so far, which must not fall; by default counted or from the clock.
 
         Raises:
-            InputError: if the cost is needed, is not finite or falls; or the loss is no number.
+            InputError: if a cost is missing, not finite or falling, or the loss is not a number.
         """
-        if self.stopped is not None:
+        if self.reason is not None:
             return True
         if loss is None and cost is None and self.cost in COUNTED:
             return False
-        now = self._now(cost)
+        now = self._cost_so_far(cost)
         value = None if loss is None else _number(loss)
-        self._last = now
+        self.spent = now
         if value is None:
             stop = self.rule.spent(now)
         else:
             self.updates += 1
             if not math.isfinite(value):
-                self.stopped = f"the loss is {value}: the run has diverged"
+                self.reason = f"the loss is {value}: the run has diverged"
                 return True
             stop = self.ask(value, now)
-        if self._asked():
-            self.stopped = f"{self.stop_file} asks for it"
+        if self._stop_file_exists():
+            self.reason = f"the stop file {self.stop_file} exists"
         elif stop and self.updates >= self.warm_up:
-            self.stopped = self.rule.reason
-        return self.stopped is not None
+            self.reason = self.rule.reason
+        return self.reason is not None
 
     def explain(self) -> str:
         """The decision in one sentence, with its numbers."""
-        seen = f"after {self.updates} observations at {self.cost} {self._last:.6g}"
-        if self.stopped is not None:
-            return f"Stopped {seen}: {self.stopped}."
+        progress = f"after {self.updates} observations at {self.cost} {self.spent:.6g}"
+        if self.reason is not None:
+            return f"Stopped {progress}: {self.reason}."
         if self.updates == 0:
             return "Goes on: no loss has been seen yet."
         if self.updates < self.warm_up:
-            return f"Goes on {seen}: the warm-up takes {self.warm_up} observations."
+            return f"Goes on {progress}: the warm-up takes {self.warm_up} observations."
         if self._auto is not None and not self._auto.clear:
-            return f"Goes on {seen}: the gain does not stand out from the noise of the losses yet."
-        return f"Goes on {seen}: {self.rule.reason}."
+            return f"Goes on {progress}: the gain does not stand out from the noise yet."
+        return f"Goes on {progress}: {self.rule.reason}."
 
     def ask(self, loss: float, cost: float) -> bool:
-        """What the rule says of the next finite loss, once losses are averaged; nothing is kept."""
+        """The rule's answer to the next finite loss, averaged as ``every`` says."""
         if self._auto is not None:
             return self._ask_averaged(self._auto, loss, cost)
-        if self.every in ("auto", 1):
-            return self.rule.update(loss, cost)
-        return self._ask_mean(loss, cost)
-
-    def _ask_mean(self, loss: float, cost: float) -> bool:
         mean = self._mean
         if not mean.add(loss, cost):
             return self.rule.spent(cost)
         return self.rule.update(mean.losses.pop(), mean.costs.pop())
 
     def _ask_averaged(self, averaging: Averaging, loss: float, cost: float) -> bool:
-        completed, anew = averaging.add(loss, cost)
+        completed, all_new = averaging.add(loss, cost)
         if not completed:
             return self.rule.spent(cost)
-        points = averaging.history
-        if not anew:
-            stop = self.rule.update(points.losses[-1], points.costs[-1])
-        else:
+        points, stop = averaging.history, False
+        if all_new:
             self.rule.reset()
-            stop = False
-            for mean, at in zip(points.losses, points.costs, strict=True):
-                stop = self.rule.update(mean, at)
+        first = 0 if all_new else -1
+        for mean, at in zip(points.losses[first:], points.costs[first:], strict=True):
+            stop = self.rule.update(mean, at)
         return (stop and averaging.clear) or self.rule.spent(cost)
 
-    def _asked(self) -> bool:
-        """Whether somebody has made the stop file."""
-        if self.stop_file is None or time.monotonic() - self._looked < LOOK_EVERY:
+    def _stop_file_exists(self) -> bool:
+        if self.stop_file is None or time.monotonic() - self._checked_at < STOP_FILE_PERIOD:
             return False
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         return self.stop_file.exists()
 
-    def _now(self, cost: float | None) -> float:
-        """The cost so far, checked."""
+    def _cost_so_far(self, cost: float | None) -> float:
         if cost is None:
             if self.cost in COUNTED:
-                return self._last + 1.0
+                return self.spent + 1.0
             if self.cost != "seconds":
                 raise InputError(
                     f"a monitor of {self.cost!r} needs the {self.cost} so far: "
                     "monitor.update(loss, cost)"
                 )
-            return max(time.monotonic() - self._start, self._last)
+            return max(time.monotonic() - self._start, self.spent)
         now = _number(cost)
         if not math.isfinite(now):
             raise InputError(f"the cost is {now}; it must be the finite {self.cost} so far")
-        if now < self._last and self.updates:
+        if now < self.spent and self.updates:
             raise InputError(
-                f"the cost fell from {self._last:.6g} to {now:.6g}; give the {self.cost} "
+                f"the cost fell from {self.spent:.6g} to {now:.6g}; give the {self.cost} "
                 "since the start of the run, not of the epoch or session"
             )
         return now
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the monitor remembers, as JSON."""
+        """The state as JSON."""
         return {
             "version": VERSION,
             "cost": self.cost,
             "every": self.every,
             "warm_up": self.warm_up,
             "updates": self.updates,
-            "stopped": self.stopped,
-            "last_cost": self._last,
+            "stopped": self.reason,
+            "last_cost": self.spent,
             "seconds": time.monotonic() - self._start if self.cost == "seconds" else None,
             "mean": self._mean.state_dict(),
             "auto": None if self._auto is None else self._auto.state_dict(),
@@ -215,7 +206,7 @@ class Monitor:
         """Go on from what `state_dict` gave; a clock goes on from the seconds saved.
 
         Raises:
-            InputError: if the state is of another rule, cost or averaging, or not whole.
+            InputError: if the state is of another rule, cost or averaging, or incomplete.
         """
         for name in ("cost", "every"):
             if state.get(name) != getattr(self, name):
@@ -229,10 +220,10 @@ class Monitor:
             if self._auto is not None:
                 self._auto.load_state_dict(state["auto"])
             self.warm_up, self.updates = state["warm_up"], state["updates"]
-            self.stopped, self._last = state["stopped"], state["last_cost"]
+            self.reason, self.spent = state["stopped"], state["last_cost"]
             self._start = time.monotonic() - (state["seconds"] or 0.0)
         except (KeyError, TypeError) as error:
-            raise InputError(f"the saved state of a monitor is not whole: {error}") from None
+            raise InputError(f"the saved state of a monitor is incomplete: {error}") from None
 
     def save(self, path: str | Path) -> Path:
         """Write the state as JSON, whole or not at all: a kill leaves the file as it was before.
@@ -271,12 +262,6 @@ class Monitor:
 
     def __repr__(self) -> str:
         return f"Monitor({str(self.rule)!r}, cost={self.cost!r}, every={self.every!r})"
-
-
-def _checked(every: int | Literal["auto"]) -> int | Literal["auto"]:
-    if every == "auto" or (isinstance(every, int) and every >= 1):
-        return every
-    raise InputError(f"every={every!r} must be 'auto' or a whole number of losses, at least 1")
 
 
 def _number(value: Any) -> float:

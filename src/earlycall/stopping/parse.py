@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
-from earlycall.errors import InputError
+from earlycall.errors import InputError, nearest
 from earlycall.stopping.budget import BudgetRule
 from earlycall.stopping.combination import Combination
 from earlycall.stopping.gain import GainRule
 from earlycall.stopping.loss import LossRule
 from earlycall.stopping.patience import PatienceRule
 from earlycall.stopping.plateau import PlateauRule
-from earlycall.stopping.rule import Rule, nearest
+from earlycall.stopping.rule import Rule
 from earlycall.stopping.target import TargetRule
 
 RULES: dict[str, type[Rule]] = {
@@ -42,53 +43,57 @@ def parse_rule(text: str) -> Rule:
             ...
         earlycall.errors.InputError: unknown rule 'gian:0.1'; did you mean 'gain'? Expected ...
     """
-    return _joined(text, text.split(), ["or", "and"])
+    return _combined(text, text.split(), ["or", "and"])
 
 
-def _joined(text: str, words: list[str], joints: list[str]) -> Rule:
+def as_rule(rule: str | Rule) -> Rule:
+    """A rule that was given as text or as an object.
+
+    Raises:
+        InputError: if it is neither, or the text describes no rule.
+    """
+    if isinstance(rule, str):
+        return parse_rule(rule)
+    if not isinstance(rule, Rule):
+        raise InputError(
+            f"rule={rule!r} must be text such as 'gain:0.1' or 'patience:3', or a Rule object; "
+            "the cost is named by cost='seconds', a threshold by threshold=0.1"
+        )
+    return rule
+
+
+def _combined(text: str, words: list[str], joints: list[str]) -> Rule:
     """The rule of some words, split at the first joint, then at the next."""
     if not joints:
-        return _one(text, "".join(words))
+        return _single(text, "".join(words))
     parts: list[list[str]] = [[]]
     for word in words:
         if word.lower() == joints[0]:
             parts.append([])
         else:
             parts[-1].append(word)
-    if len(parts) == 1:
-        return _joined(text, words, joints[1:])
-    return Combination(joints[0], [_joined(text, part, joints[1:]) for part in parts])
+    rules = [_combined(text, part, joints[1:]) for part in parts]
+    return rules[0] if len(rules) == 1 else Combination(joints[0], rules)
 
 
-def _one(text: str, written: str) -> Rule:
-    """One rule, without joints."""
+def _single(text: str, written: str) -> Rule:
     name, *values = written.split(":")
     expected = "Expected one of: " + ", ".join(rule.FORM for rule in RULES.values())
     if not written:
         raise InputError(f"a rule is missing in {text!r}. {expected}")
-    if name.lower() not in RULES:
-        hint = nearest(name.lower(), list(RULES)) or "."
-        raise InputError(f"unknown rule {written!r}{hint} {expected}")
-    rule = RULES[name.lower()]
-    least, most = _VALUES[name.lower()]
-    if not least <= len(values) <= most:
-        raise InputError(f"rule {written!r} is not of the form {rule.FORM}")
+    rule = RULES.get(name.lower())
+    if rule is None:
+        raise InputError(f"unknown rule {written!r}{nearest(name.lower(), RULES)} {expected}")
+    make: Callable[..., Rule] = rule
     try:
-        return _MAKE[name.lower()](*map(float, values))
+        inspect.signature(make).bind(*values)
+    except TypeError:
+        raise InputError(f"rule {written!r} is not of the form {rule.FORM}") from None
+    try:
+        return make(*map(float, values))
     except InputError as error:
         raise InputError(f"rule {written!r}: {error}") from None
     except ValueError:
         raise InputError(
             f"rule {written!r}: a value is not a number; expected {rule.FORM}"
         ) from None
-
-
-_VALUES = {
-    "gain": (0, 1),
-    "loss": (1, 1),
-    "patience": (1, 2),
-    "plateau": (0, 2),
-    "budget": (1, 1),
-    "target": (2, 2),
-}
-_MAKE: dict[str, Callable[..., Rule]] = dict(RULES)

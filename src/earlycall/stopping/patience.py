@@ -61,8 +61,8 @@ class PatienceRule(Rule):
     def reason(self) -> str:
         """How long ago the best loss was."""
         best = math.nan if self.best is None else self.best
-        least = f" by {self.rel_delta:.3g} of it" if self.rel_delta else ""
+        margin = f" by {self.rel_delta:.3g} of it" if self.rel_delta else ""
         return (
             f"{self.wait} of {self.patience} observations in a row did not improve on the best "
-            f"loss {best:.4g}{least}"
+            f"loss {best:.4g}{margin}"
         )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from earlycall.errors import InputError
+from earlycall.stopping.state import Stateful
 
 
-class Rule(ABC):
+class Rule(Stateful, ABC):
     """A rule that says after each observation of a run whether to stop now.
 
-    A rule remembers a bounded number of plain numbers, listed in ``FIELDS``, so that its state is
-    JSON and a restored rule goes on exactly. It does not latch: a `Monitor` stops at the first
-    time that it says so.
+    A rule remembers a bounded number of plain values, named in ``FIELDS``, so that its state is
+    JSON and a restored rule goes on exactly. It does not latch: a `Monitor` stops the first time
+    the rule says so.
 
     Attributes:
         FORM: how the rule is written, for error messages.
@@ -24,7 +23,6 @@ class Rule(ABC):
     """
 
     FORM: ClassVar[str]
-    FIELDS: ClassVar[tuple[str, ...]]
     averaged: bool = False
     __slots__ = ()
 
@@ -50,38 +48,21 @@ class Rule(ABC):
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rule remembers, as JSON."""
-        return {"rule": str(self)} | {
-            name: copy.deepcopy(getattr(self, name)) for name in self.FIELDS
-        }
+        """The rule and all that it remembers, as JSON."""
+        return {"rule": str(self)} | super().state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave.
 
         Raises:
-            InputError: if the state is another rule's, or not whole.
+            InputError: if the state is another rule's, or incomplete.
         """
         if state.get("rule") != str(self):
             raise InputError(
                 f"the saved state is of the rule {state.get('rule')!r}, not of {str(self)!r}; "
                 "make the monitor with the rule that was saved"
             )
-        missing = [name for name in self.FIELDS if name not in state]
-        if missing:
-            raise InputError(f"the saved state of {str(self)!r} lacks {missing[0]!r}")
-        for name in self.FIELDS:
-            setattr(self, name, copy.deepcopy(state[name]))
+        super().load_state_dict(state)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
-
-
-def nearest(given: str, known: list[str]) -> str:
-    """A hint at the known name that resembles what was given, or nothing.
-
-    Examples:
-        >>> nearest("gian", ["gain", "loss"])
-        "; did you mean 'gain'?"
-    """
-    close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from earlycall.errors import InputError
 from earlycall.stopping.history import History
 from earlycall.stopping.rule import Rule
 
-SHORTEST = 10  # points before a forecast is worth believing
+MIN_POINTS = 10  # before a forecast is worth believing
 GROWTH = 1.05  # forecast anew when the cost has grown by 5 %: the forecast costs a fit
-ERRORS = 2.0  # times the spread of forecasts and losses that the bound leaves as room
+ERROR_WEIGHT = 2.0  # of the spread of forecasts and losses, subtracted for the bound
 
 
 class TargetRule(Rule):
@@ -35,8 +34,8 @@ class TargetRule(Rule):
     """
 
     FORM = "target:LOSS:HORIZON"
-    FIELDS = ("best", "forecast", "next_cost")
-    __slots__ = ("best", "forecast", "history", "horizon", "loss", "next_cost")
+    FIELDS = ("best", "forecast", "next_cost", "history")
+    __slots__ = ("horizon", "loss", *FIELDS)
     averaged = True
 
     def __init__(self, loss: float, horizon: float) -> None:
@@ -63,7 +62,7 @@ class TargetRule(Rule):
         completed = self.history.add(loss, cost)
         if self.best <= self.loss or cost >= self.horizon:
             return False
-        if completed and len(self.history.losses) >= SHORTEST and cost >= self.next_cost:
+        if completed and len(self.history.losses) >= MIN_POINTS and cost >= self.next_cost:
             self.forecast = _hope(self.history.losses, self.history.costs, self.horizon)
             self.next_cost = cost * GROWTH
         return self.forecast is not None and self.forecast > self.loss
@@ -81,15 +80,6 @@ class TargetRule(Rule):
             f"{beside} the target loss {self.loss:.4g}"
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rule remembers, as JSON."""
-        return super().state_dict() | {"history": self.history.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        super().load_state_dict(state)
-        self.history.load_state_dict(state["history"])
-
 
 def _hope(losses: list[float], costs: list[float], horizon: float) -> float:
     """The lowest loss that the forecasts allow at the horizon."""
@@ -100,7 +90,7 @@ def _hope(losses: list[float], costs: list[float], horizon: float) -> float:
     y, x = np.array(losses), np.maximum(np.array(costs), 0.0)
     half = len(y) // 2
     with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number
-        whole, late = fit(y, x), fit(y[half:], x[half:])
-        forecasts = float(whole(horizon)), float(late(horizon))
+        full, late = fit(y, x), fit(y[half:], x[half:])
+        forecasts = float(full(horizon)), float(late(horizon))
         noise = float(np.median(np.abs(y[half:] - late(x[half:])))) / 0.6745
-    return min(forecasts) - ERRORS * (abs(forecasts[0] - forecasts[1]) + noise)
+    return min(forecasts) - ERROR_WEIGHT * (abs(forecasts[0] - forecasts[1]) + noise)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from earlycall.errors import InputError
+from earlycall.errors import InputError, nearest
 from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def _timm(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Mod
         import timm
 
     if name not in timm.list_models():
-        raise InputError(f"timm has no model {name!r}{_hint(name, timm.list_models())}")
+        raise InputError(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
     sized = {"in_chans": shape["in_chans"], "num_classes": shape["num_classes"]}
     model: nn.Module = timm.create_model(name, pretrained=False, **(sized | arguments))
     return model
@@ -68,7 +67,7 @@ def _torchvision(name: str, arguments: dict[str, Any], shape: dict[str, int]) ->
         from torch import nn
 
     if name not in torchvision.models.list_models():
-        hint = _hint(name, torchvision.models.list_models())
+        hint = nearest(name, torchvision.models.list_models())
         raise InputError(f"torchvision has no model {name!r}{hint}")
     model: nn.Module = torchvision.models.get_model(
         name, weights=None, **({"num_classes": shape["num_classes"]} | arguments)
@@ -113,8 +112,3 @@ def imported(name: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{name!r} cannot be imported: {error}") from None
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -15,11 +15,10 @@ import polars as pl
 from earlycall.errors import InputError, NothingYetError
 from earlycall.readers.power.clock import seconds_since_1970
 from earlycall.readers.power.table import header_of, rows_of
-from earlycall.readers.power.trace import Device, PowerLog
+from earlycall.readers.power.trace import KWH, Device, PowerLog
 from earlycall.readers.power.windows import trace_of_windows
 
 NAME = "CodeCarbon"
-KWH = 3.6e6  # joules
 HALF = 0.5  # seconds: times are cut to whole ones, so that the true one is half of one later
 _NEEDED = ("timestamp", "run_id", "duration", "energy_consumed")
 

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 LONG = 10  # a gap of more than so many usual periods
 LONG_SECONDS = 5.0  # and of more than so many seconds is worth a word
+KWH = 3.6e6  # joules
 ALONE = 1.0  # seconds that a single sample stands for
 
 
