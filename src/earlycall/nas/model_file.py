@@ -1,8 +1,8 @@
 """A predictor in a file, without pickle: JSON for the facts, skops for the models.
 
-The file is a ZIP archive of ``predictor.json`` and ``regressor.skops``. skops builds only types
-that are named in the list below; a file that names any other is refused before anything of it is
-built. The trees' arrays are checked too, since scikit-learn walks them without looking.
+The file is a ZIP archive of ``predictor.json`` and ``regressor.skops``. skops builds only the types
+listed below; a file with any other is refused before anything of it is built. The trees' arrays
+are checked, too, since scikit-learn follows them without bounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from earlycall.extras import needed_for
 
 FORMAT = 1
 FACTS, MODELS = "predictor.json", "regressor.skops"
-LARGEST = 500_000_000
+MAX_UNPACKED_BYTES = 500_000_000
 _TRUSTED = (
     "earlycall.nas.models.ChosenRegressor",
     "earlycall.nas.models.CrossValidation",
@@ -59,7 +59,7 @@ def load(path: str | Path) -> Any:
     """Read a `Predictor` that `save` wrote; nothing in the file is executed.
 
     Raises:
-        InputError: if it is no such file, is damaged, or names a type that is not expected in it.
+        InputError: if it is not such a file, is damaged, or holds an unexpected type.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -72,35 +72,32 @@ def load(path: str | Path) -> Any:
         True
     """
     path = Path(path)
-    facts, models = _parts(path)
-    regressor = _regressor(path, models)
-    try:
-        return _predictor(facts, regressor)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: a damaged model file ({error!r:.80}); fit it again") from None
-
-
-def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > LARGEST:
-                raise InputError(f"{path}: unpacks to more than {LARGEST // 10**6} MB; refused")
-            facts = json.loads(archive.read(FACTS))
-            models = archive.read(MODELS)
+            if sum(item.file_size for item in archive.infolist()) > MAX_UNPACKED_BYTES:
+                raise InputError(
+                    f"{path}: unpacks to more than {MAX_UNPACKED_BYTES // 10**6} MB; refused"
+                )
+            facts, models = json.loads(archive.read(FACTS)), archive.read(MODELS)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (KeyError, ValueError, zipfile.BadZipFile, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (KeyError, ValueError, zipfile.BadZipFile, RecursionError):
         raise InputError(
             f"{path}: not a model that 'earlycall nas fit' wrote; fit one with -o {path.name}"
         ) from None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        told = facts.get("format") if isinstance(facts, dict) else None
+    version = facts.get("format") if isinstance(facts, dict) else None
+    if version != FORMAT:
         raise InputError(
-            f"{path}: a model of format {told!r}, this version reads {FORMAT}; fit it again"
+            f"{path}: a model of format {version!r}, this version reads {FORMAT}; fit it again"
         )
-    return facts, models
+    try:
+        return _predictor(facts, _regressor(path, models))
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere inside skops and scikit-learn
+        raise InputError(f"{path}: a damaged model file ({error!r:.80}); fit it again") from None
 
 
 def _regressor(path: Path, models: bytes) -> Any:
@@ -109,26 +106,20 @@ def _regressor(path: Path, models: bytes) -> Any:
 
     from earlycall.nas.models import ChosenRegressor
 
-    try:
-        unknown = set(skops.io.get_untrusted_types(data=models)) - set(_TRUSTED)
-        if unknown:
-            raise InputError(
-                f"{path}: refused, since it holds {sorted(unknown)[0]!r}, which no model of "
-                "earlycall has; use only files that you trust, or fit it again"
-            )
-        found = skops.io.loads(models, trusted=list(_TRUSTED))
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere inside skops and scikit-learn
-        kind = type(error).__name__
-        raise InputError(f"{path}: a damaged model file ({kind}); fit it again") from None
-    if not isinstance(found, ChosenRegressor) or not _sound(found):
-        raise InputError(f"{path}: a damaged model file (no regressor inside); fit it again")
-    return found
+    unknown = set(skops.io.get_untrusted_types(data=models)) - set(_TRUSTED)
+    if unknown:
+        raise InputError(
+            f"{path}: refused, since it holds {sorted(unknown)[0]!r}, which no model of "
+            "earlycall has; use only files that you trust, or fit it again"
+        )
+    regressor = skops.io.loads(models, trusted=list(_TRUSTED))
+    if not isinstance(regressor, ChosenRegressor) or not _is_sound(regressor):
+        raise ValueError("no sound regressor inside")
+    return regressor
 
 
-def _sound(regressor: Any) -> bool:
-    """Whether every tree leads only to nodes and features that there are."""
+def _is_sound(regressor: Any) -> bool:
+    """Whether every tree refers only to nodes and features that exist."""
     for member in getattr(regressor, "members_", ()):
         for estimator in np.ravel(getattr(member, "estimators_", ())):
             tree = estimator.tree_

@@ -6,22 +6,23 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import Paths, Pattern
+from earlycall.cli import options, output
 
-Where = Annotated[
+StoreName = Annotated[
     str,
     typer.Option(
         "--store",
-        help="The experiment store: an SQLite file, or postgresql://user@host/name.",
+        help="Experiment store: an SQLite file, or postgresql://user@host/name.",
         envvar="EARLYCALL_STORE",
     ),
 ]
 DEFAULT = "experiments.db"
 
 
-def command(paths: Paths, store: Where = DEFAULT, pattern: Pattern = None) -> None:
-    """Add runs to the experiment store; those that are there are not added again.
+def command(
+    paths: options.Paths, store: StoreName = DEFAULT, pattern: options.Pattern = None
+) -> None:
+    """Add runs to the experiment store; a run is added only once.
 
     Examples:
       earlycall nas add study/ runs/

@@ -1,9 +1,9 @@
-"""What becomes of a signal in a graph with random weights: is it kept, forgotten, drowned?
+"""Whether a graph with random weights keeps, forgets or drowns a signal.
 
 The graph is computed once with random weights on random inputs, 32 numbers wide, without any
-training or data. A recurrent cell is run for 12 steps. Measured at its (first) output are how far
-different inputs are still told apart, and how much a small change of the input some steps ago
-still changes it.
+training or data. A recurrent cell is run for 12 steps. What is measured at its (first) output is
+how far different inputs still lie apart, and how much it still depends on a small change of the
+input some steps ago.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH, BATCH, STEPS, REPEATS = 32, 24, 12, 2
 LAGS = (0, 1, 2, 4, 8)
 NUDGE, FLOOR = 1e-4, 1e-12
-LARGEST = 400
+MAX_NODES = 400
 
 _MEANINGS = {
     "spread": "how far different inputs lie apart at the output (log10 of the standard deviation)",
@@ -36,30 +36,26 @@ _MEANINGS = {
 
 def _compute(architecture: Architecture) -> dict[str, float]:
     graph = architecture.graph
-    if graph is None or len(graph.op) > LARGEST:
+    if graph is None or len(graph.op) > MAX_NODES:
         return {}
-    rules = {op: rule(op) for op in graph.operations}
-    if any(found is None for found in rules.values()):
+    if any(rule(op) is None for op in graph.operations):
         return {}
     runs = [_measured(_Cell(graph, seed), seed) for seed in range(REPEATS)]
     return {f"signal:{key}": float(np.mean([r[key] for r in runs])) for key in runs[0]}
 
 
 def rule(op: str) -> str | None:
-    """The arithmetic that an operation's name stands for, None where the name says nothing.
+    """The arithmetic that an operation's name stands for, None of an unknown name.
 
     Examples:
         >>> rule("nor_conv_3x3"), rule("activation_sigm"), rule("skip_connect"), rule("frobnicate")
         ('linear', 'sigmoid', 'sum', None)
     """
     name = op.lower()
-    for words, meaning in _WORDS:
-        if any(word in name for word in words):
-            return meaning
-    return None
+    return next((kind for words, kind in _RULES if any(word in name for word in words)), None)
 
 
-_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
+_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("leaky",), "leaky_relu"),
     (("softsign", "tanh"), "tanh"),
     (("hardsigmoid", "sigm"), "sigmoid"),
@@ -91,16 +87,16 @@ class _Cell:
         """The values of all nodes from those of the inputs, each of shape (…, WIDTH)."""
         value = dict(given)
         for node, taken in self.graph.takes.items():
-            several = [value[name] for name in taken]
+            inputs = [value[name] for name in taken]
             kind = self.rules[self.graph.op[node]]
-            if not several:
+            if not inputs:
                 value[node] = np.zeros_like(next(iter(given.values())))
             elif kind == "linear":
                 matrices, bias = self.weights[node]
-                products = [v @ m for v, m in zip(several, matrices, strict=True)]
+                products = [v @ m for v, m in zip(inputs, matrices, strict=True)]
                 value[node] = _sum(products) + bias
             else:
-                value[node] = _ARITHMETIC[str(kind)](several)
+                value[node] = _ARITHMETIC[str(kind)](inputs)
         return value
 
 
@@ -166,13 +162,13 @@ def _facts(ends: list[NDArray[np.float64]], lags: Sequence[int]) -> dict[str, fl
     """What is measured at the outputs, each of shape (1 + lags, BATCH, WIDTH)."""
     first = ends[0][0]
     spread, level = _log(first.std(axis=0).mean()), _log(np.sqrt((first**2).mean()))
-    found = {"spread": spread, "level": level, "contrast": spread - level, "rank": _rank(first)}
+    facts = {"spread": spread, "level": level, "contrast": spread - level, "rank": _rank(first)}
     for i, lag in enumerate(lags):
         change = np.sqrt(((ends[0][1 + i] - first) ** 2).mean()) / NUDGE
-        found[f"lag {lag}"] = _log(change)
+        facts[f"lag {lag}"] = _log(change)
     for number, end in enumerate(ends[1:3], start=1):
-        found[f"level of output {number}"] = _log(np.sqrt((end[0] ** 2).mean()))
-    return found
+        facts[f"level of output {number}"] = _log(np.sqrt((end[0] ** 2).mean()))
+    return facts
 
 
 def _rank(values: NDArray[np.float64]) -> float:
@@ -182,8 +178,8 @@ def _rank(values: NDArray[np.float64]) -> float:
     power = np.linalg.svd(centred, compute_uv=False) ** 2
     if power.sum() <= 0:
         return 0.0
-    part = power / power.sum()
-    return float(np.exp(-(part * np.log(part + FLOOR)).sum()))
+    share = power / power.sum()
+    return float(np.exp(-(share * np.log(share + FLOOR)).sum()))
 
 
 def _log(value: float) -> float:
