@@ -16,7 +16,7 @@ from .elasticity import Elasticity as Elasticity
 from .elasticity import elasticity as elasticity
 from .energy import Energy as Energy
 from .energy import EnergyTable as EnergyTable
-from .energy import energy_used as energy_used
+from .energy import energy as energy
 from .energy import with_energy as with_energy
 from .energy.convert import convert as convert
 from .energy.measure import measure as measure

@@ -16,7 +16,8 @@ class Result(ABC):
     """What `rank`, `fit_many`, `evaluate`, `elasticity`, `replay` and `energy` return.
 
     Attributes:
-        table: the result, a row per run, or per group and what was compared.
+        table: a row per run, or per group and what was compared.
+        notes: what was assumed, and what makes the result hard to trust, a sentence each.
     """
 
     _figure: ClassVar[str]  # its function in `earlycall.plots`
@@ -25,12 +26,14 @@ class Result(ABC):
 
         @property
         def table(self) -> pl.DataFrame:
-            """Declared for type checkers only: a field in some, computed in others."""
+            """Declared for type checkers: a field in some results, computed in others."""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was assumed, and what makes the result hard to trust, a sentence each."""
-        return ()
+        @property
+        def notes(self) -> tuple[str, ...]:
+            """As ``table``; by default none."""
+
+    else:
+        notes = ()
 
     @abstractmethod
     def summary(self) -> str:

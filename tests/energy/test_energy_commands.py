@@ -128,11 +128,11 @@ def test_a_group_of_one_run_is_only_stopped():
         "run": ["a"] * 100, "step": steps, "loss": [1 / s for s in steps],
         "joules": [1.0 * s for s in steps],
     })  # fmt: skip
-    used = ec.energy_used(CurveSet.from_frame(table))
+    used = ec.energy(CurveSet.from_frame(table))
     assert used.savings["way"].to_list() == ["stop"]
     assert used.table["reason"].to_list() == [None]
 
 
 def test_a_set_without_joules_says_so():
     with pytest.raises(InputError, match="no energy is known: it logged no joules"):
-        ec.energy_used(CurveSet.from_losses({"a": [1.0, 0.5]}))
+        ec.energy(CurveSet.from_losses({"a": [1.0, 0.5]}))

@@ -64,7 +64,7 @@ def test_in_memory_with_another_logger_and_a_monitor():
     assert run.curves.observations.height == step + 1
     assert set(logged[-1]) == {"seconds", "joules"}
     assert run.source.startswith("CodeCarbon")
-    used = ec.energy_used(run.curves)
+    used = ec.energy(run.curves)
     assert used.table["joules"][0] == pytest.approx(run.table["joules"][-1])
 
 

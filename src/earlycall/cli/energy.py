@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,7 @@ from earlycall.cli import options, output
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import RenderableType
     from rich.table import Table
 
     from earlycall.energy import Energy
@@ -53,12 +55,11 @@ def command(
 
       earlycall energy runs/ --power gpu.csv --zone Europe/Berlin --format json
     """
-    from earlycall.curves.budget import as_part
-    from earlycall.energy import energy_used
+    from earlycall.energy import energy
     from earlycall.ranking.rank import DEFAULT_SCORE
 
     with output.working("reading logs"):
-        used = energy_used(
+        used = energy(
             list(paths),
             power=power,
             price=price,
@@ -69,73 +70,42 @@ def command(
             metric=metric,
             direction=options.direction(maximize),
             score=score or DEFAULT_SCORE,
-            budget=as_part(budget),
+            budget=budget,
             keep=keep,
             rule=rule,
         )
-    for sentence in used.notes:
-        output.note(sentence)
-    if fmt is options.Format.json:
-        output.print_json(_document(used))
-    elif fmt is options.Format.csv:
-        output.print_csv(used.table)
-    else:
-        _print(used, top)
+    output.show(used, fmt, lambda: _tables(used, top))
 
 
-def _document(used: Energy) -> dict[str, Any]:
-    return {
-        "metric": used.metric,
-        "score": used.score,
-        "budget": used.budget,
-        "keep": used.keep,
-        "rule": used.rule,
-        "price": used.price,
-        "carbon": used.carbon,
-        "notes": list(used.notes),
-        "summary": used.summary(),
-        "runs": used.table.to_dicts(),
-        "savings": used.savings.to_dicts(),
-    }
+def _tables(used: Energy, top: int) -> Iterator[RenderableType]:
+    import polars as pl
+    from rich.text import Text
 
+    def title(group: str) -> str:
+        return "energy used" if group == "all" else f"{group}: energy used"
 
-def _print(used: Energy, top: int) -> None:
-    out = output.console()
-    groups = used.table["group"].unique(maintain_order=True).to_list()
-    for name in groups:
-        rows = used.table.filter(used.table["group"] == name)
-        rows = rows.sort("joules", descending=True, nulls_last=True)
-        title = "energy used" if name == "all" else f"{name}: energy used"
-        out.print(title, style="bold", markup=False)
-        out.print(_table(rows.head(top) if top > 0 else rows))
-        if 0 < top < rows.height:
-            out.print(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
-        out.print()
+    groups = used.table.partition_by("group", maintain_order=True)
+    rows = pl.concat([g.sort("joules", descending=True, nulls_last=True) for g in groups])
+    yield from output.by_group(rows, top, title, lambda _, some: [_table(some)])
     if used.savings.height:
-        out.print(f"what calling early would have saved, by {used.metric}", style="bold")
-        out.print(_savings(used))
-        out.print()
-    out.print(used.summary(), style="italic", markup=False)
+        yield Text(f"what calling early would have saved, by {used.metric}", style="bold")
+        yield _savings(used)
+        yield Text()
+    yield Text(used.summary(), style="italic")
     if used.table["estimated"].any():
-        out.print("Energy by CodeCarbon is partly an estimate.", style="dim")
+        yield Text("Energy by CodeCarbon is partly an estimate.", style="dim")
 
 
 def _table(rows: pl.DataFrame) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    shown.add_column("run", overflow="fold")
-    for name in ("time", "joules", "kWh"):
-        shown.add_column(name, justify="right")
-    money, carbon = rows["usd"].count() > 0, rows["gco2e"].count() > 0
-    for name in [*(["usd"] if money else []), *(["g CO2e"] if carbon else []), "mean W"]:
-        shown.add_column(name, justify="right")
-    shown.add_column("")
-    reasons = rows["reason"].count() > 0
-    shown.add_column("from", style="dim", overflow="fold")
+    money, carbon, reasons = (rows[name].count() > 0 for name in ("usd", "gco2e", "reason"))
+    prices = [*(["usd"] if money else []), *(["g CO2e"] if carbon else [])]
+    numbers = ["time", "joules", "kWh", *prices, "mean W"]
+    shown = output.grid("run", *numbers, "", "from", *(["why not"] * reasons), right=numbers)
+    shown.columns[len(numbers) + 2].style = "dim"
     if reasons:
-        shown.add_column("why not", style="yellow", overflow="fold")
+        shown.columns[-1].style = "yellow"
     most = float(rows["joules"].max() or 0.0)  # type: ignore[arg-type]
     for row in rows.iter_rows(named=True):
         share = (row["joules"] or 0.0) / most if most > 0 else 0.0
@@ -164,18 +134,11 @@ def _time(seconds: float | None) -> str:
 
 
 def _savings(used: Energy) -> Table:
-    from rich.table import Table
-
-    shown = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     groups = used.savings["group"].n_unique() > 1
     money, carbon = used.price is not None, used.carbon is not None
-    if groups:
-        shown.add_column("group")
-    shown.add_column("way")
-    names = ["used kWh", "would kWh", "saved kWh", "saved"]
-    more = [*(["saved usd"] if money else []), *(["saved g CO2e"] if carbon else [])]
-    for name in [*names, *more, "regret", "winner kept"]:
-        shown.add_column(name, justify="right")
+    prices = [*(["saved usd"] if money else []), *(["saved g CO2e"] if carbon else [])]
+    numbers = ["used kWh", "would kWh", "saved kWh", "saved", *prices, "regret", "winner kept"]
+    shown = output.grid(*(["group"] * groups), "way", *numbers, right=numbers)
     kept = "the best" if used.keep == 1 else f"the best {used.keep}"
     ways = {"choose": f"choose {kept} at {used.budget:.0%}", "stop": f"stop by {used.rule}"}
     for row in used.savings.iter_rows(named=True):

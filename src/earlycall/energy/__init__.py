@@ -3,6 +3,6 @@
 from earlycall.energy.join import EnergyTable, with_energy
 from earlycall.energy.measure import measure
 from earlycall.energy.meter import Meter, meter
-from earlycall.energy.savings import Energy, energy_used
+from earlycall.energy.savings import Energy, energy
 
-__all__ = ["Energy", "EnergyTable", "Meter", "energy_used", "measure", "meter", "with_energy"]
+__all__ = ["Energy", "EnergyTable", "Meter", "energy", "measure", "meter", "with_energy"]

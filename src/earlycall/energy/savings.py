@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earlycall.curves import CurveSet, Direction, Prefixes
+from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.columns import training_loss
 from earlycall.drawing import draw
 from earlycall.energy.join import (
@@ -23,6 +24,7 @@ from earlycall.energy.join import (
 from earlycall.errors import InputError
 from earlycall.ranking.rank import DEFAULT_SCORE, rank
 from earlycall.readers.power.trace import KWH
+from earlycall.results import Result
 from earlycall.stopping.monitor import DEFAULT_RULE
 from earlycall.stopping.replay import stops
 
@@ -33,7 +35,7 @@ BUDGET = 0.1  # part of training after which runs are chosen
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(Result):
     """What runs used and what calling them early would have saved.
 
     Attributes:
@@ -108,6 +110,16 @@ class Energy:
             more.append(f"{grams / 1000:.3g} kg CO2e" if grams >= 1000 else f"{grams:.3g} g CO2e")
         return f"{size} ({', '.join(more)})" if more else size
 
+    def to_dict(self) -> dict[str, Any]:
+        """``runs`` and ``savings``, the rows of the tables, and how they were computed."""
+        names = ("metric", "score", "budget", "keep", "rule", "price", "carbon")
+        return {name: getattr(self, name) for name in names} | {
+            "notes": list(self.notes),
+            "summary": self.summary(),
+            "runs": self.table.to_dicts(),
+            "savings": self.savings.to_dicts(),
+        }
+
     def plot(self, **options: Any) -> Figure:
         """A figure of the loss along the energy; options of `earlycall.plots.energy`.
 
@@ -117,7 +129,7 @@ class Energy:
         return draw("energy", self.curves, **({"metric": self.metric} | options))
 
 
-def energy_used(
+def energy(
     runs: Paths | CurveSet | EnergyTable,
     *,
     power: Paths | None = None,
@@ -129,7 +141,7 @@ def energy_used(
     metric: str | None = None,
     direction: Direction | None = None,
     score: str = DEFAULT_SCORE,
-    budget: float = BUDGET,
+    budget: Budget = BUDGET,
     keep: int = 1,
     rule: str = DEFAULT_RULE,
 ) -> Energy:
@@ -160,7 +172,7 @@ def energy_used(
         >>> table = pl.DataFrame({
         ...     "run": ["a"] * 100 + ["b"] * 100, "step": [*steps, *steps],
         ...     "loss": [*(1 / steps), *(1 / steps + 0.2)], "joules": [*steps * 36.0] * 2})
-        >>> used = energy_used(CurveSet.from_frame(table), carbon=400, score="last_loss")
+        >>> used = energy(CurveSet.from_frame(table), carbon=400, score="last_loss")
         >>> used.savings.select("way", "used_kwh", "saved_pct", "winner_kept").rows()[0]
         ('choose', 0.002, 44.9..., True)
         >>> print(used.summary())
@@ -168,8 +180,7 @@ def energy_used(
     """
     check_not_negative(price, "price of a kWh")
     check_not_negative(carbon, "carbon intensity")
-    if not 0 < budget <= 1:
-        raise InputError(f"budget {budget:g} is outside (0, 1]; write 0.1 or 10%")
+    part = as_part(budget)
     if keep < 1:
         raise InputError(f"{keep} runs cannot be kept; keep at least 1")
     if isinstance(runs, CurveSet):
@@ -181,13 +192,13 @@ def energy_used(
     measured = measured.directed(metric, direction)
     carbon = runs.carbon if carbon is None else carbon
     savings = [
-        *_by_choosing(measured, metric, score, budget, keep),
+        *_by_choosing(measured, metric, score, part, keep),
         *_by_stopping(measured, metric, rule),
     ]
     return Energy(
         table=_used(runs.table, measured, price, carbon),
         savings=_savings(savings, price, carbon),
-        curves=measured, metric=metric, score=score, budget=budget, keep=keep, rule=rule,
+        curves=measured, metric=metric, score=score, budget=part, keep=keep, rule=rule,
         price=price, carbon=carbon, notes=runs.notes,
     )  # fmt: skip
 
