@@ -1,4 +1,4 @@
-"""The one error that a person's input can cause."""
+"""The errors that a person's input can cause, and the warning about curves."""
 
 
 class InputError(ValueError):
@@ -15,8 +15,8 @@ class InputError(ValueError):
     """
 
 
-class NothingYetError(InputError):
-    """A log of a run that has just begun: readable, but without an observation so far.
+class EmptyLogError(InputError):
+    """The log is valid but has no observations yet.
 
     Among other logs of a folder it is left out with a note.
     """

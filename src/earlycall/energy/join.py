@@ -27,7 +27,7 @@ from earlycall.energy.sharing import (
     together,
 )
 from earlycall.energy.timeline import Clocked, clocked, seconds_of, spread
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import read
 from earlycall.readers.discovery import sources
 from earlycall.readers.power.logs import PowerLog, load, power_logs, zone_of
@@ -218,7 +218,7 @@ def _beside(path: Path, zone: tzinfo | None, notes: list[str]) -> list[PowerLog]
     for file in files:
         try:
             out += load(file, zone)
-        except NothingYetError:
+        except EmptyLogError:
             continue
         except InputError as error:
             notes.append(str(error))

@@ -6,23 +6,23 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from earlycall.errors import InputError
+from earlycall.readers import remote
 from earlycall.readers.assembly import RUN_TABLES
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.formats import curve_set
-from earlycall.readers.growing.tails import Gathering, Tail
+from earlycall.readers.formats.text import PatternReader
 
-HEAD = 8192
+HEAD_BYTES = 8192
 _NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 
@@ -54,8 +54,8 @@ def readers() -> tuple[Any, ...]:
     return (*plugins, *built_in)
 
 
-def known() -> str:
-    """The formats that can be read, as a list in words."""
+def known_formats() -> str:
+    """The names of the formats that can be read."""
     return ", ".join(dict.fromkeys(reader.NAME for reader in readers()))
 
 
@@ -66,47 +66,40 @@ class Source:
     Attributes:
         run: what its run is called (or what its runs' names begin with).
         path: where it is.
-        load: reads it.
-        tail: what reads it on as it grows, where its reader knows how.
-        kind: what its reader calls it.
-        gathering: what reads on a log of several runs or files, where its reader knows how.
+        reader: what reads it.
     """
 
     run: str
-    path: Path
-    load: Callable[[], pl.DataFrame | Log]
-    tail: Callable[[], Tail | None] = lambda: None
-    kind: str = ""
-    gathering: Callable[[], Gathering | None] = lambda: None
+    path: str | Path
+    reader: Any  # as described in `earlycall.readers`
 
-    def log(self) -> Log:
-        """What it holds.
+    def parts(self, state: State) -> Iterator[Log]:
+        """What is new since the ``state``.
 
         Raises:
             InputError: naming the place in the log that cannot be read.
         """
         try:
-            found = self.load()
+            for part in self.reader.parts(self.path, state):
+                yield part if isinstance(part, Log) else Log(part)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-        return found if isinstance(found, Log) else Log(found)
 
 
-def sources(path: Path, pattern: str | None = None) -> list[Source]:
-    """The logs at a path, in the order of their names.
+def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
+    """The logs at a path or address, in the order of their names.
 
     Raises:
         InputError: if there is no such path, or no log in it.
     """
+    if remote.is_address(path):
+        return [Source(str(path), path, remote)]
+    path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    by_pattern = None if pattern is None else _by_pattern(pattern)
+    by_pattern = None if pattern is None else PatternReader(pattern)
     if path.is_file():
-        if by_pattern is not None:
-            return [Source(as_text(path.name), path, _loader(by_pattern, path))]
-        reader = _reader_of(path)
-        load = _loader(reader.load, path)
-        return [Source(as_text(path.name), path, load, *_ways_on(reader, "", path))]
+        return [Source(as_text(path.name), path, by_pattern or _reader_of(path))]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -114,27 +107,15 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
             raise InputError(
                 f"{path / 'curves.parquet'}: a link out of the folder; name its target"
             )
-        return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
+        return [Source("", path, curve_set)]
     if by_pattern is not None:
         files = [p for p in _files_in(path) if _is_text_file(p)]
-        found = [Source(_relative(p, path), p, _loader(by_pattern, p)) for p in files]
+        found = [Source(_relative(p, path), p, by_pattern) for p in files]
     else:
         found = list(_logs_in(path))
     if not found:
-        raise InputError(f"{path}: no logs in this folder; recognised are: {known()}")
+        raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
     return sorted(found, key=lambda source: source.run)
-
-
-def _by_pattern(pattern: str) -> Callable[[Path], pl.DataFrame]:
-    """What reads plain text by a pattern.
-
-    Raises:
-        InputError: if the pattern cannot be used.
-    """
-    from earlycall.readers.formats import text
-
-    expression = text.compiled(pattern)
-    return lambda path: text.load(path, expression)
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
@@ -145,8 +126,7 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
-            load = _loader(reader.load_folder, here)
-            yield Source(_relative(here, folder), here, load, *_ways_on(reader, "_folder", here))
+            yield Source(_relative(here, folder), here, reader)
             if reader.WHOLE_TREE:
                 folders.clear()
                 continue
@@ -158,27 +138,11 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         for name in visible:
             path = here / name
             if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
-                load = _loader(found.load, path)
-                yield Source(_relative(path, folder), path, load, *_ways_on(found, "", path))
+                yield Source(_relative(path, folder), path, found)
 
 
 def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-
-
-def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
-    return lambda: load(path)
-
-
-def _ways_on(
-    reader: Any, end: str, path: Path
-) -> tuple[Callable[[], Tail | None], str, Callable[[], Gathering | None]]:
-    """How a log is read on, as `Source` takes it."""
-
-    def way(name: str) -> Callable[[], Any]:
-        return lambda: getattr(reader, name + end, lambda _: None)(path)
-
-    return way("tail"), reader.NAME, way("gathering")
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -212,7 +176,7 @@ def _recognise(path: Path) -> Any:
 
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
     except OSError:
         return None
     if is_power_log(path, head):
@@ -227,7 +191,7 @@ def _reader_of(path: Path) -> Any:
     if reader is not None:
         return reader
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     from earlycall.readers.power.logs import is_power_log
 
     if not head.strip():
@@ -239,7 +203,7 @@ def _reader_of(path: Path) -> Any:
             f"{path}: a binary file that no reader recognises; give a log or curve set"
         )
     raise InputError(
-        f"{path}: not a log in a known format; recognised are: {known()}; "
+        f"{path}: not a log in a known format; recognised are: {known_formats()}; "
         "plain text is read with --pattern"
     )
 
@@ -254,5 +218,5 @@ def _is_text(head: bytes) -> bool:
 
 def _is_text_file(path: Path) -> bool:
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS

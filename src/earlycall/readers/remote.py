@@ -12,8 +12,10 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
 
+NAME = "server"
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
 
@@ -30,20 +32,21 @@ def is_address(path: object) -> bool:
     return _ADDRESS.match(str(path)) is not None
 
 
-def load(address: str) -> Log:
+def parts(address: object, state: State) -> Iterator[Log]:
     """The runs at an address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow), ``postgresql://…``.
 
     Raises:
         InputError: if it cannot be reached, or the package that speaks to it is not installed.
     """
-    match = _ADDRESS.match(address)
+    match = _ADDRESS.match(str(address))
     if match is None:
         raise InputError(f"{address!r} is not an address")
     kind, driver, rest = match.groups()
     if kind == "wandb":
-        return _wandb(rest)
-    whole = f"{kind}{driver or ''}://{rest}"
-    return _mlflow(whole) if kind.startswith("http") else _optuna(whole)
+        yield _wandb(rest)
+        return
+    full = f"{kind}{driver or ''}://{rest}"
+    yield _mlflow(full) if kind.startswith("http") else _optuna(full)
 
 
 def _wandb(project: str) -> Log:
@@ -91,7 +94,7 @@ def _mlflow(address: str) -> Log:
                 info = one.info
                 run = mlflow.Run(info.run_id, info.run_name, experiment.name, info.start_time)
                 for key, value in (*one.data.params.items(), *one.data.tags.items()):
-                    run.tell(key, value)
+                    run.add_setting(key, value)
                 known.append(run)
                 values += [
                     (info.run_id, m.step, name, m.value, m.timestamp)

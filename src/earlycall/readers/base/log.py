@@ -1,4 +1,4 @@
-"""What a reader gives: the observations of one log, and what is known of its runs."""
+"""What a reader gives: the observations of one log, and the settings of its runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import polars as pl
 
 from earlycall.errors import InputError
 
-MOST_METRICS = 100_000
-_MOST_CELLS, _SPARSEST = 1 << 26, 64
-_AT_ONCE = 1 << 14  # rows that wait as Python objects
+MAX_METRICS = 100_000
+_MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
+_BLOCK_ROWS = 1 << 14  # held as Python objects
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
@@ -29,10 +29,13 @@ class Log:
         runs: a row per run: ``run`` where the log holds several, ``hp.*``, ``final`` …; when it
             ``started`` (seconds since 1970, UTC: where ``seconds`` is 0) and, where the log says
             so, ``ended``; ``restarted``, JSON of [seconds, seconds since 1970] of each restart.
+        continues: whether the observations follow those that were given before; else they take
+            their place.
     """
 
     observations: pl.DataFrame
     runs: pl.DataFrame | None = None
+    continues: bool = False
 
 
 def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
@@ -135,7 +138,7 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
     """
     parts = []
     rows = iter(rows)
-    while part := list(islice(rows, _AT_ONCE)):
+    while part := list(islice(rows, _BLOCK_ROWS)):
         names = list(dict.fromkeys(name for row in part for name in row))
         filled = sum(map(len, part))
         must_fit(len(part), len(names), filled)
@@ -146,10 +149,21 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
             for name in names
         }
         parts.append(pl.DataFrame(columns))
-    widths = {name for part in parts for name in part.columns}
+    return concat_sparse(parts)
+
+
+def concat_sparse(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One table from parts that may lack some of its columns.
+
+    Raises:
+        InputError: if the table would be very large and nearly empty.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    names = {name for part in parts for name in part.columns}
     height = sum(part.height for part in parts)
-    must_fit(height, len(widths), sum(part.height * part.width for part in parts))
-    return pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    must_fit(height, len(names), sum(part.height * part.width for part in parts))
+    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
 def _number(value: Any) -> float | None:
@@ -164,12 +178,12 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def going_on(seconds: pl.Expr) -> pl.Expr:
+def make_monotone(seconds: pl.Expr) -> pl.Expr:
     """Seconds that go on where a resumed run began to count anew.
 
     Examples:
         >>> clock = pl.DataFrame({"seconds": [1.0, 2.0, 0.5, 1.0]})
-        >>> clock.select(going_on(pl.col("seconds")))["seconds"].to_list()
+        >>> clock.select(make_monotone(pl.col("seconds")))["seconds"].to_list()
         [1.0, 2.0, 2.5, 3.0]
     """
     before = seconds.shift()
@@ -188,7 +202,7 @@ def must_fit(height: int, width: int, filled: int) -> None:
         InputError: if more than a hundred million cells would be nearly all empty.
     """
     cells = height * width
-    if width > MOST_METRICS or (cells > _MOST_CELLS and cells > _SPARSEST * filled):
+    if width > MAX_METRICS or (cells > _MAX_SPARSE_CELLS and cells > _MAX_CELLS_PER_VALUE * filled):
         raise InputError(
             f"{width} metrics of {height} steps are more than a log has; "
             "name metrics by what they are, not by their step or sample"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from earlycall.errors import InputError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import is_text
 
 NAME = "curve set (Parquet)"
@@ -15,6 +17,11 @@ NAME = "curve set (Parquet)"
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the file starts as Parquet files do."""
     return head.startswith(b"PAR1")
+
+
+def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
+    """The table in a file, or that of a folder."""
+    yield load(path / "curves.parquet" if path.is_dir() else path)
 
 
 def load(path: Path) -> pl.DataFrame:

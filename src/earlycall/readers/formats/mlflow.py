@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in, is_inside
 from earlycall.readers.base.log import Log, by_step, number_or_text, table_of
 from earlycall.readers.base.settings_file import settings_beside
@@ -21,18 +22,18 @@ WHOLE_TREE = True
 VALUES = {
     "id": pl.String, "step": pl.Int64, "name": pl.String, "value": pl.Float64, "when": pl.Int64,
 }  # fmt: skip
-_LARGEST = 1.7976931348623157e308  # how MLflow writes infinity
+_MLFLOW_INFINITY = 1.7976931348623157e308
 
 
 @dataclass
 class Run:
-    """What is known of a run.
+    """A run and its settings.
 
     Attributes:
         id: its id.
         name: its name, which several may share.
         experiment: the experiment's name.
-        start: when it began, in milliseconds since 1970; None where that is not known.
+        start: when it began, in milliseconds since 1970; None if unknown.
         settings: parameters and tags.
     """
 
@@ -42,7 +43,7 @@ class Run:
     start: int | None
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self, key: str, value: Any) -> None:
+    def add_setting(self, key: str, value: Any) -> None:
         """Take a parameter, or a tag that is not MLflow's own; a parameter wins."""
         if not key.startswith("mlflow."):
             self.settings.setdefault(f"hp.{key}", number_or_text(str(value)))
@@ -53,12 +54,16 @@ def recognises(path: Path, head: bytes) -> bool:
     return has_tables(path, head, {"experiments", "runs", "metrics", "params", "latest_metrics"})
 
 
-def load(path: Path) -> Log:
-    """The runs in a database that are not deleted.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The runs in a database or a file store that are not deleted.
 
     Raises:
-        InputError: if it cannot be read or has no runs with metrics.
+        InputError: if it cannot be read, naming the place, or has no runs with metrics.
     """
+    yield _file_store(path) if path.is_dir() else _database(path)
+
+
+def _database(path: Path) -> Log:
     with opened(path) as connection:
         name = "r.name" if "name" in column_names(connection, "runs") else "NULL"
         known = {
@@ -73,14 +78,14 @@ def load(path: Path) -> Log:
         for table in ("params", "tags"):
             for run, key, value in rows(connection, f"SELECT run_uuid, key, value FROM {table}"):  # noqa: S608
                 if run in known:
-                    known[run].tell(str(key), value)
+                    known[run].add_setting(str(key), value)
         values = frame(
             connection,
             "SELECT run_uuid, step, key, value, timestamp, is_nan FROM metrics",
             VALUES | {"is_nan": pl.Boolean},
         )
     value = pl.col("value")
-    infinite = value.abs() >= _LARGEST
+    infinite = value.abs() >= _MLFLOW_INFINITY
     values = values.with_columns(
         value=pl.when("is_nan").then(float("nan"))
         .when(infinite).then(value.sign() * float("inf")).otherwise(value)
@@ -107,7 +112,7 @@ def tables(source: Any, known: list[Run], values: pl.DataFrame) -> Log:
     )
     long = values.filter(~pl.col("name").str.starts_with("system/")).join(about, on="id")
     if not long.height:
-        raise NothingYetError(f"{source}: no metrics in this MLflow store yet")
+        raise EmptyLogError(f"{source}: no metrics in this MLflow store yet")
     long = long.sort("when", maintain_order=True)
     first = pl.col("when").min().over("run")
     begun = pl.when(pl.col("start") <= first).then("start").otherwise(first)
@@ -162,23 +167,18 @@ def _is_meta(path: Path) -> bool:
         return False
 
 
-def load_folder(folder: Path) -> Log:
-    """The runs in a file store that are not deleted.
-
-    Raises:
-        InputError: naming the file and line that is no metric, or if no run has metrics.
-    """
+def _file_store(folder: Path) -> Log:
     known, values = [], []
     for meta in files_in(folder, "**/meta.yaml"):
-        told = settings_beside(meta)
-        if "run_id" not in told or told.get("lifecycle_stage") == "deleted":
+        about = settings_beside(meta)
+        if "run_id" not in about or about.get("lifecycle_stage") == "deleted":
             continue
-        home, start = meta.parent, told.get("start_time")
-        name = told.get("run_name")
+        home, start = meta.parent, about.get("start_time")
+        name = about.get("run_name")
         run = Run(home.name, name and str(name), _experiment(home), _whole(start))
         for kind in ("params", "tags"):
             for file in files_in(home / kind, "**/*") if _is_own(home / kind) else []:
-                run.tell(file.relative_to(home / kind).as_posix(), _text(file))
+                run.add_setting(file.relative_to(home / kind).as_posix(), _text(file))
         for file in files_in(home / "metrics", "**/*") if _is_own(home / "metrics") else []:
             values += _metric(run.id, file.relative_to(home / "metrics").as_posix(), file)
         known.append(run)

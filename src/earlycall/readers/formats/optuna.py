@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.curves.cleaning import RereadRequiredError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.log import Log, table_of, table_of_numbers
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
-from earlycall.readers.growing.tails import DoubtError, GrowingLines
 
 NAME = "Optuna studies"
 METRIC = "loss"  # what a trial reports; "accuracy" where more is better
@@ -22,7 +24,7 @@ _CREATE_STUDY, _CREATE_TRIAL, _SET_PARAM, _SET_STATE, _REPORT = 0, 4, 5, 6, 7
 
 @dataclass
 class Trial:
-    """What a trial told.
+    """A trial and what it reported.
 
     Attributes:
         study: the study's name.
@@ -53,15 +55,19 @@ def recognises(path: Path, head: bytes) -> bool:
     return first.startswith(b"{") and b'"op_code"' in first and b'"worker_id"' in first
 
 
-def load(path: Path) -> Log:
-    """The trials of all studies.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The trials of all studies; of a journal, only what is new is read.
 
     Raises:
         InputError: if it cannot be read, or no trial has reported yet.
     """
     with path.open("rb") as file:
-        journal = file.read(1) == b"{"
-    return tables(path, _journal(path) if journal else _database(path))
+        is_journal = file.read(1) == b"{"
+    if not is_journal:
+        yield tables(path, _database(path))
+        return
+    for part in growing_parts(path, state, _new_entries, lambda p: tables(p, _journal(p))):
+        yield Log(part.observations, part.runs)  # a trial may report a step again
 
 
 def tables(source: Any, trials: list[Trial]) -> Log:
@@ -72,7 +78,7 @@ def tables(source: Any, trials: list[Trial]) -> Log:
     """
     trials = [trial for trial in trials if trial.values]
     if not trials:
-        raise NothingYetError(f"{source}: no trial has reported an intermediate value yet")
+        raise EmptyLogError(f"{source}: no trial has reported an intermediate value yet")
     several = len({trial.study for trial in trials}) > 1
     observations, runs = [], []
     for trial in trials:
@@ -158,38 +164,19 @@ def _param(value: float, distribution: str) -> Any:
         return value
 
 
-def gathering(path: Path) -> JournalGathering | None:
-    """What reads a growing journal on; a database is read as a whole."""
-    with path.open("rb") as file:
-        return JournalGathering(path) if file.read(1) == b"{" else None
-
-
-class JournalGathering:
-    """The trials of a journal, of which only what is new is read.
-
-    Args:
-        path: the journal.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lines = GrowingLines(path)
-        self._studies: list[_Study] = []
-        self._trials: list[Trial] = []
-
-    def log(self) -> Log:
-        """All trials so far.
-
-        Raises:
-            DoubtError: if the file was replaced, or a line is none of a journal.
-            InputError: if no trial has reported yet.
-        """
-        while lines := self._lines.read():
-            for line in lines.splitlines():
-                try:
-                    _apply(json.loads(line), self._studies, self._trials)
-                except _BROKEN:
-                    raise DoubtError from None
-        return tables(self._lines.path, self._trials)
+def _new_entries(path: Path, state: State) -> Iterator[Log]:
+    """All trials of a journal, if it has grown."""
+    lines, studies, trials = state.setdefault("journal", (GrowingLines(path), [], []))
+    grown = False
+    for block in lines.blocks():
+        grown = True
+        for line in block.splitlines():
+            try:
+                _apply(json.loads(line), studies, trials)
+            except _BROKEN:
+                raise RereadRequiredError from None
+    if grown:
+        yield tables(path, trials)
 
 
 def _journal(path: Path) -> list[Trial]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.clock import seconds_since_1970
 from earlycall.readers.power.table import header_of, rows_of
 from earlycall.readers.power.trace import Device, PowerLog
@@ -38,11 +38,11 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
 
     Raises:
         InputError: naming the line whose energy or duration is no number.
-        NothingYetError: if there is no row yet.
+        EmptyLogError: if there is no row yet.
     """
     rows = rows_of(path)
     if rows.height < 2:
-        raise NothingYetError(f"{path}: no row in this CodeCarbon log yet")
+        raise EmptyLogError(f"{path}: no row in this CodeCarbon log yet")
     names = [str(name) for name in rows.row(0)]
     table = rows[1:].rename(dict(zip(rows.columns, names, strict=True)))
     end = seconds_since_1970(table["timestamp"], zone)
@@ -62,7 +62,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
                 carbon=_intensity(part), estimated=estimated,
             ))  # fmt: skip
     if not found:
-        raise NothingYetError(f"{path}: no energy in this CodeCarbon log yet")
+        raise EmptyLogError(f"{path}: no energy in this CodeCarbon log yet")
     return found
 
 

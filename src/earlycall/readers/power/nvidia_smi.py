@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.clock import seconds_since_1970
 from earlycall.readers.power.table import header_of, rows_of
 from earlycall.readers.power.trace import LONG, LONG_SECONDS, Device, PowerLog, Trace
@@ -50,7 +50,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
 
     Raises:
         InputError: if it has no times, or its columns cannot be told.
-        NothingYetError: if no power has been logged yet.
+        EmptyLogError: if no power has been logged yet.
     """
     rows, named = _columns(path, rows_of(path))
     time = seconds_since_1970(rows["time"], zone)
@@ -72,7 +72,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
         devices.append(Device(str(name), traces))
         notes += [f"{path}: GPU {name}: {change}" for change in changes]
     if not devices:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log{_why(notes)}")
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log{_why(notes)}")
     return [PowerLog(path, NAME, devices, shared=True, notes=_gist(notes))]
 
 
@@ -102,7 +102,7 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     A header that comes again, where a log was continued, begins a new table.
     """
     if not rows.height:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log yet")
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log yet")
     if _TIME.match(rows.item(0, 0) or ""):
         return _of_headless(path, rows), "[W]"
     is_header = rows.select(
@@ -128,7 +128,7 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
         parts.append(pl.DataFrame(columns))
         named = header[power]
     if not parts:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log yet")
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log yet")
     return pl.concat(parts, how="diagonal"), named
 
 
