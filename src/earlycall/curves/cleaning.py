@@ -69,6 +69,7 @@ class Observations:
         keys: ``group`` and ``run`` of each run, sorted; the row number is the ``run_id``.
         renumbered: the ``run_id`` of runs whose steps started anew in each epoch.
         repeated: the ``run_id`` of each step that was logged more than once.
+        extensible: whether rows can be added: to one run that its log does not name, with steps.
 
     Examples:
         >>> rows = Observations()
@@ -81,9 +82,9 @@ class Observations:
     def __init__(self, run: str = "run") -> None:
         self.keys = pl.DataFrame(schema={"group": pl.String, "run": pl.String})
         self.renumbered = self.repeated = pl.Series(dtype=pl.UInt32)
+        self.extensible = True
         self._run = run
         self._parts: list[pl.DataFrame] = []  # by run and step, with the epochs as logged
-        self._own_steps = False
         self._first_epoch, self._fractional = 0.0, False
 
     def add(self, table: pl.DataFrame) -> None:
@@ -110,8 +111,9 @@ class Observations:
         run_ids, self.keys = _number_runs(table, self._run)
         rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
         rows = with_step_name(_numeric(rows, self.keys))
-        self._own_steps = "step" in rows.columns and not rows["step"].null_count()
+        self.extensible = "step" in rows.columns and not rows["step"].null_count()
         rows, self.renumbered = _undo_step_per_epoch(_with_steps(rows, self.keys))
+        self.extensible &= not ({"group", "run"} & set(table.columns) or len(self.renumbered))
         rows = _recorded_nans(rows)
         if not _in_order(rows):
             rows, self.repeated = _one_row_per_step(rows)
@@ -119,8 +121,7 @@ class Observations:
 
     def _continuation(self, table: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
         """The parts that stay as they are, and the rows that follow them."""
-        known_run = len(self.keys) == 1 and not {"group", "run"} & set(table.columns)
-        if not (known_run and self._own_steps) or len(self.renumbered):
+        if not self.extensible or {"group", "run"} & set(table.columns):
             raise RereadRequiredError
         rows = table.with_columns(run_id=pl.lit(0, dtype=pl.UInt32))
         rows = with_step_name(_numeric(rows, self.keys))
@@ -129,7 +130,7 @@ class Observations:
             raise RereadRequiredError
         if rows.select(_nothing(metrics).any()).item():
             raise RereadRequiredError
-        kept, first = list(self._parts), rows["step"].min()
+        kept, first = list(self._parts), float(rows["step"].min())  # type: ignore[arg-type]
         again: list[pl.DataFrame] = []
         while kept and kept[-1]["step"][-1] >= first:
             part = kept.pop()
@@ -221,6 +222,7 @@ def join_observations(
     tables = [_renumbered(rows, ids) for (rows, _), ids in zip(sets, places, strict=True)]
     by_first_run = sorted(range(len(sets)), key=lambda i: places[i][:1].tolist())
     whole = pl.concat([tables[i] for i in by_first_run], how="diagonal_relaxed", rechunk=False)
+    whole = whole.select(pl.exclude("run_id"), "run_id")
     if 1 < len(sets) < len(runs):  # the runs of one set may lie between those of another
         run_ids = whole["run_id"].to_numpy()
         if np.any(run_ids[1:] < run_ids[:-1]):

@@ -70,7 +70,7 @@ class Source:
     """
 
     run: str
-    path: str | Path
+    path: Path
     reader: Any  # as described in `earlycall.readers`
 
     def parts(self, state: State) -> Iterator[Log]:
@@ -93,7 +93,7 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
         InputError: if there is no such path, or no log in it.
     """
     if remote.is_address(path):
-        return [Source(str(path), path, remote)]
+        return [Source(str(path), Path(path), remote.Server(str(path)))]
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")

@@ -15,7 +15,6 @@ from earlycall.extras import needed_for
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
 
-NAME = "server"
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
 
@@ -32,21 +31,35 @@ def is_address(path: object) -> bool:
     return _ADDRESS.match(str(path)) is not None
 
 
-def parts(address: object, state: State) -> Iterator[Log]:
-    """The runs at an address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow), ``postgresql://…``.
+class Server:
+    """Reads the runs at an address.
+
+    Args:
+        address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow) or ``postgresql://…`` (Optuna).
 
     Raises:
-        InputError: if it cannot be reached, or the package that speaks to it is not installed.
+        InputError: if it is none of these.
     """
-    match = _ADDRESS.match(str(address))
-    if match is None:
-        raise InputError(f"{address!r} is not an address")
-    kind, driver, rest = match.groups()
-    if kind == "wandb":
-        yield _wandb(rest)
-        return
-    full = f"{kind}{driver or ''}://{rest}"
-    yield _mlflow(full) if kind.startswith("http") else _optuna(full)
+
+    NAME = "server"
+
+    def __init__(self, address: str) -> None:
+        match = _ADDRESS.match(address)
+        if match is None:
+            raise InputError(f"{address!r} is not an address")
+        self._kind, self._driver, self._rest = match.groups(default="")
+
+    def parts(self, path: Path, state: State) -> Iterator[Log]:
+        """All runs there.
+
+        Raises:
+            InputError: if it cannot be reached, or the package that speaks to it is not installed.
+        """
+        full = f"{self._kind}{self._driver}://{self._rest}"
+        if self._kind == "wandb":
+            yield _wandb(self._rest)
+        else:
+            yield _mlflow(full) if self._kind.startswith("http") else _optuna(full)
 
 
 def _wandb(project: str) -> Log:

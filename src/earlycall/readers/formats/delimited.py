@@ -245,8 +245,8 @@ class _Parser:
 
     def __call__(self, lines: bytes) -> pl.DataFrame | None:
         if not self._header:
-            header, _, lines = lines.partition(b"\n")
-            self._header = header + b"\n"
+            first, _, lines = lines.partition(b"\n")
+            self._header = first + b"\n"
         if not lines.strip(b"\r\n"):
             return None
         if lines.count(b'"') % 2 or b"\0" in lines:

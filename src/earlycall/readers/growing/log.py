@@ -127,13 +127,15 @@ class FollowedLog:
         if self._together is not None:
             new = new if anew else concat_sparse([self._together, new])
             anew, self._together = True, new
-        if not anew and self._rows is not None:
+        if self._rows is not None and not anew:
             self._rows.add(new)
             self._version = next(_VERSIONS)
             return
         rows = Observations(self.source.run)
         rows.add(new)
         self._rows, self._names_runs, self._version = rows, "run" in new.columns, None
+        if self._state and not rows.extensible:
+            self._together = new
 
     def _settings_changed(self, new: pl.DataFrame | None) -> bool:
         before, self._settings = self._settings, new
