@@ -6,7 +6,7 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -17,12 +17,12 @@ from earlycall.errors import InputError
 from earlycall.readers import remote
 from earlycall.readers.assembly import RUN_TABLES
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
+from earlycall.readers.power.logs import is_power_log
 
-HEAD_BYTES = 8192
 _NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 
@@ -109,8 +109,14 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
             )
         return [Source("", path, curve_set)]
     if by_pattern is not None:
-        files = [p for p in _files_in(path) if _is_text_file(p)]
-        found = [Source(_relative(p, path), p, by_pattern) for p in files]
+        found = [
+            Source(_relative(file, path), file, by_pattern)
+            for file in visible_files(path)
+            if (head := head_of(file)).strip()
+            and b"\0" not in head
+            and file.name not in _NOT_LOGS
+            and not file.is_symlink()
+        ]
     else:
         found = list(_logs_in(path))
     if not found:
@@ -120,10 +126,9 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
 
 def _logs_in(folder: Path) -> Iterator[Source]:
     """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in walk_visible(folder):
         here = Path(where)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
+        visible = [f for f in files if (here / f).is_file() and not (here / f).is_symlink()]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
             yield Source(_relative(here, folder), here, reader)
@@ -141,22 +146,9 @@ def _logs_in(folder: Path) -> Iterator[Source]:
                 yield Source(_relative(path, folder), path, found)
 
 
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
 def _relative(path: Path, folder: Path) -> str:
     inside = as_text(path.relative_to(folder).as_posix())
     return as_text(folder.resolve().name) if inside == "." else inside
-
-
-def _files_in(folder: Path) -> Iterable[Path]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file in sorted(files):
-            path = Path(where, file)
-            if not file.startswith(".") and _is_plain(path):
-                yield path
 
 
 def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
@@ -172,51 +164,37 @@ def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
 
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
-    from earlycall.readers.power.logs import is_power_log
-
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return None
-    if is_power_log(path, head):
+    head = head_of(path)
+    if not head or is_power_log(path, head):
         return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
-    return next((reader for reader in of_files if head and reader.recognises(path, head)), None)
+    return next((reader for reader in of_files if reader.recognises(path, head)), None)
 
 
 def _reader_of(path: Path) -> Any:
-    """The reader of a file that was named; why there is none, if there is none."""
+    """The reader of a file that was named.
+
+    Raises:
+        InputError: if there is none, saying why.
+    """
     reader = _recognise(path)
     if reader is not None:
         return reader
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    from earlycall.readers.power.logs import is_power_log
-
+    head = head_of(path)
     if not head.strip():
-        raise InputError(f"{path}: the file is empty")
-    if is_power_log(path, head):
-        raise InputError(f"{path}: a log of power, not of a run; give it with --power")
-    if b"\0" in head or not _is_text(head):
-        raise InputError(
-            f"{path}: a binary file that no reader recognises; give a log or curve set"
+        why = "the file is empty"
+    elif is_power_log(path, head):
+        why = "a log of power, not of a run; give it with --power"
+    elif not _is_text(head):
+        why = "a binary file that no reader recognises; give a log or curve set"
+    else:
+        why = (
+            f"not a log in a known format; recognised are: {known_formats()}; "
+            "plain text is read with --pattern"
         )
-    raise InputError(
-        f"{path}: not a log in a known format; recognised are: {known_formats()}; "
-        "plain text is read with --pattern"
-    )
+    raise InputError(f"{path}: {why}")
 
 
 def _is_text(head: bytes) -> bool:
-    try:
-        head[:-4].decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_text_file(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS
+    text = head[:-4].decode("utf-8", "replace")
+    return "\0" not in text and "\ufffd" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,11 +69,13 @@ class GrowingLines:
     Attributes:
         path: the file.
         end: the byte after the last line that was read.
+        number: how many lines were read.
         rest: what stands after the last end of a line.
     """
 
     path: Path
     end: int = 0
+    number: int = 0
     rest: bytes = b""
     _state: State = field(default_factory=dict)
     _head: bytes = b""
@@ -108,11 +111,32 @@ class GrowingLines:
         line, self.rest = self.rest, b""
         return self._taken(line) + b"\n"
 
+    def json_lines(self) -> Iterator[tuple[int, bytes]]:
+        """New lines with their numbers, from 1; a last one without an end only if it is JSON.
+
+        Raises:
+            RereadRequiredError: as `blocks` does.
+        """
+        for block in self.blocks():
+            first = self.number - block.count(b"\n") + 1
+            yield from enumerate(block.splitlines(), start=first)
+        if is_json_object(self.rest):
+            yield self.number + 1, self.take_rest()
+
     def _taken(self, lines: bytes) -> bytes:
         self.end += len(lines)
+        self.number += lines.count(b"\n")
         self._head = (self._head + lines[:_GUARD_BYTES])[:_GUARD_BYTES]
         self._before = (self._before + lines[-_GUARD_BYTES:])[-_GUARD_BYTES:]
         return lines
+
+
+def is_json_object(text: bytes) -> bool:
+    """Whether a text is a whole JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class Parser(Protocol):

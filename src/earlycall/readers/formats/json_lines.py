@@ -14,7 +14,7 @@ import polars.selectors as cs
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import EmptyLogError, InputError
-from earlycall.readers.base.growing import State, growing_parts, new_rows
+from earlycall.readers.base.growing import State, growing_parts, is_json_object, new_rows
 from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, must_fit
 
 NAME = "JSON lines"
@@ -133,10 +133,7 @@ class _Parser:
         return _parsed(lines) if lines.strip() else None
 
     def is_whole(self, rest: bytes) -> bool:
-        try:
-            return isinstance(json.loads(rest), dict)
-        except (ValueError, RecursionError):
-            return False
+        return is_json_object(rest)
 
 
 def _parsed(lines: bytes) -> pl.DataFrame:

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from earlycall.curves.cleaning import RereadRequiredError
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.log import Log, table_of, table_of_numbers
@@ -66,7 +65,7 @@ def parts(path: Path, state: State) -> Iterator[Log]:
     if not is_journal:
         yield tables(path, _database(path))
         return
-    for part in growing_parts(path, state, _new_entries, lambda p: tables(p, _journal(p))):
+    for part in growing_parts(path, state, _new_entries, lambda p: tables(p, [])):
         yield Log(part.observations, part.runs)  # a trial may report a step again
 
 
@@ -167,33 +166,16 @@ def _param(value: float, distribution: str) -> Any:
 def _new_entries(path: Path, state: State) -> Iterator[Log]:
     """All trials of a journal, if it has grown."""
     lines, studies, trials = state.setdefault("journal", (GrowingLines(path), [], []))
-    grown = False
-    for block in lines.blocks():
-        grown = True
-        for line in block.splitlines():
-            try:
-                _apply(json.loads(line), studies, trials)
-            except _BROKEN:
-                raise RereadRequiredError from None
-    if grown:
+    before = lines.end
+    for number, line in lines.json_lines():
+        try:
+            _apply(json.loads(line), studies, trials)
+        except _BROKEN:
+            raise InputError(
+                f"{path}, line {number}: not a line of an Optuna journal; remove it"
+            ) from None
+    if lines.end > before:
         yield tables(path, trials)
-
-
-def _journal(path: Path) -> list[Trial]:
-    """The trials of a journal; a last line that is not whole is left for later."""
-    studies: list[_Study] = []
-    trials: list[Trial] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                _apply(json.loads(line), studies, trials)
-            except _BROKEN:
-                if not line.endswith(b"\n"):
-                    break
-                raise InputError(
-                    f"{path}, line {number}: not a line of an Optuna journal; remove it"
-                ) from None
-    return trials
 
 
 @dataclass

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earlycall.curves.cleaning import RereadRequiredError
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.inside import is_inside
@@ -37,44 +36,28 @@ def parts(folder: Path, state: State) -> Iterator[Log]:
         InputError: naming the line that is not JSON, or if nothing was reported yet.
     """
     if is_inside(folder / "result.json", folder):
-        return growing_parts(folder, state, _new_reports, _load)
-    return iter([_load(folder)])
-
-
-def _load(folder: Path) -> Log:
-    path = folder / "result.json"
+        yield from growing_parts(folder, state, _new_reports, _nothing)
+        return
     start: dict[str, Any] = {}
-    if is_inside(path, folder):
-        table = table_of_numbers(_reports(path, start))
-    else:
-        path = folder / "progress.csv"
-        reports = delimited.load(path).iter_rows(named=True)
-        table = table_of_numbers(_row(report, start) for report in reports)
-    if not table.height:
-        raise EmptyLogError(f"{path}: no report yet")
-    return Log(table, settings_table([folder / "params.json"], {}, start))
+    reports = delimited.load(folder / "progress.csv").iter_rows(named=True)
+    table = table_of_numbers(_row(report, start) for report in reports)
+    yield Log(table, settings_table([folder / "params.json"], {}, start))
+
+
+def _nothing(folder: Path) -> Log:
+    raise EmptyLogError(f"{folder / 'result.json'}: no report yet")
 
 
 def _new_reports(folder: Path, state: State) -> Iterator[Log]:
-    lines, start = state.setdefault("reports", (GrowingLines(folder / "result.json"), {}))
-    reports: list[dict[str, Any]] = []
-    for block in lines.blocks():
+    path = folder / "result.json"
+    lines, start = state.setdefault("reports", (GrowingLines(path), {}))
+    reports = []
+    for number, line in lines.json_lines():
         try:
-            reports += [_row(json.loads(line), start) for line in block.splitlines()]
+            reports.append(_row(json.loads(line), start))
         except (ValueError, AttributeError, RecursionError):
-            raise RereadRequiredError from None
+            raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
     yield Log(table_of_numbers(reports), settings_table([folder / "params.json"], state, start))
-
-
-def _reports(path: Path, run: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield _row(json.loads(line), run)
-            except (ValueError, AttributeError, RecursionError):
-                if not line.endswith(b"\n"):
-                    return
-                raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
 
 
 def _row(result: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:

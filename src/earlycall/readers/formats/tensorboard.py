@@ -24,7 +24,7 @@ from earlycall.errors import CurveWarning, EmptyLogError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.log import Log, by_step, settings
-from earlycall.readers.base.protobuf import fields, varint
+from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "TensorBoard events"
 WHOLE_TREE = False
@@ -404,9 +404,8 @@ def _layout(event: bytes, hyper: dict[str, Any]) -> _Layout | None:
             elif (number, kind) == (2, 0):
                 layout.step = (at, after)
             elif (number, kind) == (5, 2):
-                for inner, _, first, last in fields(event, at, after):
-                    if inner == 1:
-                        _take_value(event, first, last, layout, hyper)
+                for first, last in nested(event, at, after, 1):
+                    _take_value(event, first, last, layout, hyper)
     except (ValueError, UnicodeDecodeError):  # an event of another kind
         return None
     return layout if layout.values else None
@@ -452,39 +451,23 @@ def _tensor(event: bytes, start: int, stop: int) -> tuple[int, str] | None:
 
 def _hyper(event: bytes, start: int, stop: int) -> dict[str, Any]:
     """Hyper-parameters in a value's metadata (HParamsPluginData.session_start_info.hparams)."""
-    found: dict[str, Any] = {}
-    content, plugin = None, b""
-    for number, _, at, after in fields(event, start, stop):
-        if number == 1:
-            for inner, _, first, last in fields(event, at, after):
-                if inner == 1:
-                    plugin = event[first:last]
-                elif inner == 2:
-                    content = (first, last)
-    if plugin != b"hparams" or content is None:
-        return found
-    for number, kind, at, after in fields(event, *content):
-        if (number, kind) != (3, 2):
-            continue
-        for inner, _, first, last in fields(event, at, after):
-            if inner == 1:
-                key, value = _entry(event, first, last)
-                found[key] = value
-    return found
+    plugins = [event[at:after] for at, after in nested(event, start, stop, 1, 1)]
+    if plugins != [b"hparams"]:
+        return {}
+    return dict(_entry(event, at, after) for at, after in nested(event, start, stop, 1, 2, 3, 1))
 
 
 def _entry(event: bytes, start: int, stop: int) -> tuple[str, Any]:
     """An entry of a map from names to google.protobuf.Value."""
     key, value = "", None
-    for number, _, at, after in fields(event, start, stop):
-        if number == 1:
-            key = event[at:after].decode("utf-8")
-            continue
-        for inner, _, first, last in fields(event, at, after):
-            if inner == 2:
-                (value,) = struct.unpack_from("<d", event, first)
-            elif inner == 3:
-                value = event[first:last].decode("utf-8")
-            elif inner == 4:
-                value = bool(event[first])
+    for at, after in nested(event, start, stop, 1):
+        key = event[at:after].decode("utf-8")
+    for first, last in nested(event, start, stop, 2):
+        for kind, _, at, after in fields(event, first, last):
+            if kind == 2:
+                (value,) = struct.unpack_from("<d", event, at)
+            elif kind == 3:
+                value = event[at:after].decode("utf-8")
+            elif kind == 4:
+                value = bool(event[at])
     return key, value

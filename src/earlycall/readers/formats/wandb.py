@@ -22,7 +22,7 @@ from earlycall.errors import CurveWarning, EmptyLogError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
-from earlycall.readers.base.protobuf import fields, varint
+from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "Weights & Biases runs"
 WHOLE_TREE = True
@@ -158,11 +158,8 @@ def _records(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes
 
 def _row(record: bytes, start: int, stop: int) -> dict[str, Any]:
     row = _items(record, start, stop)
-    for number, _, at, after in fields(record, start, stop):
-        if number == 2:
-            for inner, _, first, last in fields(record, at, after):
-                if inner == 1:
-                    row["_step"], _ = varint(record, first, last)
+    for at, after in nested(record, start, stop, 2, 1):
+        row["_step"], _ = varint(record, at, after)
     return row
 
 
