@@ -122,23 +122,10 @@ def _all_settings(
         from_logs = [
             t if "group" in t.columns else t.with_columns(group=pl.lit("all")) for t in from_logs
         ]
-    logged = pl.concat(_agreeing(from_logs), how="diagonal_relaxed")
+    logged = pl.concat(from_logs, how="diagonal_relaxed")
     if beside is None or "run" not in beside.columns:
         return logged if beside is None else beside
     on = ["group", "run"] if {"group"} <= set(beside.columns) & set(logged.columns) else ["run"]
     beside = beside.with_columns(pl.col(on).cast(pl.String))
     logged = logged.drop(set(logged.columns) & set(beside.columns) - set(on))
     return beside.join(logged, on=on, how="full", coalesce=True)
-
-
-def _agreeing(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Tables whose columns can be joined: one that is text in some of them becomes text in all."""
-    mixed = {
-        name
-        for table in tables
-        for name in table.columns
-        if len({t.schema[name].is_numeric() for t in tables if name in t.columns}) > 1
-    }
-    return [
-        t.with_columns(pl.col([c for c in t.columns if c in mixed]).cast(pl.String)) for t in tables
-    ]

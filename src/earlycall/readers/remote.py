@@ -13,7 +13,7 @@ import polars as pl
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers, timestamp_of
 
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
@@ -73,15 +73,15 @@ def _wandb(project: str) -> Log:
     with needed_for(f"wandb://{project}", "wandb"):
         import wandb
     rows: list[dict[str, Any]] = []
-    known = []
+    runs = []
     try:
         for run in wandb.Api(timeout=30).runs(project):
             name = f"{run.name}-{run.id}"
             tags = {"tags": ", ".join(run.tags)} if run.tags else {}
-            known.append({"run": name} | settings(tags | dict(run.config)))
+            runs.append({"run": name} | settings(tags | dict(run.config)))
             for record in run.scan_history():
-                if "started" not in known[-1]:
-                    known[-1] |= started(record)
+                if "started" not in runs[-1]:
+                    runs[-1] |= started(record)
                 row = {"run": name, "step": record.pop("_step", None)}
                 row["seconds"] = record.pop("_runtime", None)
                 rows.append(row | {k: v for k, v in record.items() if not k.startswith("_")})
@@ -89,7 +89,7 @@ def _wandb(project: str) -> Log:
         raise InputError(f"wandb://{project}: {_first_line(error)}") from None
     if not rows:
         raise InputError(f"wandb://{project}: no run with a history")
-    return Log(table_of_numbers(rows, text=["run"]), table_of(known))
+    return Log(table_of_numbers(rows, text=["run"]), table_of(runs))
 
 
 def _mlflow(address: str) -> Log:
@@ -99,7 +99,7 @@ def _mlflow(address: str) -> Log:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    known, values = [], []
+    runs, values = [], []
     try:
         client = MlflowClient(address)
         for experiment in _pages(client.search_experiments):
@@ -108,7 +108,7 @@ def _mlflow(address: str) -> Log:
                 run = mlflow.Run(info.run_id, info.run_name, experiment.name, info.start_time)
                 for key, value in (*one.data.params.items(), *one.data.tags.items()):
                     run.add_setting(key, value)
-                known.append(run)
+                runs.append(run)
                 values += [
                     (info.run_id, m.step, name, m.value, m.timestamp)
                     for name in one.data.metrics
@@ -116,7 +116,7 @@ def _mlflow(address: str) -> Log:
                 ]
     except (MlflowException, OSError) as error:
         raise InputError(f"{address}: not an MLflow server: {_first_line(error)}") from None
-    return mlflow.tables(address, known, pl.DataFrame(values, schema=mlflow.VALUES, orient="row"))
+    return mlflow.tables(address, runs, pl.DataFrame(values, schema=mlflow.VALUES, orient="row"))
 
 
 def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
@@ -146,8 +146,8 @@ def _optuna(address: str) -> Log:
                 trial = optuna.Trial(study.study_name, one.number, up)
                 trial.values, trial.params = dict(one.intermediate_values), dict(one.params)
                 trial.final = one.value
-                trial.started = optuna.on_the_clock(one.datetime_start)
-                trial.ended = optuna.on_the_clock(one.datetime_complete)
+                trial.started = timestamp_of(one.datetime_start)
+                trial.ended = timestamp_of(one.datetime_complete)
                 trials.append(trial)
         storage.remove_session()
         storage.engine.dispose()  # connections that stay would keep the server from stopping

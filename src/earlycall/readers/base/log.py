@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from earlycall.errors import InputError
+from earlycall.errors import EmptyLogError, InputError
 
 MAX_METRICS = 100_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
@@ -62,22 +65,11 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
 def as_text(text: str) -> str:
     r"""Text that can be kept in a table: half of a surrogate pair becomes a question mark.
 
-    JSON and names of files may hold what is no text.
-
     Examples:
         >>> as_text("loss\udcff")
         'loss?'
     """
-    return text if is_text(text) else text.encode("utf-8", "replace").decode()
-
-
-def is_text(text: str) -> bool:
-    """Whether all characters of a text are characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text.encode("utf-8", "replace").decode()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -107,6 +99,36 @@ def number_or_text(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def timestamp_of(when: Any) -> float | None:
+    """Seconds since 1970 of a date and time in ISO format, local where it has no zone.
+
+    Examples:
+        >>> timestamp_of("2026-01-01T00:00:00+00:00"), timestamp_of(None)
+        (1767225600.0, None)
+    """
+    try:
+        return datetime.fromisoformat(str(when)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def json_document(path: Path, remedy: str) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: the file.
+        remedy: what to do if it is incomplete.
+
+    Raises:
+        EmptyLogError: if it is.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise EmptyLogError(f"{path}{where}: not whole JSON; {remedy}") from None
 
 
 def table_of(rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -58,5 +58,5 @@ def settings_table(
         for file in files:
             found |= settings(settings_beside(file))
         state["settings files"], state["settings"] = now, found
-    known = {**(others or {}), **state["settings"]}
-    return table_of([known]) if known else None
+    row = {**(others or {}), **state["settings"]}
+    return table_of([row]) if row else None

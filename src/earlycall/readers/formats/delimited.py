@@ -1,4 +1,4 @@
-"""CSV and TSV logs: wide (one file a run) or long (a ``run`` column), with sparse rows."""
+"""CSV and TSV logs: wide (a file per run) or long (a ``run`` column), with sparse rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import CurveWarning, EmptyLogError, InputError
 from earlycall.readers.base.growing import State, growing_parts, new_rows
-from earlycall.readers.base.log import Log, must_fit
+from earlycall.readers.base.log import Log, must_fit, number_or_text
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
@@ -38,7 +38,7 @@ def recognises(path: Path, head: bytes) -> bool:
     except csv.Error:
         return False
     names = [cell.strip() for cell in header]
-    is_header = all(names) and not any(_is_number(name) for name in names)
+    is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
     if by_name:
         return is_header
     body = lines[1:-1]
@@ -179,7 +179,7 @@ def _warn_of_rest(path: Path, rest: bytes) -> None:
 
 
 def _why(path: Path, header: str, error: str) -> str:
-    """Where the table is broken, in words that help."""
+    """Where and how the table is broken."""
     width = len(_cells(header, _delimiter(header)))
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -226,14 +226,6 @@ def _delimiter(header: str) -> str:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 class _Parser:

@@ -6,13 +6,12 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
-from earlycall.readers.base.log import Log, table_of, table_of_numbers
+from earlycall.readers.base.log import Log, table_of, table_of_numbers, timestamp_of
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
 
 NAME = "Optuna studies"
@@ -106,7 +105,7 @@ def _database(path: Path) -> list[Trial]:
         typed = "intermediate_value_type" in column_names(connection, "trial_intermediate_values")
         kind = "intermediate_value_type" if typed else "'FINITE'"
         trials = {
-            trial: Trial(name, number, study in up, started=on_the_clock(a), ended=on_the_clock(b))
+            trial: Trial(name, number, study in up, started=timestamp_of(a), ended=timestamp_of(b))
             for trial, number, study, name, a, b in rows(
                 connection,
                 "SELECT t.trial_id, t.number, t.study_id, s.study_name, "
@@ -134,19 +133,6 @@ def _database(path: Path) -> list[Trial]:
         if trial in trials:
             trials[trial].final = value
     return list(trials.values())
-
-
-def on_the_clock(when: Any) -> float | None:
-    """A local time as Optuna keeps it, in seconds since 1970.
-
-    Examples:
-        >>> on_the_clock("2026-01-01T00:00:00+00:00"), on_the_clock(None)
-        (1767225600.0, None)
-    """
-    try:
-        return datetime.fromisoformat(str(when)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _value(value: float | None, kind: str) -> float:
@@ -192,7 +178,7 @@ def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) ->
     elif code == _CREATE_TRIAL:
         study = studies[entry["study_id"]]
         trial = Trial(study.name, study.trials, study.maximise)
-        trial.started = on_the_clock(entry.get("datetime_start"))
+        trial.started = timestamp_of(entry.get("datetime_start"))
         study.trials += 1
         for param, value in entry.get("params", {}).items():
             trial.params[param] = _param(value, entry["distributions"][param])
@@ -202,8 +188,8 @@ def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) ->
         trials[entry["trial_id"]].params[str(entry["param_name"])] = value
     elif code == _SET_STATE:
         trial = trials[entry["trial_id"]]
-        trial.started = on_the_clock(entry.get("datetime_start")) or trial.started
-        trial.ended = on_the_clock(entry.get("datetime_complete")) or trial.ended
+        trial.started = timestamp_of(entry.get("datetime_start")) or trial.started
+        trial.ended = timestamp_of(entry.get("datetime_complete")) or trial.ended
         if entry.get("values"):
             trial.final = float(entry["values"][0])
     elif code == _REPORT:

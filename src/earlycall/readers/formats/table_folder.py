@@ -1,6 +1,6 @@
 """Folders with one table of a run and its settings beside it: Lightning, timm, Ultralytics.
 
-A row of this table of formats tells how each is known and read.
+Each is a row of the table of formats at the end.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class TableFolder:
         NAME: what people call it.
         table: the name of the table's file.
         beside: the names of the settings' files.
-        columns: columns that the header must have one of, all of each.
-        needs: files without which it is any table.
-        renamed: columns that mean something to us.
+        columns: sets of columns, one of which the header must have in full.
+        needs: files that must stand beside it.
+        renamed: columns with a meaning here, by another name.
     """
 
     NAME: str

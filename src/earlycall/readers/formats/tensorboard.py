@@ -188,12 +188,12 @@ def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settings(hyper: dict[str, Any], sessions: list[tuple[float, float]]) -> pl.DataFrame | None:
-    known = settings(hyper)
+    row = settings(hyper)
     if sessions:
-        known["started"] = sessions[0][1]
+        row["started"] = sessions[0][1]
     if len(sessions) > 1:
-        known["restarted"] = json.dumps(sessions[1:])
-    return pl.DataFrame([known]) if known else None
+        row["restarted"] = json.dumps(sessions[1:])
+    return pl.DataFrame([row]) if row else None
 
 
 @dataclass

@@ -65,11 +65,11 @@ class PatternReader:
 
 def _load(path: Path, pattern: re.Pattern[str]) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {name: [] for name in pattern.groupindex}
-    example, whole, matches = "", True, 0
+    example, is_complete, matches = "", True, 0
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
-            whole = line.endswith("\n")
-            if not whole:
+            is_complete = line.endswith("\n")
+            if not is_complete:
                 break
             example = example or line.strip()
             match = pattern.search(line[:MAX_LINE_CHARS])
@@ -77,7 +77,7 @@ def _load(path: Path, pattern: re.Pattern[str]) -> pl.DataFrame:
                 matches += 1
                 for name, text in match.groupdict().items():
                     columns[name].append(_cell(path, number, name, text))
-    if not matches and not whole and not example:
+    if not matches and not is_complete and not example:
         raise EmptyLogError(f"{path}: no complete line in the file yet")
     if not matches:
         raise InputError(f"{path}: no line matches the pattern; a line is {example[:80]!r}")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.log import Log, flat, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import (
+    Log,
+    flat,
+    settings,
+    table_of,
+    table_of_numbers,
+    timestamp_of,
+)
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
 
 NAME = "Trackio projects"
@@ -64,7 +70,7 @@ def _rows(
     """What was logged; when each run began goes into ``begun``."""
     for run, step, metrics, when in logged:
         row = flat(_object(path, metrics)) | {"run": names.get(run, str(run)), "step": step}
-        seconds = _seconds(when)
+        seconds = timestamp_of(when)
         if seconds is not None:
             row["seconds"] = max(seconds - begun.setdefault(run, seconds), 0.0)
         yield row
@@ -76,10 +82,3 @@ def _object(path: Path, text: str | bytes) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: a row holds {str(text)[:40]!r}, which is not JSON") from None
     return found if isinstance(found, dict) else {}
-
-
-def _seconds(when: str) -> float | None:
-    try:
-        return datetime.fromisoformat(when).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,13 @@ import polars as pl
 from earlycall.errors import EmptyLogError
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import (
+    Log,
+    json_document,
+    settings,
+    table_of,
+    table_of_numbers,
+)
 
 NAME = "Transformers trainer states"
 WHOLE_TREE = True
@@ -46,15 +51,13 @@ def parts(path: Path, state: State) -> Iterator[Log]:
 
 
 def _load(path: Path) -> Log:
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise EmptyLogError(
-            f"{path}{where}: not whole JSON; wait until it is written, or take another checkpoint's"
-        ) from None
+    state = json_document(path, "wait until it is written, or take another checkpoint's")
     history = state.get("log_history") if isinstance(state, dict) else None
-    rows = [row for row in history if _is_observation(row)] if isinstance(history, list) else []
+    rows = [
+        row
+        for row in (history if isinstance(history, list) else [])
+        if isinstance(row, dict) and "step" in row and "train_runtime" not in row
+    ]
     if not rows:
         raise EmptyLogError(f"{path}: nothing in its log_history yet")
     return Log(table_of_numbers(rows), _settings(state))
@@ -71,10 +74,6 @@ def _settings(state: dict[str, Any]) -> pl.DataFrame | None:
         if isinstance(state.get(name), int | float) and state[name]:
             found[f"hp.{name}"] = state[name]
     return table_of([found]) if found else None
-
-
-def _is_observation(row: Any) -> bool:
-    return isinstance(row, dict) and "step" in row and "train_runtime" not in row
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:

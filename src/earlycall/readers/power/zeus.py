@@ -15,8 +15,7 @@ import polars as pl
 
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.table import header_of, rows_of
-from earlycall.readers.power.trace import Device, PowerLog
-from earlycall.readers.power.windows import trace_of_windows
+from earlycall.readers.power.trace import Device, PowerLog, trace_of_windows
 
 NAME = "Zeus"
 _FIRST = ["start_time", "window_name", "elapsed_time"]
