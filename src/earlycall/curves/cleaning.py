@@ -152,10 +152,12 @@ class Observations:
     def _count_epochs(self, rows: pl.DataFrame, before: list[pl.DataFrame]) -> pl.DataFrame:
         """Epochs as whole numbers from 0; 0.5 and 1.0 of a fractional log both lie in the first."""
         known = bool(before) and _LOGGED in before[-1].columns
-        if "epoch" not in rows.columns or not (known or rows["epoch"].count()):
+        if "epoch" not in rows.columns:
             if not known:
-                return rows.drop("epoch", strict=False)
+                return rows
             rows = rows.with_columns(epoch=pl.lit(None, dtype=pl.Float64))
+        if not (known or rows["epoch"].count()):
+            return rows.drop("epoch")
         if before and not known:
             raise RereadRequiredError  # the rows before would get epochs, too
         epoch = pl.col("epoch").cast(pl.Float64).forward_fill()
@@ -239,7 +241,7 @@ def _renumbered(rows: pl.DataFrame, ids: NDArray[np.uint32]) -> pl.DataFrame:
 
 
 def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
-    """What is known of each run, a row for each key, in the order of the keys.
+    """The settings and outcomes of each run, a row for each key, in the order of the keys.
 
     Raises:
         InputError: if there is no ``run`` column, or a run has two rows.
@@ -264,6 +266,9 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
     loading a large table would otherwise spend its time and memory on.
     """
     names = [key for key in ("group", "run") if key in table.columns]
+    if not names and table.height:
+        one = pl.DataFrame({"group": ["all"], "run": [default]})
+        return pl.zeros(table.height, dtype=pl.UInt32, eager=True).alias("run_id"), one
     changed = np.zeros(table.height, dtype=bool)
     changed[:1] = True
     for key in names:
@@ -469,14 +474,18 @@ def warn_of_repairs(cleaned: Sequence[tuple[Observations, pl.Series]]) -> None:
     Args:
         cleaned: observations, and what each of their runs is called.
     """
-    anew = [name for rows, names in cleaned for name in names.gather(rows.renumbered)]
+    anew = [name for rows, names in cleaned for name in _gathered(names, rows.renumbered)]
     if anew:
         _warn(anew, "steps start anew in each epoch; observations are numbered through instead")
-    repeated = [name for rows, names in cleaned for name in names.gather(rows.repeated.unique())]
+    repeated = [name for rows, names in cleaned for name in _gathered(names, rows.repeated)]
     if repeated:
         n = sum(len(rows.repeated) for rows, _ in cleaned)
         what = f"{n} steps were logged more than once; the last value of each is kept"
         _warn(sorted(repeated), what)
+
+
+def _gathered(names: pl.Series, run_ids: pl.Series) -> list[str]:
+    return names.gather(run_ids.unique()).to_list() if len(run_ids) else []
 
 
 def _warn(names: list[str], what: str) -> None:

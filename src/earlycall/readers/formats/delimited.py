@@ -236,17 +236,18 @@ class _Parser:
         self._header = b""
 
     def __call__(self, lines: bytes) -> pl.DataFrame | None:
-        if not self._header:
-            first, _, lines = lines.partition(b"\n")
-            self._header = first + b"\n"
-        if not lines.strip(b"\r\n"):
+        if self._header:
+            lines = self._header + lines
+        else:
+            self._header = lines[: lines.index(b"\n") + 1]
+        if len(lines.rstrip()) <= len(self._header.rstrip()):
             return None
         if lines.count(b'"') % 2 or b"\0" in lines:
             raise RereadRequiredError  # cut within a cell, or damaged
         try:
             header = _text(self._header)
             _must_be_a_header(self._path, header)
-            return _parsed(self._header + lines, header)
+            return _parsed(lines, header)
         except (pl.exceptions.PolarsError, UnicodeDecodeError, InputError) as error:
             raise RereadRequiredError from error
 

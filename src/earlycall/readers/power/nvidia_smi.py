@@ -190,7 +190,8 @@ def _stretches(
             seconds = trace.time[i + 1] - trace.time[i]
             notes.append(
                 f"nothing for {seconds:.3g} s (over {MAX_GAP_PERIODS} periods and "
-                f"{MAX_GAP_SECONDS:g} s): power from {trace.first[i]:.3g} to {trace.last[i]:.3g} W is assumed there"
+                f"{MAX_GAP_SECONDS:g} s): power from {trace.first[i]:.3g} to "
+                f"{trace.last[i]:.3g} W is assumed there"
             )
         traces.append(trace)
     return traces, notes
