@@ -172,11 +172,7 @@ def _recognise(path: Path) -> Any:
 
 
 def _reader_of(path: Path) -> Any:
-    """The reader of a file that was named.
-
-    Raises:
-        InputError: if there is none, saying why.
-    """
+    """The reader of a file that was named."""
     reader = _recognise(path)
     if reader is not None:
         return reader

@@ -137,11 +137,7 @@ class _Parser:
 
 
 def _parsed(lines: bytes) -> pl.DataFrame:
-    """A table of whole lines: numbers, truth values and texts, nested names joined.
-
-    Raises:
-        RereadRequiredError: if a line is not understood as it would be alone.
-    """
+    """A table of whole lines: numbers, truth values and texts, nested names joined."""
     try:
         lines.decode("utf-8")
         sample, height = _sample(lines)
@@ -165,9 +161,6 @@ def _complete(table: pl.DataFrame, lines: bytes, height: int) -> dict[str, pl.Se
 
     Polars leaves out names that a schema lacks and takes the first value of a name that an object
     has twice: the names are counted. Half of a surrogate pair it reads as something else.
-
-    Raises:
-        RereadRequiredError: if something is missing.
     """
     found, filled = _flattened(table)
     names, nulls = lines.count(b'":'), lines.count(b'": null') + lines.count(b'":null')
@@ -197,11 +190,7 @@ def _sample(lines: bytes) -> tuple[list[bytes], int]:
 
 
 def _must_be_narrow(lines: bytes, height: int) -> None:
-    """Refuse lines with so many names that a table of them would be huge.
-
-    Raises:
-        RereadRequiredError: if they are too many.
-    """
+    """Refuse lines with so many names that a table of them would be huge."""
     names = set(_NAME.findall(lines))
     if len(names) > _MAX_NAMES or len(names) * height > _MAX_CELLS:
         raise RereadRequiredError
@@ -217,11 +206,7 @@ def _schema(records: list[dict[str, Any]]) -> dict[str, pl.DataType]:
 
 
 def _type(values: list[Any]) -> pl.DataType:
-    """The type of some values.
-
-    Raises:
-        RereadRequiredError: if they are of several, or of one that no column has.
-    """
+    """The type of some values."""
     kinds = {type(value) for value in values}
     if kinds == {dict}:
         return pl.Struct(_schema(values))
@@ -235,11 +220,7 @@ def _type(values: list[Any]) -> pl.DataType:
 
 
 def _flattened(table: pl.DataFrame, prefix: str = "") -> tuple[dict[str, pl.Series], int]:
-    """The columns, nested ones by their names joined with a slash; how many values there are.
-
-    Raises:
-        RereadRequiredError: if two columns have the same name.
-    """
+    """The columns, nested ones by their names joined with a slash; how many values there are."""
     out: dict[str, pl.Series] = {}
     filled = 0
     for column in table.get_columns():

@@ -97,13 +97,13 @@ def _new_events(path: Path, state: State) -> Iterator[Log]:
     events = Events.read(file, start)
     state["end"], state["hyper"] = events.end, state.get("hyper", {}) | events.hyper
     rows = pl.DataFrame()
-    if len(events.value):
-        first, last = float(events.wall.min()), float(events.wall.max())
+    if events.frame.height:
+        first, last = events.clock()
         begun, latest = state.get("clock", (first, first))
         if first < latest:
             raise RereadRequiredError
         state["clock"] = begun, last
-        rows = by_step(events.frame().with_columns(seconds=pl.col("seconds") - begun + 0.0))
+        rows = by_step(events.frame.with_columns(seconds=pl.col("seconds") - begun + 0.0))
     sessions = [(0.0, state["clock"][0])] if "clock" in state else []
     yield Log(rows, _settings(state["hyper"], sessions))
 
@@ -170,11 +170,10 @@ class _Run:
         for path in paths:
             events = self._events(path)
             self.hyper |= events.hyper
-            frame = events.frame()
-            if frame.height:
-                first = float(events.wall.min())
+            if events.frame.height:
+                first, _ = events.clock()
                 self.sessions.append((begun, first))
-                frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
+                frame = events.frame.with_columns(seconds=pl.col("seconds") - first + begun)
                 begun = float(frame["seconds"].max())  # type: ignore[arg-type]
                 self.tables = [_until(table, frame) for table in self.tables] + [frame]
 
@@ -198,23 +197,15 @@ def _settings(hyper: dict[str, Any], sessions: list[tuple[float, float]]) -> pl.
 
 @dataclass
 class Events:
-    """The values in a file's whole records.
+    """The values in a file's complete records.
 
     Attributes:
-        names: the tags.
-        tag: shape (n,), the place of each value's tag in ``names``.
-        step: shape (n,).
-        wall: shape (n,), seconds since 1970.
-        value: shape (n,).
+        frame: ``step``, ``name``, ``value`` and ``seconds`` (since 1970) of each value.
         hyper: hyper-parameters.
-        end: the byte where the first record begins that is not whole yet.
+        end: the byte where the first record begins that is incomplete.
     """
 
-    names: list[str]
-    tag: NDArray[np.int64]
-    step: NDArray[np.int64]
-    wall: NDArray[np.float64]
-    value: NDArray[np.float64]
+    frame: pl.DataFrame
     hyper: dict[str, Any]
     end: int
 
@@ -231,43 +222,37 @@ class Events:
                 CurveWarning,
                 stacklevel=2,
             )
-        none = np.empty(0)
-        whole = np.empty(0, dtype=np.int64)
-        found = cls([], whole, whole, none, none, {}, start + end)
-        chunks: list[tuple[NDArray[Any], ...]] = []
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0)
+        chunks: list[tuple[NDArray[Any], ...]] = [(whole, whole, whole, real, real)]
         places: dict[str, int] = {}
-        for length in np.unique(size):
-            rows = np.flatnonzero(size == length)
-            for first in range(0, len(rows), _BLOCK_RECORDS):
-                part = rows[first : first + _BLOCK_RECORDS]
-                matrix = content[at[part][:, None] + np.arange(length)]
-                chunks += list(_decoded(matrix, part, places, found.hyper))
-        if chunks:
-            order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
-            sort = np.argsort(order, kind="stable")
-            found.tag, found.step = tag[sort], step[sort]
-            found.wall, found.value = wall[sort], value[sort]
-        found.names = list(places)
-        return found
+        hyper: dict[str, Any] = {}
+        for length, rows in _blocks(size):
+            matrix = content[at[rows][:, None] + np.arange(length)]
+            chunks += _decoded(matrix, rows, places, hyper)
+        order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
+        sort = np.argsort(order, kind="stable")
+        names = pl.Series("name", list(places), dtype=pl.String).gather(tag[sort])
+        frame = pl.DataFrame(
+            {"step": step[sort], "name": names, "value": value[sort], "seconds": wall[sort]}
+        )
+        return cls(frame, hyper, start + end)
 
     def followed_by(self, more: Events) -> Events:
         """These values and those of the records after them."""
-        names = list(dict.fromkeys([*self.names, *more.names]))
-        places = np.array([names.index(name) for name in more.names], dtype=np.int64)
-        tag = places[more.tag.astype(np.int64)]
-        return Events(
-            names, np.concatenate([self.tag, tag]), np.concatenate([self.step, more.step]),
-            np.concatenate([self.wall, more.wall]), np.concatenate([self.value, more.value]),
-            self.hyper | more.hyper, more.end,
-        )  # fmt: skip
+        return Events(pl.concat([self.frame, more.frame]), self.hyper | more.hyper, more.end)
 
-    def frame(self) -> pl.DataFrame:
-        """``step``, ``name``, ``value`` and ``seconds`` (wall-clock time) of each value."""
-        names = pl.Series("name", self.names, dtype=pl.String)
-        return pl.DataFrame({
-            "step": self.step.astype(np.int64), "name": names.gather(self.tag.astype(np.int64)),
-            "value": self.value, "seconds": self.wall,
-        })  # fmt: skip
+    def clock(self) -> tuple[float, float]:
+        """The first and the last time, in seconds since 1970."""
+        first, last = self.frame.select(pl.min("seconds"), pl.max("seconds").alias("last")).row(0)
+        return first, last
+
+
+def _blocks(size: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Records of one size, some thousands at a time: the size, and which they are."""
+    for length in np.unique(size).tolist():
+        rows = np.flatnonzero(size == length)
+        for first in range(0, len(rows), _BLOCK_RECORDS):
+            yield length, rows[first : first + _BLOCK_RECORDS]
 
 
 def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int | None]:
@@ -286,11 +271,8 @@ def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int,
         position = after
     at, size = np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64)
     good = _checked(content, at - _HEADER, 8)
-    for length in np.unique(size):
-        rows = np.flatnonzero((size == length) & good)
-        for first in range(0, len(rows), _BLOCK_RECORDS):
-            part = rows[first : first + _BLOCK_RECORDS]
-            good[part] = _checked(content, at[part], int(length))
+    for length, rows in _blocks(np.where(good, size, 0)):  # a damaged length may be anything
+        good[rows] &= _checked(content, at[rows], length)
     if good.all():
         # A length that is damaged looks like a record that is not whole yet.
         left = content[position : position + _HEADER]
