@@ -17,8 +17,8 @@ class InputError(ValueError):
     """
 
 
-class NothingYetError(InputError):
-    """A log of a run that has just begun: readable, but without an observation so far.
+class EmptyLogError(InputError):
+    """The log is valid but has no observations yet.
 
     Among other logs of a folder it is left out with a note.
     """

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from earlycall import InputError
 from earlycall.readers.power.clock import seconds_since_1970, zone_of
 from earlycall.readers.power.logs import is_power_log, load, power_logs
-from earlycall.readers.power.trace import Trace
-from earlycall.readers.power.windows import trace_of_windows
+from earlycall.readers.power.trace import Trace, trace_of_windows
 
 # Rows as nvidia-smi prints them on a machine with two H100.
 H100 = """\

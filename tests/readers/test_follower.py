@@ -10,7 +10,8 @@ import writers
 from polars.testing import assert_frame_equal
 
 from earlycall import CurveSet, Follower, InputError, read
-from earlycall.readers.growing import log, tails
+from earlycall.readers.base import growing
+from earlycall.readers.growing import log
 
 HEAD = "step,train_loss\n"
 
@@ -18,7 +19,7 @@ HEAD = "step,train_loss\n"
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """On a busy machine, too, a log is read again whenever it has changed."""
-    monkeypatch.setattr(log, "SOON", float("inf"))
+    monkeypatch.setattr(log, "MAX_FREE_SECONDS", float("inf"))
 
 
 def test_a_folder_that_is_empty_at_first_then_grows_breaks_and_recovers(tmp_path):
@@ -130,7 +131,7 @@ def rows_of_chance(rng: random.Random):
 @pytest.mark.parametrize("seed", range(40))
 def test_logs_of_chance_end_as_if_read_at_once(tmp_path, seed, monkeypatch):
     rng = random.Random(seed)
-    monkeypatch.setattr(tails, "AT_ONCE", rng.choice([512, 1 << 24]))
+    monkeypatch.setattr(growing, "BLOCK_BYTES", rng.choice([512, 1 << 24]))
     finished, folder = tmp_path / "a" / "runs", tmp_path / "b" / "runs"
     finished.mkdir(parents=True)
     folder.mkdir(parents=True)

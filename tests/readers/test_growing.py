@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from conftest import finish_wandb
 from earlycall import CurveWarning, InputError, read
-from earlycall.errors import NothingYetError
+from earlycall.errors import EmptyLogError
 from earlycall.readers.formats.text import compiled
 
 LOSSES = writers.LOSSES
@@ -73,7 +73,7 @@ def test_a_document_that_is_being_written_is_waited_for(written, tmp_path, tool)
     log.write_bytes(log.read_bytes()[:-30])
     if tool == "trainer_state":  # the checkpoint before it is whole
         assert losses(folder) == LOSSES[: len(LOSSES) // 2]
-    with pytest.raises(NothingYetError, match="not whole JSON; wait until"):
+    with pytest.raises(EmptyLogError, match="not whole JSON; wait until"):
         read(log)
     (tmp_path / "b.csv").write_text("step,loss\n1,2.5\n")
     if tool == "keras_history":
@@ -188,7 +188,7 @@ def test_a_run_that_has_just_begun_is_left_out_until_it_logs(tmp_path, tool):
     folder = tmp_path / "begun"
     folder.mkdir()
     BEGUN[tool](folder)
-    with pytest.raises(NothingYetError):
+    with pytest.raises(EmptyLogError):
         read(folder)
     (tmp_path / "z.csv").write_text("step,loss\n1,2.5\n")
     with pytest.warns(CurveWarning, match="begun"):
@@ -201,7 +201,7 @@ def test_text_lines_are_left_until_they_end(tmp_path):
     log.write_text("loss 2.5\nloss 1.5\nloss 1.2")
     assert read(log, pattern=pattern).curve("a.log").loss.tolist() == [2.5, 1.5]
     log.write_text("los")
-    with pytest.raises(NothingYetError):
+    with pytest.raises(EmptyLogError):
         read(log, pattern=pattern)
     log.write_text("step 1\nstep 2\n")
     with pytest.raises(InputError, match="no line matches the pattern; a line is 'step 1'"):

@@ -112,9 +112,9 @@ import polars as pl
 NAME = "my logs"
 def recognises(path, head):
     return head.startswith(b"MYLOG")
-def load(path):
+def parts(path, state):
     rows = [line.split() for line in path.read_text().splitlines()[1:]]
-    return pl.DataFrame(rows, schema=["step", "loss"], orient="row")
+    yield pl.DataFrame(rows, schema=["step", "loss"], orient="row")
 """)
     metadata = tmp_path / "mylog-1.dist-info"
     metadata.mkdir()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from earlycall.curves.columns import KEYS, STEP_COUNTERS, role
 from earlycall.errors import CurveWarning, InputError
+
+_LOGGED = "epoch as logged"
 
 
 def numbers(column: pl.Series) -> pl.Series | int | None:
@@ -46,6 +51,132 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
     return int(bad.arg_max() or 0)
 
 
+class RereadRequiredError(Exception):
+    """New rows change what the rows before them mean, so that all must be read together."""
+
+
+class Observations:
+    """The clean observations of one or more runs, to which further ones are added.
+
+    Cleaning keeps the columns of numbers, gives every row a step, leaves one row per step (of a
+    value logged twice the last one wins) and counts epochs from 0. What is added to a single run
+    costs time in proportion to what is new and to the rows that it overlaps.
+
+    Args:
+        run: the run's name, for a table without a column ``run``.
+
+    Attributes:
+        keys: ``group`` and ``run`` of each run, sorted; the row number is the ``run_id``.
+        renumbered: the ``run_id`` of runs whose steps started anew in each epoch.
+        repeated: the ``run_id`` of each step that was logged more than once.
+        extensible: whether rows can be added: to one run that its log does not name, with steps.
+
+    Examples:
+        >>> rows = Observations()
+        >>> rows.add(pl.DataFrame({"step": [1, 2], "loss": [4.0, 3.0]}))
+        >>> rows.add(pl.DataFrame({"step": [2, 3], "loss": [2.5, 2.0]}))
+        >>> rows.frame()["loss"].to_list()
+        [4.0, 2.5, 2.0]
+    """
+
+    def __init__(self, run: str = "run") -> None:
+        self.keys = pl.DataFrame(schema={"group": pl.String, "run": pl.String})
+        self.renumbered = self.repeated = pl.Series(dtype=pl.UInt32)
+        self.extensible = True
+        self._run = run
+        self._parts: list[pl.DataFrame] = []  # by run and step, with the epochs as logged
+        self._first_epoch, self._fractional = 0.0, False
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Add a row per observation, as `CurveSet.from_frame` takes them.
+
+        Raises:
+            InputError: naming the run, column and row that cannot be used.
+            RereadRequiredError: if the rows so far would be cleaned otherwise together with these;
+                they stay as they are.
+        """
+        if self._parts:
+            kept, new = self._continuation(table)
+        else:
+            kept, new = [], self._beginning(table)
+        self._parts = _appended(kept, self._count_epochs(new, kept))
+
+    def frame(self) -> pl.DataFrame:
+        """All observations: ``run_id``, ``step`` …, sorted by both."""
+        rows = pl.concat(self._parts, rechunk=False)
+        empty = [name for name, kind in rows.schema.items() if kind == pl.Null]
+        return rows.with_columns(pl.col(empty).cast(pl.Float64)).drop(_LOGGED, strict=False)
+
+    def _beginning(self, table: pl.DataFrame) -> pl.DataFrame:
+        run_ids, self.keys = _number_runs(table, self._run)
+        rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
+        rows = with_step_name(_numeric(rows, self.keys))
+        self.extensible = "step" in rows.columns and not rows["step"].null_count()
+        rows, self.renumbered = _undo_step_per_epoch(_with_steps(rows, self.keys))
+        self.extensible &= not ({"group", "run"} & set(table.columns) or len(self.renumbered))
+        rows = _recorded_nans(rows)
+        if not _in_order(rows):
+            rows, self.repeated = _one_row_per_step(rows)
+        return rows
+
+    def _continuation(self, table: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+        """The parts that stay as they are, and the rows that follow them."""
+        if not self.extensible or {"group", "run"} & set(table.columns):
+            raise RereadRequiredError
+        rows = table.with_columns(run_id=pl.lit(0, dtype=pl.UInt32))
+        rows = with_step_name(_numeric(rows, self.keys))
+        metrics = _metrics(rows)
+        if not metrics or "step" not in rows.columns or _not_a_step(rows["step"]).any():
+            raise RereadRequiredError
+        if rows.select(_nothing(metrics).any()).item():
+            raise RereadRequiredError
+        kept, first = list(self._parts), float(rows["step"].min())  # type: ignore[arg-type]
+        again: list[pl.DataFrame] = []
+        while kept and kept[-1]["step"][-1] >= first:
+            part = kept.pop()
+            cut = int(np.searchsorted(part["step"].to_numpy(), first))
+            again.insert(0, part[cut:])
+            if cut:
+                kept.append(part[:cut])
+        if not again and _in_order(rows):
+            return kept, rows
+        if again and _LOGGED in again[0].columns:
+            again = [part.drop("epoch").rename({_LOGGED: "epoch"}) for part in again]
+        rows = pl.concat([*again, rows], how="diagonal_relaxed")
+        if "epoch" in rows.columns:
+            epochs = rows.group_by("step").agg(pl.col("epoch").drop_nulls().n_unique())["epoch"]
+            if (epochs > 1).any():  # perhaps steps that start anew in each epoch
+                raise RereadRequiredError
+        return kept, _one_row_per_step(rows)[0]
+
+    def _count_epochs(self, rows: pl.DataFrame, before: list[pl.DataFrame]) -> pl.DataFrame:
+        """Epochs as whole numbers from 0; 0.5 and 1.0 of a fractional log both lie in the first."""
+        known = bool(before) and _LOGGED in before[-1].columns
+        if "epoch" not in rows.columns:
+            if not known:
+                return rows
+            rows = rows.with_columns(epoch=pl.lit(None, dtype=pl.Float64))
+        if not (known or rows["epoch"].count()):
+            return rows.drop("epoch")
+        if before and not known:
+            raise RereadRequiredError  # the rows before would get epochs, too
+        epoch = pl.col("epoch").cast(pl.Float64).forward_fill()
+        epoch = epoch.fill_null(before[-1][_LOGGED][-1]) if known else epoch.backward_fill()
+        rows = rows.with_columns(epoch.over("run_id").alias(_LOGGED))
+        epoch = pl.col(_LOGGED)
+        is_fractional, first = (epoch % 1 != 0).any(), epoch.min()
+        part_fractional, part_first = rows.select(is_fractional.alias("any"), first).row(0)
+        if known:
+            if part_fractional > self._fractional or part_first < self._first_epoch:
+                raise RereadRequiredError
+            is_fractional, first = pl.lit(self._fractional), pl.lit(self._first_epoch)
+        else:
+            self._fractional, self._first_epoch = part_fractional, part_first
+            is_fractional, first = is_fractional.over("run_id"), first.over("run_id")
+        ended = (epoch.ceil() - 1).clip(0)
+        return rows.with_columns(epoch=pl.when(is_fractional).then(ended).otherwise(epoch - first))
+
+
 def clean_observations(table: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Sorted, unique, numeric observations, and the runs they belong to.
 
@@ -61,18 +192,56 @@ def clean_observations(table: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.Dat
     """
     if table is None or not table.width:
         raise InputError("the table of curves is empty")
-    run_ids, keys = _number_runs(table)
-    rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
-    rows = _numeric(rows, keys)
-    rows = _with_steps(rows, keys)
-    rows = _recorded_nans(rows)
-    if _in_order(rows):
-        return _count_epochs(rows), keys
-    return _count_epochs(_one_row_per_step(rows, keys)), keys
+    rows = Observations()
+    rows.add(table)
+    warn_of_repairs([(rows, rows.keys["run"])])
+    return rows.frame(), rows.keys
+
+
+def join_observations(
+    sets: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The clean observations of several sets as those of one.
+
+    Args:
+        sets: of each, the observations, and a row per run: ``group``, ``run`` and any others.
+
+    Returns:
+        The observations sorted by run and step, and the rows of all runs sorted by group and run.
+
+    Raises:
+        InputError: if two sets have a run of the same group and name.
+    """
+    runs = pl.concat([table for _, table in sets], how="diagonal_relaxed")
+    twice = runs.filter(pl.struct("group", "run").is_duplicated())
+    if twice.height:
+        raise InputError(f"two runs are called {twice['run'][0]!r}; rename one of them")
+    order = runs.with_row_index("at").sort("group", "run")["at"].to_numpy()
+    new_ids = np.empty(len(order), dtype=np.uint32)
+    new_ids[order] = np.arange(len(order), dtype=np.uint32)
+    starts = np.cumsum([0, *(len(table) for _, table in sets)])
+    places = [new_ids[a:b] for a, b in pairwise(starts)]
+    tables = [_renumbered(rows, ids) for (rows, _), ids in zip(sets, places, strict=True)]
+    by_first_run = sorted(range(len(sets)), key=lambda i: places[i][:1].tolist())
+    whole = pl.concat([tables[i] for i in by_first_run], how="diagonal_relaxed", rechunk=False)
+    whole = whole.select(pl.exclude("run_id"), "run_id")
+    if 1 < len(sets) < len(runs):  # the runs of one set may lie between those of another
+        run_ids = whole["run_id"].to_numpy()
+        if np.any(run_ids[1:] < run_ids[:-1]):
+            whole = whole.sort("run_id", maintain_order=True)
+    return whole, runs[order]
+
+
+def _renumbered(rows: pl.DataFrame, ids: NDArray[np.uint32]) -> pl.DataFrame:
+    if len(ids) == 1:
+        return rows.with_columns(run_id=pl.lit(ids[0], dtype=pl.UInt32))
+    if np.all(ids == np.arange(len(ids))):
+        return rows
+    return rows.with_columns(run_id=pl.Series(ids[rows["run_id"].to_numpy()]))
 
 
 def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
-    """What is known of each run, a row for each key, in the order of the keys.
+    """The settings and outcomes of each run, a row for each key, in the order of the keys.
 
     Raises:
         InputError: if there is no ``run`` column, or a run has two rows.
@@ -90,13 +259,16 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     return keys.join(runs, on=on, how="left", maintain_order="left")
 
 
-def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataFrame]:
     """The run_id of each row, and the sorted keys that it counts.
 
     Names are compared once per block of rows of the same run, since comparing strings is what
     loading a large table would otherwise spend its time and memory on.
     """
     names = [key for key in ("group", "run") if key in table.columns]
+    if not names and table.height:
+        one = pl.DataFrame({"group": ["all"], "run": [default]})
+        return pl.zeros(table.height, dtype=pl.UInt32, eager=True).alias("run_id"), one
     changed = np.zeros(table.height, dtype=bool)
     changed[:1] = True
     for key in names:
@@ -104,7 +276,8 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
         if column.null_count():
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
-        category = column.cast(pl.String).cast(pl.Categorical) if _is_plain(column) else column
+        is_category = column.dtype in (pl.Categorical, pl.Enum)
+        category = column if is_category else column.cast(pl.String).cast(pl.Categorical)
         code = category.to_physical().to_numpy()
         changed[1:] |= code[1:] != code[:-1]
     starts = np.flatnonzero(changed)
@@ -113,7 +286,7 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     blocks = pl.DataFrame(
         {
             "group": table["group"].gather(starts) if "group" in names else ["all"] * len(starts),
-            "run": table["run"].gather(starts) if "run" in names else ["run"] * len(starts),
+            "run": table["run"].gather(starts) if "run" in names else [default] * len(starts),
         }
     ).cast(pl.String)
     keys = blocks.unique().sort("group", "run")
@@ -121,11 +294,6 @@ def _number_runs(table: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     ids = blocks.join(numbered, on=["group", "run"], how="left", maintain_order="left")["run_id"]
     lengths = np.diff(np.append(starts, table.height))
     return pl.Series("run_id", np.repeat(ids.to_numpy(), lengths)), keys
-
-
-def _is_plain(names: pl.Series) -> bool:
-    """Whether names are not categories yet."""
-    return names.dtype not in (pl.Categorical, pl.Enum)
 
 
 def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
@@ -139,14 +307,13 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
                 f"run {run!r}, column {column.name!r:.80}, row {parsed}: "
                 f"{column[parsed]!r:.60} is not a number"
             )
-        if parsed is not None:
-            columns.append(parsed)
+        if parsed is not None:  # a column without a value has no type yet
+            columns.append(column if column.dtype == pl.Null else parsed)
     return pl.DataFrame(columns)
 
 
 def _with_steps(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Give every observation a step: the log's own, else the epoch, else its number."""
-    rows = with_step_name(rows)
     metrics = _metrics(rows)
     empty = _nothing(metrics) if metrics else pl.lit(value=True)
     number = _numbered(rows)
@@ -156,15 +323,16 @@ def _with_steps(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         own = pl.col("step").count().over("run_id") > 0
         rows = rows.with_columns(step=pl.when(own).then(pl.col("step")).otherwise(number))
         rows = rows.filter(~(pl.col("step").is_null() & empty))
-    step = rows["step"]
-    bad = step.is_null()
-    if step.dtype.is_float():
-        bad |= ~step.is_finite()
+    bad = _not_a_step(rows["step"])
     if bad.any():
         row = int(bad.arg_max() or 0)
         run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]
         raise InputError(f"run {run!r}, column 'step', row {row}: {value} is not a step")
-    return _undo_step_per_epoch(rows, keys)
+    return rows
+
+
+def _not_a_step(step: pl.Series) -> pl.Series:
+    return step.is_null() | ~step.is_finite() if step.dtype.is_float() else step.is_null()
 
 
 def with_step_name(rows: pl.DataFrame) -> pl.DataFrame:
@@ -187,19 +355,19 @@ def _numbered(rows: pl.DataFrame) -> pl.Expr:
     return pl.when(once.over("run_id")).then(pl.col("epoch")).otherwise(number)
 
 
-def _undo_step_per_epoch(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Number the observations through where the log starts its steps anew in each epoch."""
+def _undo_step_per_epoch(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Number the rows through where steps start anew in each epoch; the ids of those runs."""
+    none = pl.Series(dtype=pl.UInt32)
     if "epoch" not in rows.columns or rows["epoch"].null_count() or _in_order(rows):
-        return rows
+        return rows, none
     per_step = rows.group_by("run_id", "step").agg(pl.col("epoch").n_unique().alias("epochs"))
     anew = per_step.group_by("run_id").agg((pl.col("epochs") > 1).mean().alias("part"))
     ids = anew.filter(pl.col("part") > 0.5)["run_id"].sort()
     if not len(ids):
-        return rows
-    _warn(ids, keys, "steps start anew in each epoch; observations are numbered through instead")
+        return rows, none
     number = pl.struct("epoch", "step").rank("dense").over("run_id")
     chosen = pl.col("run_id").is_in(ids.implode())
-    return rows.with_columns(step=pl.when(chosen).then(number).otherwise(pl.col("step")))
+    return rows.with_columns(step=pl.when(chosen).then(number).otherwise(pl.col("step"))), ids
 
 
 def _recorded_nans(rows: pl.DataFrame) -> pl.DataFrame:
@@ -265,52 +433,63 @@ def _repeats(rows: pl.DataFrame) -> pl.Series:
     return pl.Series(np.append(same, False) | np.insert(same, 0, False))
 
 
-def _one_row_per_step(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Sort by run and step; of a value logged twice at a step, the last one wins.
+def _one_row_per_step(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Sort by run and step, one row each; the run_id of each step with a value logged twice.
 
     A log may spread a step over several rows (Lightning writes training and validation apart), and
-    a restarted run logs again the steps since its checkpoint.
+    a restarted run logs again the steps since its checkpoint: the last value wins.
     """
+    none = pl.Series(dtype=pl.UInt32)
     rows = rows.sort("run_id", maintain_order=True)
     if _in_order(rows):
-        return rows
+        return rows, none
     rows = rows.sort("run_id", "step", maintain_order=True)
     repeated = _repeats(rows)
-    shared = rows.filter(repeated)
-    if not shared.height:
-        return rows
-    values = pl.exclude("run_id", "step")
-    by_step = shared.group_by("run_id", "step", maintain_order=True)
-    merged = by_step.agg(values.drop_nulls().last())
-    metrics = _metrics(rows)
-    twice = by_step.agg(
-        pl.max_horizontal(pl.col(metrics).count()).max().alias("n")
-        if metrics
-        else pl.lit(0).alias("n")
-    ).filter(pl.col("n") > 1)
-    if twice.height:
-        what = f"{twice.height} steps were logged more than once; the last value of each is kept"
-        _warn(twice["run_id"].unique().sort(), keys, what)
-    return pl.concat([rows.filter(~repeated), merged.select(rows.columns)]).sort("run_id", "step")
+    if not repeated.any():
+        return rows, none
+    by_step = rows.filter(repeated).group_by("run_id", "step", maintain_order=True)
+    merged = by_step.agg(pl.all().drop_nulls().last())
+    counts = by_step.agg(pl.col(_metrics(rows)).count())
+    several = counts.filter(pl.any_horizontal(pl.lit(value=False), pl.col(_metrics(rows)) > 1))
+    whole = pl.concat([rows.filter(~repeated), merged.select(rows.columns)])
+    return whole.sort("run_id", "step"), several["run_id"]
 
 
-def _count_epochs(rows: pl.DataFrame) -> pl.DataFrame:
-    """Epochs as whole numbers from 0; 0.5 and 1.0 of a fractional log both lie in the first."""
-    if "epoch" not in rows.columns:
-        return rows
-    epoch = pl.col("epoch").cast(pl.Float64).forward_fill().backward_fill().over("run_id")
-    rows = rows.with_columns(epoch=epoch)
-    if not rows["epoch"].count():
-        return rows.drop("epoch")
-    fractional = (pl.col("epoch") % 1 != 0).any().over("run_id")
-    from_zero = pl.col("epoch") - pl.col("epoch").min().over("run_id")
-    ended = (pl.col("epoch").ceil() - 1).clip(0)
-    return rows.with_columns(epoch=pl.when(fractional).then(ended).otherwise(from_zero))
+def _appended(parts: list[pl.DataFrame], new: pl.DataFrame) -> list[pl.DataFrame]:
+    """Parts of one schema with another at the end, joined to those that are not much larger."""
+    if not parts:
+        return [new]
+    both = pl.concat([parts[-1].clear(), new.clear()], how="diagonal_relaxed")
+    if both.schema != parts[-1].schema:
+        parts = [pl.concat([both, part], how="diagonal_relaxed", rechunk=False) for part in parts]
+    parts = [*parts, pl.concat([both, new], how="diagonal_relaxed", rechunk=False)]
+    while len(parts) > 1 and parts[-2].height <= 2 * parts[-1].height:
+        parts[-2:] = [pl.concat(parts[-2:], rechunk=True)]
+    return parts
 
 
-def _warn(run_ids: pl.Series, keys: pl.DataFrame, what: str) -> None:
+def warn_of_repairs(cleaned: Sequence[tuple[Observations, pl.Series]]) -> None:
+    """Warn of steps that were renumbered or repeated.
+
+    Args:
+        cleaned: observations, and what each of their runs is called.
+    """
+    anew = [name for rows, names in cleaned for name in _gathered(names, rows.renumbered)]
+    if anew:
+        _warn(anew, "steps start anew in each epoch; observations are numbered through instead")
+    repeated = [name for rows, names in cleaned for name in _gathered(names, rows.repeated)]
+    if repeated:
+        n = sum(len(rows.repeated) for rows, _ in cleaned)
+        what = f"{n} steps were logged more than once; the last value of each is kept"
+        _warn(sorted(repeated), what)
+
+
+def _gathered(names: pl.Series, run_ids: pl.Series) -> list[str]:
+    return names.gather(run_ids.unique()).to_list() if len(run_ids) else []
+
+
+def _warn(names: list[str], what: str) -> None:
     """Warn of something that concerns some runs, naming the first few."""
-    names = keys["run"].gather(run_ids).to_list()
     more = f" and {len(names) - 3} more runs" if len(names) > 3 else ""
-    listed = ", ".join(repr(n) for n in names[:3])
+    listed = ", ".join(repr(name) for name in names[:3])
     warnings.warn(f"run {listed}{more}: {what}", CurveWarning, stacklevel=4)

@@ -18,7 +18,7 @@ import polars as pl
 
 from earlycall.atomic import replacing
 from earlycall.curves.budget import Budget, as_part
-from earlycall.curves.cleaning import clean_observations, clean_runs
+from earlycall.curves.cleaning import clean_observations, clean_runs, join_observations
 from earlycall.curves.columns import (
     AXES,
     COSTS,
@@ -138,17 +138,16 @@ class CurveSet:
         if len(sets) == 1:
             return sets[0]
         keys = pl.concat([s.runs.select("group", "run") for s in sets])
-        clash = keys.height > keys.unique().height
-        tables = []
-        for s in sets:
-            runs = s.runs.with_columns(
-                pl.format("{}/{}", pl.lit(s.name), "run").alias("run") if clash else pl.col("run")
-            )
-            tables.append(replace(s, runs=runs))
-        observations = pl.concat([t.frame() for t in tables], how="diagonal_relaxed")
-        runs = pl.concat([t.runs for t in tables], how="diagonal_relaxed")
-        whole = cls.from_frame(observations, runs, name=" + ".join(s.name for s in sets))
-        return replace(whole, directions={k: v for s in sets for k, v in s.directions.items()})
+        tables = [(s.observations, s.runs) for s in sets]
+        if keys.is_duplicated().any():
+            tables = [
+                (s.observations, s.runs.with_columns(run=pl.format("{}/{}", pl.lit(s.name), "run")))
+                for s in sets
+            ]
+        observations, runs = join_observations(tables)
+        directions = {k: v for s in sets for k, v in s.directions.items()}
+        name = " + ".join(s.name for s in sets)
+        return cls(observations, runs, name, directions=directions)
 
     def __len__(self) -> int:
         return self.runs.height

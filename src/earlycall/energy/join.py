@@ -26,7 +26,7 @@ from earlycall.energy.sharing import (
     own_log,
 )
 from earlycall.energy.timeline import Timeline, evenly_spaced, seconds_of, timeline
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import read
 from earlycall.readers.discovery import sources
 from earlycall.readers.power.logs import PowerLog, load, power_logs, zone_of
@@ -212,7 +212,7 @@ def _logs_beside(path: Path, zone: tzinfo | None, notes: list[str]) -> list[Powe
     for file in files:
         try:
             logs += load(file, zone)
-        except NothingYetError:
+        except EmptyLogError:
             continue
         except InputError as error:
             notes.append(str(error))

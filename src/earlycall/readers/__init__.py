@@ -1,25 +1,29 @@
 """Logs in, a `CurveSet` out: `read` finds the runs under a path and the reader that knows each.
 
-A reader of files is a module with ``NAME``, ``recognises(path, head)`` and ``load(path)``; a
-reader of folders has ``NAME``, ``recognises_folder(folder, files)``, ``load_folder(folder)`` and
-``WHOLE_TREE``, which says whether all below the folder is its own; if not, ``claims(name)`` says
-which files are, and ``owns(folder, below)`` which folders. A module may be both.
-Recognition is by content, never by the file's name alone. Third parties add readers by the
-entry-point group ``earlycall.readers``.
+A reader is a module with ``NAME`` and ``parts(path, state)``. ``recognises(path, head)`` says
+whether a file is its own, by its content, never by its name alone. For logs that are folders,
+``recognises_folder(folder, files)`` does, and ``WHOLE_TREE`` says whether all below the folder is
+its own; if not, ``claims(name)`` says which files are, and ``owns(folder, below)`` which folders.
+
+``parts`` yields a table of observations or a `Log`. A reader that can read a growing log on keeps
+in ``state``, a dictionary that is empty at first, what it needs for that, and marks what follows
+earlier parts with ``continues``; any other leaves ``state`` alone and yields the whole log.
+Third parties add readers by the entry-point group ``earlycall.readers``.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from earlycall.curves import CurveSet
-from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.readers import remote
-from earlycall.readers.assembly import assembled, run_table
-from earlycall.readers.base.log import as_text
+from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.readers.assembly import assembled
 from earlycall.readers.discovery import sources
+from earlycall.readers.growing.log import FollowedLog
+from earlycall.readers.remote import is_address
 
 
 def read(
@@ -31,7 +35,7 @@ def read(
         paths: curve sets, log files, folders of logs, or addresses (``wandb://ENTITY/PROJECT``,
             ``http://…`` of an MLflow server, ``postgresql://…`` of an Optuna storage). In a folder,
             each log is a run (or several), named by its path relative to the folder; a
-            ``runs.csv`` or ``runs.parquet`` beside the logs tells what is known of each run.
+            ``runs.csv`` or ``runs.parquet`` beside the logs adds settings and outcomes.
         name: what to call the set in tables; by default the name of the path.
         pattern: read plain text logs by this regular expression with named groups, such as
             ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\S+)``.
@@ -54,26 +58,25 @@ def read(
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    sets = [_read_one(path, pattern) for path in paths]
-    whole = CurveSet.concat(sets)
-    return whole if name is None else CurveSet(whole.observations, whole.runs, name)
+    curves = CurveSet.concat([_read_one(path, pattern) for path in paths])
+    return curves if name is None else replace(curves, name=name)
 
 
 def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
-    if remote.is_address(path):
-        address = str(path)
-        return assembled([(address, remote.load(address))], None, address.rpartition("/")[2])
-    path = Path(path)
-    if path.is_file() and path.name == "curves.parquet":
-        path = path.parent
+    if not is_address(path):
+        path = Path(path)
+        path = path.parent if path.is_file() and path.name == "curves.parquet" else path
     logs, empty = [], []
     for source in sources(path, pattern):
+        log = FollowedLog(source)
         try:
-            logs.append((source.run, source.log()))
-        except NothingYetError as error:
+            log.read()
+        except EmptyLogError as error:
             empty.append(str(error))
-    if not logs:
-        raise NothingYetError(empty[0])
+        logs.append(log.clean())
+    found = [log for log in logs if log is not None]
+    if not found:
+        raise EmptyLogError(empty[0])
     for sentence in empty:
         warnings.warn(sentence, CurveWarning, stacklevel=3)
-    return assembled(logs, run_table(path), as_text(path.resolve().name))
+    return assembled(found, path)

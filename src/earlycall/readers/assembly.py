@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from earlycall.curves import KEYS, CurveSet
-from earlycall.curves.cleaning import with_step_name
+from earlycall.curves.cleaning import (
+    Observations,
+    clean_runs,
+    join_observations,
+    warn_of_repairs,
+)
 from earlycall.curves.columns import training_loss, validation_loss
-from earlycall.errors import InputError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers import remote
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log
+from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 
 RUN_TABLES = ("runs.parquet", "runs.csv")
+VERSION = "version of the observations"  # a column of runs, where they are followed
 
 
-def run_table(path: Path) -> pl.DataFrame | None:
-    """What is known of each run, from the table beside the logs."""
+@dataclass(frozen=True)
+class CleanLog:
+    """The clean observations of one log.
+
+    Attributes:
+        run: what its run is called, or what its runs' names begin with.
+        rows: the observations.
+        keys: ``group`` and ``run`` of each run, by its ``run_id``.
+        runs: a row per run with its settings.
+        names_runs: whether the log itself says what its runs are called.
+    """
+
+    run: str
+    rows: Observations
+    keys: pl.DataFrame
+    runs: pl.DataFrame | None
+    names_runs: bool
+
+
+def _run_table(path: Path) -> pl.DataFrame | None:
+    """The table of runs beside the logs."""
     for name in RUN_TABLES:
         table = path / name
         if path.is_dir() and is_inside(table, path):
@@ -30,42 +57,33 @@ def run_table(path: Path) -> pl.DataFrame | None:
     return None
 
 
-def assembled(logs: list[tuple[str, Log]], told: pl.DataFrame | None, name: str) -> CurveSet:
+def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
     """One curve set from several logs.
 
     Args:
-        logs: what each log's run is called, and what it holds.
-        told: a table of runs beside the logs; it has the last word.
-        name: what to call the set.
+        logs: the logs.
+        path: where they are; a table of runs there has the last word.
 
     Raises:
-        InputError: if there is no observation, or a column cannot be used.
+        InputError: if there is no log, two runs have one name, or the table of runs is broken.
     """
-    logs = [(run, log) for run, log in logs if log.observations.height] or logs
+    is_address = remote.is_address(path)
+    name = str(path).rpartition("/")[2] if is_address else as_text(Path(path).resolve().name)
+    if not logs:
+        raise EmptyLogError(f"{path}: no observation in any log yet")
     several = len(logs) > 1
-    if any("group" in log.observations.columns for _, log in logs):
-        logs = [(run, _in_a_group(log)) for run, log in logs]
-    tables = [_named(log.observations, run, several=several) for run, log in logs]
-    from_logs = [
-        _named(log.runs, run, several=several) for run, log in logs if log.runs is not None
-    ]
-    if [run for run, _ in logs] != [""]:  # a curve set is taken as it is
+    keys = [_named(log.keys, log.run, several=several and log.names_runs) for log in logs]
+    settings = [_named(log.runs, log.run, several=several) for log in logs if log.runs is not None]
+    tables = [log.rows.frame() for log in logs]
+    if [log.run for log in logs] != [""]:  # a curve set is taken as it is
         tables = _same_names(tables)
-    whole = pl.concat(tables, how="diagonal_relaxed") if several else tables[0]
     try:
-        return CurveSet.from_frame(whole, _all_told(from_logs, told), name=name)
+        observations, all_keys = join_observations(list(zip(tables, keys, strict=True)))
+        runs = clean_runs(_all_settings(settings, _run_table(Path(path))), all_keys)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-
-
-def _in_a_group(log: Log) -> Log:
-    """A log whose runs have a group, that of all runs where they had none."""
-    everyone = pl.lit("all").alias("group")
-    rows, runs = log.observations, log.runs
-    rows = rows if "group" in rows.columns else rows.with_columns(everyone)
-    if runs is not None and "group" not in runs.columns:
-        runs = runs.with_columns(everyone)
-    return Log(rows, runs)
+    warn_of_repairs([(log.rows, key["run"]) for log, key in zip(logs, keys, strict=True)])
+    return CurveSet(observations, runs, name)
 
 
 def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
@@ -78,8 +96,7 @@ def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
 
 
 def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Tables in which steps, the training and the validation loss can be found under one name."""
-    tables = [with_step_name(table) for table in tables]
+    """Tables in which the training and the validation loss can be found under one name."""
     names = [[c for c in table.columns if c not in KEYS] for table in tables]
     training = [training_loss(metrics)[0] for metrics in names]
     joined = len({guess for guess in training if guess is not None}) > 1
@@ -95,29 +112,20 @@ def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
     return out
 
 
-def _all_told(from_logs: list[pl.DataFrame], told: pl.DataFrame | None) -> pl.DataFrame | None:
-    """What logs tell of their runs, and what a table beside them does, which has the last word."""
+def _all_settings(
+    from_logs: list[pl.DataFrame], beside: pl.DataFrame | None
+) -> pl.DataFrame | None:
+    """The settings in the logs and those in a table beside them, which has the last word."""
     if not from_logs:
-        return told
-    logged = pl.concat(_agreeing(from_logs), how="diagonal_relaxed")
-    if told is None or "run" not in told.columns:
-        return logged if told is None else told
-    on = ["group", "run"] if {"group"} <= set(told.columns) & set(logged.columns) else ["run"]
-    told = told.with_columns(pl.col(on).cast(pl.String))
-    both = told.join(logged, on=on, how="full", coalesce=True, suffix=" of the log")
-    for column in [c for c in both.columns if c.endswith(" of the log")]:
-        both = both.drop(column)
-    return both
-
-
-def _agreeing(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Tables whose columns can be joined: one that is text in some of them becomes text in all."""
-    mixed = {
-        name
-        for table in tables
-        for name in table.columns
-        if len({t.schema[name].is_numeric() for t in tables if name in t.columns}) > 1
-    }
-    return [
-        t.with_columns(pl.col([c for c in t.columns if c in mixed]).cast(pl.String)) for t in tables
-    ]
+        return beside
+    if any("group" in table.columns for table in from_logs):
+        from_logs = [
+            t if "group" in t.columns else t.with_columns(group=pl.lit("all")) for t in from_logs
+        ]
+    logged = pl.concat(from_logs, how="diagonal_relaxed")
+    if beside is None or "run" not in beside.columns:
+        return logged if beside is None else beside
+    on = ["group", "run"] if {"group"} <= set(beside.columns) & set(logged.columns) else ["run"]
+    beside = beside.with_columns(pl.col(on).cast(pl.String))
+    logged = logged.drop(set(logged.columns) & set(beside.columns) - set(on))
+    return beside.join(logged, on=on, how="full", coalesce=True)

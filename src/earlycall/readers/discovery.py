@@ -6,23 +6,23 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from earlycall.errors import InputError
+from earlycall.readers import remote
 from earlycall.readers.assembly import RUN_TABLES
-from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.formats import curve_set
-from earlycall.readers.growing.tails import Gathering, Tail
+from earlycall.readers.formats.text import PatternReader
+from earlycall.readers.power.logs import is_power_log
 
-HEAD = 8192
 _NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 
@@ -54,8 +54,8 @@ def readers() -> tuple[Any, ...]:
     return (*plugins, *built_in)
 
 
-def known() -> str:
-    """The formats that can be read, as a list in words."""
+def known_formats() -> str:
+    """The names of the formats that can be read."""
     return ", ".join(dict.fromkeys(reader.NAME for reader in readers()))
 
 
@@ -66,47 +66,40 @@ class Source:
     Attributes:
         run: what its run is called (or what its runs' names begin with).
         path: where it is.
-        load: reads it.
-        tail: what reads it on as it grows, where its reader knows how.
-        kind: what its reader calls it.
-        gathering: what reads on a log of several runs or files, where its reader knows how.
+        reader: what reads it.
     """
 
     run: str
     path: Path
-    load: Callable[[], pl.DataFrame | Log]
-    tail: Callable[[], Tail | None] = lambda: None
-    kind: str = ""
-    gathering: Callable[[], Gathering | None] = lambda: None
+    reader: Any  # as described in `earlycall.readers`
 
-    def log(self) -> Log:
-        """What it holds.
+    def parts(self, state: State) -> Iterator[Log]:
+        """What is new since the ``state``.
 
         Raises:
             InputError: naming the place in the log that cannot be read.
         """
         try:
-            found = self.load()
+            for part in self.reader.parts(self.path, state):
+                yield part if isinstance(part, Log) else Log(part)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-        return found if isinstance(found, Log) else Log(found)
 
 
-def sources(path: Path, pattern: str | None = None) -> list[Source]:
-    """The logs at a path, in the order of their names.
+def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
+    """The logs at a path or address, in the order of their names.
 
     Raises:
         InputError: if there is no such path, or no log in it.
     """
+    if remote.is_address(path):
+        return [Source(str(path), Path(path), remote.Server(str(path)))]
+    path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    by_pattern = None if pattern is None else _by_pattern(pattern)
+    by_pattern = None if pattern is None else PatternReader(pattern)
     if path.is_file():
-        if by_pattern is not None:
-            return [Source(as_text(path.name), path, _loader(by_pattern, path))]
-        reader = _reader_of(path)
-        load = _loader(reader.load, path)
-        return [Source(as_text(path.name), path, load, *_ways_on(reader, "", path))]
+        return [Source(as_text(path.name), path, by_pattern or _reader_of(path))]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -114,39 +107,31 @@ def sources(path: Path, pattern: str | None = None) -> list[Source]:
             raise InputError(
                 f"{path / 'curves.parquet'}: a link out of the folder; name its target"
             )
-        return [Source("", path, lambda: curve_set.load(path / "curves.parquet"))]
+        return [Source("", path, curve_set)]
     if by_pattern is not None:
-        files = [p for p in _files_in(path) if _is_text_file(p)]
-        found = [Source(_relative(p, path), p, _loader(by_pattern, p)) for p in files]
+        found = [
+            Source(_relative(file, path), file, by_pattern)
+            for file in visible_files(path)
+            if (head := head_of(file)).strip()
+            and b"\0" not in head
+            and file.name not in _NOT_LOGS
+            and not file.is_symlink()
+        ]
     else:
         found = list(_logs_in(path))
     if not found:
-        raise InputError(f"{path}: no logs in this folder; recognised are: {known()}")
+        raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
     return sorted(found, key=lambda source: source.run)
-
-
-def _by_pattern(pattern: str) -> Callable[[Path], pl.DataFrame]:
-    """What reads plain text by a pattern.
-
-    Raises:
-        InputError: if the pattern cannot be used.
-    """
-    from earlycall.readers.formats import text
-
-    expression = text.compiled(pattern)
-    return lambda path: text.load(path, expression)
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
     """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in walk_visible(folder):
         here = Path(where)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        visible = [f for f in sorted(files) if not f.startswith(".") and _is_plain(here / f)]
+        visible = [f for f in files if (here / f).is_file() and not (here / f).is_symlink()]
         reader = _folder_reader(here, frozenset(visible))
         if reader is not None:
-            load = _loader(reader.load_folder, here)
-            yield Source(_relative(here, folder), here, load, *_ways_on(reader, "_folder", here))
+            yield Source(_relative(here, folder), here, reader)
             if reader.WHOLE_TREE:
                 folders.clear()
                 continue
@@ -158,41 +143,12 @@ def _logs_in(folder: Path) -> Iterator[Source]:
         for name in visible:
             path = here / name
             if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
-                load = _loader(found.load, path)
-                yield Source(_relative(path, folder), path, load, *_ways_on(found, "", path))
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _loader(load: Callable[[Path], Any], path: Path) -> Callable[[], Any]:
-    return lambda: load(path)
-
-
-def _ways_on(
-    reader: Any, end: str, path: Path
-) -> tuple[Callable[[], Tail | None], str, Callable[[], Gathering | None]]:
-    """How a log is read on, as `Source` takes it."""
-
-    def way(name: str) -> Callable[[], Any]:
-        return lambda: getattr(reader, name + end, lambda _: None)(path)
-
-    return way("tail"), reader.NAME, way("gathering")
+                yield Source(_relative(path, folder), path, found)
 
 
 def _relative(path: Path, folder: Path) -> str:
     inside = as_text(path.relative_to(folder).as_posix())
     return as_text(folder.resolve().name) if inside == "." else inside
-
-
-def _files_in(folder: Path) -> Iterable[Path]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file in sorted(files):
-            path = Path(where, file)
-            if not file.startswith(".") and _is_plain(path):
-                yield path
 
 
 def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
@@ -208,51 +164,33 @@ def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
 
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
-    from earlycall.readers.power.logs import is_power_log
-
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except OSError:
-        return None
-    if is_power_log(path, head):
+    head = head_of(path)
+    if not head or is_power_log(path, head):
         return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
-    return next((reader for reader in of_files if head and reader.recognises(path, head)), None)
+    return next((reader for reader in of_files if reader.recognises(path, head)), None)
 
 
 def _reader_of(path: Path) -> Any:
-    """The reader of a file that was named; why there is none, if there is none."""
+    """The reader of a file that was named."""
     reader = _recognise(path)
     if reader is not None:
         return reader
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    from earlycall.readers.power.logs import is_power_log
-
+    head = head_of(path)
     if not head.strip():
-        raise InputError(f"{path}: the file is empty")
-    if is_power_log(path, head):
-        raise InputError(f"{path}: a log of power, not of a run; give it with --power")
-    if b"\0" in head or not _is_text(head):
-        raise InputError(
-            f"{path}: a binary file that no reader recognises; give a log or curve set"
+        why = "the file is empty"
+    elif is_power_log(path, head):
+        why = "a log of power, not of a run; give it with --power"
+    elif not _is_text(head):
+        why = "a binary file that no reader recognises; give a log or curve set"
+    else:
+        why = (
+            f"not a log in a known format; recognised are: {known_formats()}; "
+            "plain text is read with --pattern"
         )
-    raise InputError(
-        f"{path}: not a log in a known format; recognised are: {known()}; "
-        "plain text is read with --pattern"
-    )
+    raise InputError(f"{path}: {why}")
 
 
 def _is_text(head: bytes) -> bool:
-    try:
-        head[:-4].decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_text_file(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    return bool(head.strip()) and b"\0" not in head and path.name not in _NOT_LOGS
+    text = head[:-4].decode("utf-8", "replace")
+    return "\0" not in text and "\ufffd" not in text

@@ -12,7 +12,8 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers, timestamp_of
 
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
@@ -30,20 +31,35 @@ def is_address(path: object) -> bool:
     return _ADDRESS.match(str(path)) is not None
 
 
-def load(address: str) -> Log:
-    """The runs at an address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow), ``postgresql://…``.
+class Server:
+    """Reads the runs at an address.
+
+    Args:
+        address: ``wandb://ENTITY/PROJECT``, ``http://…`` (MLflow) or ``postgresql://…`` (Optuna).
 
     Raises:
-        InputError: if it cannot be reached, or the package that speaks to it is not installed.
+        InputError: if it is none of these.
     """
-    match = _ADDRESS.match(address)
-    if match is None:
-        raise InputError(f"{address!r} is not an address")
-    kind, driver, rest = match.groups()
-    if kind == "wandb":
-        return _wandb(rest)
-    whole = f"{kind}{driver or ''}://{rest}"
-    return _mlflow(whole) if kind.startswith("http") else _optuna(whole)
+
+    NAME = "server"
+
+    def __init__(self, address: str) -> None:
+        match = _ADDRESS.match(address)
+        if match is None:
+            raise InputError(f"{address!r} is not an address")
+        self._kind, self._driver, self._rest = match.groups(default="")
+
+    def parts(self, path: Path, state: State) -> Iterator[Log]:
+        """All runs there.
+
+        Raises:
+            InputError: if it cannot be reached, or the package that speaks to it is not installed.
+        """
+        full = f"{self._kind}{self._driver}://{self._rest}"
+        if self._kind == "wandb":
+            yield _wandb(self._rest)
+        else:
+            yield _mlflow(full) if self._kind.startswith("http") else _optuna(full)
 
 
 def _wandb(project: str) -> Log:
@@ -57,15 +73,15 @@ def _wandb(project: str) -> Log:
     with needed_for(f"wandb://{project}", "wandb"):
         import wandb
     rows: list[dict[str, Any]] = []
-    known = []
+    runs = []
     try:
         for run in wandb.Api(timeout=30).runs(project):
             name = f"{run.name}-{run.id}"
             tags = {"tags": ", ".join(run.tags)} if run.tags else {}
-            known.append({"run": name} | settings(tags | dict(run.config)))
+            runs.append({"run": name} | settings(tags | dict(run.config)))
             for record in run.scan_history():
-                if "started" not in known[-1]:
-                    known[-1] |= started(record)
+                if "started" not in runs[-1]:
+                    runs[-1] |= started(record)
                 row = {"run": name, "step": record.pop("_step", None)}
                 row["seconds"] = record.pop("_runtime", None)
                 rows.append(row | {k: v for k, v in record.items() if not k.startswith("_")})
@@ -73,7 +89,7 @@ def _wandb(project: str) -> Log:
         raise InputError(f"wandb://{project}: {_first_line(error)}") from None
     if not rows:
         raise InputError(f"wandb://{project}: no run with a history")
-    return Log(table_of_numbers(rows, text=["run"]), table_of(known))
+    return Log(table_of_numbers(rows, text=["run"]), table_of(runs))
 
 
 def _mlflow(address: str) -> Log:
@@ -83,7 +99,7 @@ def _mlflow(address: str) -> Log:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    known, values = [], []
+    runs, values = [], []
     try:
         client = MlflowClient(address)
         for experiment in _pages(client.search_experiments):
@@ -91,8 +107,8 @@ def _mlflow(address: str) -> Log:
                 info = one.info
                 run = mlflow.Run(info.run_id, info.run_name, experiment.name, info.start_time)
                 for key, value in (*one.data.params.items(), *one.data.tags.items()):
-                    run.tell(key, value)
-                known.append(run)
+                    run.add_setting(key, value)
+                runs.append(run)
                 values += [
                     (info.run_id, m.step, name, m.value, m.timestamp)
                     for name in one.data.metrics
@@ -100,7 +116,7 @@ def _mlflow(address: str) -> Log:
                 ]
     except (MlflowException, OSError) as error:
         raise InputError(f"{address}: not an MLflow server: {_first_line(error)}") from None
-    return mlflow.tables(address, known, pl.DataFrame(values, schema=mlflow.VALUES, orient="row"))
+    return mlflow.tables(address, runs, pl.DataFrame(values, schema=mlflow.VALUES, orient="row"))
 
 
 def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
@@ -130,8 +146,8 @@ def _optuna(address: str) -> Log:
                 trial = optuna.Trial(study.study_name, one.number, up)
                 trial.values, trial.params = dict(one.intermediate_values), dict(one.params)
                 trial.final = one.value
-                trial.started = optuna.on_the_clock(one.datetime_start)
-                trial.ended = optuna.on_the_clock(one.datetime_complete)
+                trial.started = timestamp_of(one.datetime_start)
+                trial.ended = timestamp_of(one.datetime_complete)
                 trials.append(trial)
         storage.remove_session()
         storage.engine.dispose()  # connections that stay would keep the server from stopping

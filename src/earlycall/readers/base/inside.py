@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+HEAD_BYTES = 8192  # by which formats are recognised
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -24,3 +28,25 @@ def files_in(folder: Path, pattern: str = "*") -> list[Path]:
         return [path for path in sorted(folder.glob(pattern)) if is_inside(path, folder)]
     except OSError:
         return []
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a file, none of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def walk_visible(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, in the order of names and without hidden folders and files."""
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield where, folders, sorted(name for name in files if not name.startswith("."))
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """The regular files below a folder that are not hidden, links among them."""
+    for where, _, files in walk_visible(folder):
+        yield from (path for path in (Path(where, name) for name in files) if path.is_file())

@@ -1,20 +1,23 @@
-"""What a reader gives: the observations of one log, and what is known of its runs."""
+"""What a reader gives: the observations of one log, and the settings of its runs."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from earlycall.errors import InputError
+from earlycall.errors import EmptyLogError, InputError
 
-MOST_METRICS = 100_000
-_MOST_CELLS, _SPARSEST = 1 << 26, 64
-_AT_ONCE = 1 << 14  # rows that wait as Python objects
+MAX_METRICS = 100_000
+_MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
+_BLOCK_ROWS = 1 << 14  # held as Python objects
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
@@ -29,10 +32,13 @@ class Log:
         runs: a row per run: ``run`` where the log holds several, ``hp.*``, ``final`` …; when it
             ``started`` (seconds since 1970, UTC: where ``seconds`` is 0) and, where the log says
             so, ``ended``; ``restarted``, JSON of [seconds, seconds since 1970] of each restart.
+        continues: whether the observations follow those that were given before; else they take
+            their place.
     """
 
     observations: pl.DataFrame
     runs: pl.DataFrame | None = None
+    continues: bool = False
 
 
 def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
@@ -59,22 +65,11 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
 def as_text(text: str) -> str:
     r"""Text that can be kept in a table: half of a surrogate pair becomes a question mark.
 
-    JSON and names of files may hold what is no text.
-
     Examples:
         >>> as_text("loss\udcff")
         'loss?'
     """
-    return text if is_text(text) else text.encode("utf-8", "replace").decode()
-
-
-def is_text(text: str) -> bool:
-    """Whether all characters of a text are characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text.encode("utf-8", "replace").decode()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -106,6 +101,36 @@ def number_or_text(text: str) -> float | str:
         return text
 
 
+def timestamp_of(when: Any) -> float | None:
+    """Seconds since 1970 of a date and time in ISO format, local where it has no zone.
+
+    Examples:
+        >>> timestamp_of("2026-01-01T00:00:00+00:00"), timestamp_of(None)
+        (1767225600.0, None)
+    """
+    try:
+        return datetime.fromisoformat(str(when)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def json_document(path: Path, remedy: str) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: the file.
+        remedy: what to do if it is incomplete.
+
+    Raises:
+        EmptyLogError: if it is.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise EmptyLogError(f"{path}{where}: not whole JSON; {remedy}") from None
+
+
 def table_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """A table from settings of several runs; a column of mixed types becomes text."""
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -135,7 +160,7 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
     """
     parts = []
     rows = iter(rows)
-    while part := list(islice(rows, _AT_ONCE)):
+    while part := list(islice(rows, _BLOCK_ROWS)):
         names = list(dict.fromkeys(name for row in part for name in row))
         filled = sum(map(len, part))
         must_fit(len(part), len(names), filled)
@@ -146,10 +171,21 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
             for name in names
         }
         parts.append(pl.DataFrame(columns))
-    widths = {name for part in parts for name in part.columns}
+    return concat_sparse(parts)
+
+
+def concat_sparse(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One table from parts that may lack some of its columns.
+
+    Raises:
+        InputError: if the table would be very large and nearly empty.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    names = {name for part in parts for name in part.columns}
     height = sum(part.height for part in parts)
-    must_fit(height, len(widths), sum(part.height * part.width for part in parts))
-    return pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    must_fit(height, len(names), sum(part.height * part.width for part in parts))
+    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
 def _number(value: Any) -> float | None:
@@ -164,12 +200,12 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def going_on(seconds: pl.Expr) -> pl.Expr:
+def make_monotone(seconds: pl.Expr) -> pl.Expr:
     """Seconds that go on where a resumed run began to count anew.
 
     Examples:
         >>> clock = pl.DataFrame({"seconds": [1.0, 2.0, 0.5, 1.0]})
-        >>> clock.select(going_on(pl.col("seconds")))["seconds"].to_list()
+        >>> clock.select(make_monotone(pl.col("seconds")))["seconds"].to_list()
         [1.0, 2.0, 2.5, 3.0]
     """
     before = seconds.shift()
@@ -188,7 +224,7 @@ def must_fit(height: int, width: int, filled: int) -> None:
         InputError: if more than a hundred million cells would be nearly all empty.
     """
     cells = height * width
-    if width > MOST_METRICS or (cells > _MOST_CELLS and cells > _SPARSEST * filled):
+    if width > MAX_METRICS or (cells > _MAX_SPARSE_CELLS and cells > _MAX_CELLS_PER_VALUE * filled):
         raise InputError(
             f"{width} metrics of {height} steps are more than a log has; "
             "name metrics by what they are, not by their step or sample"

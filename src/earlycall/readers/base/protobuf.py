@@ -51,3 +51,14 @@ def varint(data: bytes, at: int, stop: int) -> tuple[int, int]:
             return value, at
         shift += 7
     raise ValueError("a number does not end")
+
+
+def nested(data: bytes, start: int, stop: int, *path: int) -> Iterator[tuple[int, int]]:
+    """Where the contents of the fields lie that a path of field numbers leads to.
+
+    Raises:
+        ValueError: if a message is broken.
+    """
+    for number, _, at, after in fields(data, start, stop):
+        if number == path[0]:
+            yield from nested(data, at, after, *path[1:]) if len(path) > 1 else [(at, after)]

@@ -15,7 +15,7 @@ import polars as pl
 from earlycall.errors import InputError
 from earlycall.readers.base.inside import is_inside
 
-_AT_ONCE = 1 << 16
+_BLOCK_ROWS = 1 << 16
 MAGIC = b"SQLite format 3\0"
 
 
@@ -95,12 +95,12 @@ def rows(connection: sqlite3.Connection, query: str, *values: Any) -> list[tuple
 
 
 def frame(connection: sqlite3.Connection, query: str, schema: dict[str, Any]) -> pl.DataFrame:
-    """All rows of a query as a table, of which only a part waits as Python objects.
+    """All rows of a query as a table, without holding all of them as Python objects.
 
     A value of another type than its column's is missing.
     """
     cursor = connection.execute(query)
     parts = [pl.DataFrame(schema=schema)]
-    while found := cursor.fetchmany(_AT_ONCE):
+    while found := cursor.fetchmany(_BLOCK_ROWS):
         parts.append(pl.DataFrame(found, schema=schema, orient="row", strict=False))
     return pl.concat(parts)

@@ -1,23 +1,23 @@
-"""CSV and TSV logs: wide (one file a run) or long (a ``run`` column), with sparse rows."""
+"""CSV and TSV logs: wide (a file per run) or long (a ``run`` column), with sparse rows."""
 
 from __future__ import annotations
 
 import csv
-import os
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
-from earlycall.curves.cleaning import numbers, without_empty_rows
-from earlycall.errors import CurveWarning, InputError, NothingYetError
-from earlycall.readers.base.log import is_text, must_fit
-from earlycall.readers.growing.tails import DoubtError, Gathered, GrowingLines, Kinds
+from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
+from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.readers.base.growing import State, growing_parts, new_rows
+from earlycall.readers.base.log import Log, must_fit, number_or_text
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
-_LONGEST_HEADER, _BLOCK = 1 << 24, 1 << 16
+_MAX_HEADER_BYTES = 1 << 24
 _NULLS = ["", "NA", "N/A", "null", "None"]
 
 
@@ -38,7 +38,7 @@ def recognises(path: Path, head: bytes) -> bool:
     except csv.Error:
         return False
     names = [cell.strip() for cell in header]
-    is_header = all(names) and not any(_is_number(name) for name in names)
+    is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
     if by_name:
         return is_header
     body = lines[1:-1]
@@ -50,10 +50,20 @@ def recognises(path: Path, head: bytes) -> bool:
     )
 
 
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The new observations. A last line without its end is still being written and not read."""
+    return growing_parts(path, state, new_parts, load)
+
+
+def new_parts(path: Path, state: State) -> Iterator[Log]:
+    """As `parts`, but only what can be read on."""
+    return new_rows(path, state, _Parser)
+
+
 def load(path: Path) -> pl.DataFrame:
     """The observations: columns of numbers, and ``run`` and ``group`` where there are any.
 
-    A last line without its end is still being written, and left for later.
+    A last line without its end is still being written and not read.
 
     Raises:
         InputError: naming the line and column of text in a numeric column, or of a ragged row; or
@@ -62,7 +72,7 @@ def load(path: Path) -> pl.DataFrame:
     columns = []
     for column in table(path, growing=True).get_columns():
         if column.name in ("run", "group"):
-            columns.append(column.cast(pl.String))
+            columns.append(column)
             continue
         parsed = numbers(column)
         if isinstance(parsed, int):
@@ -74,7 +84,7 @@ def load(path: Path) -> pl.DataFrame:
             columns.append(parsed)
     rows = without_empty_rows(pl.DataFrame(columns))
     if not rows.height:
-        raise NothingYetError(f"{path}: no row with a value after the header yet")
+        raise EmptyLogError(f"{path}: no row with a value after the header yet")
     return rows
 
 
@@ -90,33 +100,39 @@ def table(path: Path, *, growing: bool = False) -> pl.DataFrame:
     """
     try:
         with path.open("rb") as file:
-            header = _text(file.readline(_LONGEST_HEADER))
+            header = _text(file.readline(_MAX_HEADER_BYTES))
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     if not header.strip():
         raise InputError(f"{path}: the file is empty")
     _must_be_a_header(path, header)
-    whole = _whole_lines(path, header) if growing else None
-    if whole is None and not is_text(str(path)):
-        whole = path.read_bytes()  # polars takes only names that are text
+    content = path.read_bytes()
+    if growing:
+        content = _whole_lines(path, content, header)
     try:
-        frame = pl.read_csv(
-            path if whole is None else whole,
-            separator=_delimiter(header),
-            null_values=_NULLS,
-            infer_schema_length=None,
-            try_parse_dates=False,
-            glob=False,
-        )
+        return _parsed(content, header)
     except pl.exceptions.NoDataError:
         raise InputError(f"{path}: the file is empty") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"{path}{_why(path, header, str(error))}") from None
+
+
+def _parsed(content: bytes, header: str) -> pl.DataFrame:
+    """A table from its header and lines; the names of runs and groups stay as they are written."""
+    delimiter = _delimiter(header)
+    tidy = {name: name.strip().removeprefix("\ufeff") for name in _cells(header, delimiter)}
+    frame = pl.read_csv(
+        content,
+        separator=delimiter,
+        null_values=_NULLS,
+        infer_schema_length=None,
+        schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
+    )
     return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
 
 
 def _must_be_a_header(path: Path, header: str) -> None:
-    if len(header) >= _LONGEST_HEADER:
+    if len(header) >= _MAX_HEADER_BYTES:
         raise InputError(f"{path}: the first line is no header; it is longer than 16 MB")
     try:
         width = len(_cells(header, _delimiter(header)))
@@ -127,55 +143,43 @@ def _must_be_a_header(path: Path, header: str) -> None:
         raise InputError(f"{path}: {error}") from None
 
 
-def _whole_lines(path: Path, header: str) -> bytes | None:
-    """The lines that have their ends, where the last one lacks it; None where all have.
+def _whole_lines(path: Path, content: bytes, header: str) -> bytes:
+    """The lines that have their ends.
 
-    The last line stands where it has all cells and the last of them is quoted; another number may
-    still lack digits. What a crash leaves (zero bytes) is no line.
+    A last line without one counts if it has all cells and the last of them is quoted; another
+    number may still lack digits. What a crash leaves (zero bytes) is no line.
     """
-    end = _end_of_lines(path)
-    if end is None:
-        return None
-    with path.open("rb") as file:
-        content = file.read()
-    last = content[end:].decode("utf-8", "replace")
-    cells = _cells(last, _delimiter(header)) if len(last) < _LONGEST_HEADER else []
-    closed = last.endswith('"') and last.count('"') % 2 == 0
-    if closed and len(cells) == len(_cells(header, _delimiter(header))):
-        return None
+    end = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
+    last = content[end:]
+    if not last or _is_closed(last, header):
+        return content
     if not end:
-        raise NothingYetError(f"{path}: no whole line after the header yet")
-    if last.strip("\0 "):
+        raise EmptyLogError(f"{path}: no complete line after the header yet")
+    _warn_of_rest(path, last)
+    return content[:end]
+
+
+def _is_closed(line: bytes, header: str) -> bool:
+    """Whether a line without its end has all cells, and the last of them is quoted."""
+    if len(line) >= _MAX_HEADER_BYTES or not line.endswith(b'"') or line.count(b'"') % 2:
+        return False
+    delimiter = _delimiter(header)
+    cells = _cells(line.decode("utf-8", "replace"), delimiter)
+    return len(cells) == len(_cells(header, delimiter))
+
+
+def _warn_of_rest(path: Path, rest: bytes) -> None:
+    if rest.strip(b"\0 "):
         warnings.warn(
             f"{path}: the last line is left out until it has its end; if the file is finished, "
             "end it with a newline",
             CurveWarning,
             stacklevel=2,
         )
-    return content[:end]
-
-
-def _end_of_lines(path: Path) -> int | None:
-    """Where the last line begins that has no end yet, None where the file ends with its end."""
-    with path.open("rb") as file:
-        at = file.seek(0, os.SEEK_END)
-        tail = b""
-        while at:
-            begin = max(at - _BLOCK, 0)
-            file.seek(begin)
-            block = file.read(at - begin)
-            if not tail and block.endswith((b"\n", b"\r")):
-                return None
-            tail = block
-            cut = max(block.rfind(b"\n"), block.rfind(b"\r"))
-            if cut >= 0:
-                return begin + cut + 1
-            at = begin
-    return 0
 
 
 def _why(path: Path, header: str, error: str) -> str:
-    """Where the table is broken, in words that help."""
+    """Where and how the table is broken."""
     width = len(_cells(header, _delimiter(header)))
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -224,83 +228,32 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+class _Parser:
+    """Tables of lines, under the header that the first of them is."""
 
-
-def tail(path: Path) -> DelimitedTail:
-    """What reads a growing table of one run on."""
-    return DelimitedTail(path)
-
-
-def gathering(path: Path) -> Gathered:
-    """What reads a growing table of several runs on."""
-    return Gathered(DelimitedTail(path, several=True))
-
-
-class DelimitedTail:
-    """The observations of a table, a part of the file at a time.
-
-    Args:
-        path: the table.
-        several: whether it may have several runs.
-    """
-
-    def __init__(self, path: Path, *, several: bool = False) -> None:
-        self._lines = GrowingLines(path)
-        self._several = several
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._header = b""
-        self._kinds = Kinds()
 
-    def runs(self) -> pl.DataFrame | None:
-        """What is known of the run: nothing."""
-        return None
-
-    def more(self) -> pl.DataFrame | None:
-        """Some of the new observations, None if there are none yet.
-
-        Raises:
-            DoubtError: if a line or a column cannot be understood without the others.
-        """
-        lines = self._lines.read()
-        if self._lines.rest.endswith(b'"'):
-            raise DoubtError  # it may be a whole last line, without its end
-        if lines and not self._header:
-            header, _, lines = lines.partition(b"\n")
-            self._header = header + b"\n"
-        if not lines.strip(b"\r\n"):
+    def __call__(self, lines: bytes) -> pl.DataFrame | None:
+        if self._header:
+            lines = self._header + lines
+        else:
+            self._header = lines[: lines.index(b"\n") + 1]
+        if len(lines.rstrip()) <= len(self._header.rstrip()):
             return None
         if lines.count(b'"') % 2 or b"\0" in lines:
-            raise DoubtError  # cut within a cell, or damaged
-        columns = [c for c in map(self._column, self._cells(lines).get_columns()) if c is not None]
-        return without_empty_rows(pl.DataFrame(columns)) if columns else None
-
-    def _cells(self, lines: bytes) -> pl.DataFrame:
+            raise RereadRequiredError  # cut within a cell, or damaged
         try:
             header = _text(self._header)
-            _must_be_a_header(self._lines.path, header)
-            frame = pl.read_csv(
-                self._header + lines,
-                separator=_delimiter(header),
-                null_values=_NULLS,
-                infer_schema_length=None,
-                try_parse_dates=False,
-            )
-            return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+            _must_be_a_header(self._path, header)
+            return _parsed(lines, header)
         except (pl.exceptions.PolarsError, UnicodeDecodeError, InputError) as error:
-            raise DoubtError from error
+            raise RereadRequiredError from error
 
-    def _column(self, column: pl.Series) -> pl.Series | None:
-        """A column as numbers; one of nothing yet has no type of its own."""
-        if column.name in ("run", "group"):
-            if not self._several or column.dtype not in (pl.String, pl.Null):
-                raise DoubtError  # how a number is written tells the name
-            return column.cast(pl.String)
-        parsed = self._kinds.numbers(column)
-        if parsed is None:
-            return None
-        return parsed if column.count() else column.cast(pl.Null)
+    def is_whole(self, rest: bytes) -> bool:
+        if rest and self._header:
+            if rest.endswith(b'"'):
+                raise RereadRequiredError  # it may be
+            _warn_of_rest(self._path, rest)
+        return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from earlycall.errors import NothingYetError
+from earlycall.errors import EmptyLogError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.log import Log, by_step, settings, table_of
 from earlycall.readers.base.settings_file import settings_beside
@@ -25,31 +27,31 @@ def _tables(folder: Path) -> list[Path]:
     return files_in(folder, "plots/metrics/**/*.tsv")
 
 
-def load_folder(folder: Path) -> Log:
+def parts(folder: Path, state: State) -> Iterator[Log]:
     """The run.
 
     Raises:
         InputError: naming the file, line and column that cannot be read, or if nothing is logged.
     """
     metrics = folder / "plots" / "metrics"
-    parts = []
+    tables = []
     for file in _tables(folder):
         try:
             table = delimited.load(file)
-        except NothingYetError:
+        except EmptyLogError:
             continue
         name = file.relative_to(metrics).with_suffix("").as_posix()
         if table.height and {"step", file.stem} <= set(table.columns):
             when = pl.col("timestamp") if "timestamp" in table.columns else pl.lit(None)
-            parts.append(table.select(
+            tables.append(table.select(
                 pl.col("step").cast(pl.Float64), pl.col(file.stem).alias("value").cast(pl.Float64),
                 pl.lit(name).alias("name"), (when.cast(pl.Float64) / 1000).alias("seconds"),
             ))  # fmt: skip
-    if not parts:
-        raise NothingYetError(f"{folder}: no metric has been logged yet")
-    long = pl.concat(parts)
+    if not tables:
+        raise EmptyLogError(f"{folder}: no metric has been logged yet")
+    long = pl.concat(tables)
     hyper = settings(settings_beside(folder / "params.yaml"))
     if long["seconds"].count():
         hyper["started"] = long["seconds"].min()
     long = long.with_columns(pl.col("seconds") - pl.col("seconds").min())
-    return Log(by_step(long), table_of([hyper]) if hyper else None)
+    yield Log(by_step(long), table_of([hyper]) if hyper else None)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
-from earlycall.curves.cleaning import numbers, without_empty_rows
-from earlycall.errors import InputError, NothingYetError
-from earlycall.readers.base.log import MOST_METRICS, as_text, flat, must_fit
-from earlycall.readers.growing.tails import DoubtError, Gathered, GrowingLines, Kinds
+from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import State, growing_parts, is_json_object, new_rows
+from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, must_fit
 
 NAME = "JSON lines"
 _CELLS = (str, int, float, bool)
-_SAMPLE = 64  # lines by which the names and types in a part are guessed
-_MOST_NAMES, _MOST_CELLS = 4096, 1 << 24
+_SAMPLE_LINES = 64  # by which the names and types in a block are guessed
+_MAX_NAMES, _MAX_CELLS = 4096, 1 << 24
 _NAME = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"\s*:')
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a surrogate pair, perhaps without the other
 
@@ -36,23 +38,21 @@ def recognises(path: Path, head: bytes) -> bool:
         return len(first) == 1 and path.suffix.lower() in (".jsonl", ".ndjson")
 
 
-def load(path: Path) -> pl.DataFrame:
-    """The observations; nested objects are flattened with a slash (``train/loss``).
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The new observations; nested objects are flattened with a slash (``train/loss``).
 
-    A last line without its end is still being written, and left for later.
+    A last line without its end that is no whole object is still being written and not read.
+    """
+    return growing_parts(path, state, lambda p, s: new_rows(p, s, _Parser), load)
+
+
+def load(path: Path) -> pl.DataFrame:
+    """All observations, slowly but knowing each line's number.
 
     Raises:
         InputError: naming the line that is not a JSON object, or the text in a numeric column.
     """
-    try:
-        return _in_parts(path)
-    except (DoubtError, OSError):
-        return _line_by_line(path)
-
-
-def _line_by_line(path: Path) -> pl.DataFrame:
-    """As `load`: slowly, but knowing each line's number."""
-    columns: dict[str, _Cells] = {}
+    columns: dict[str, tuple[list[int], list[Any]]] = {}  # rows and values: most are sparse
     lines: list[int] = []
     with path.open("rb") as file:
         for line, text in enumerate(file, start=1):
@@ -62,38 +62,19 @@ def _line_by_line(path: Path) -> pl.DataFrame:
             if record is None:
                 break
             for name, value in record.items():
-                columns.setdefault(name, _Cells()).add(len(lines), value)
+                rows, values = columns.setdefault(name, ([], []))
+                rows.append(len(lines))
+                values.append(value)
             lines.append(line)
-            if len(columns) > MOST_METRICS:
+            if len(columns) > MAX_METRICS:
                 break
     if not lines:
-        raise NothingYetError(f"{path}: no whole line in the file yet")
+        raise EmptyLogError(f"{path}: no whole line in the file yet")
     try:
-        must_fit(len(lines), len(columns), sum(len(cells.rows) for cells in columns.values()))
+        must_fit(len(lines), len(columns), sum(len(rows) for rows, _ in columns.values()))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return _table(path, columns, lines)
-
-
-class _Cells:
-    """The values of a column, with their rows: most metrics are not on every line."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.values: list[Any] = []
-
-    def add(self, row: int, value: Any) -> None:
-        self.rows.append(row)
-        self.values.append(value)
-
-    def filled(self, height: int) -> list[Any]:
-        """A value for each row, None where there is none."""
-        if len(self.rows) == height:
-            return self.values
-        cells = [None] * height
-        for row, value in zip(self.rows, self.values, strict=True):
-            cells[row] = value
-        return cells
 
 
 def _record(path: Path, line: int, text: bytes) -> dict[str, Any] | None:
@@ -107,23 +88,26 @@ def _record(path: Path, line: int, text: bytes) -> dict[str, Any] | None:
         raise InputError(f"{path}, line {line}: {why}; correct or remove the line") from None
     if not isinstance(record, dict):
         raise InputError(f"{path}, line {line}: expected a JSON object, got {record!r:.40}")
-    if len(record) > MOST_METRICS:
+    if len(record) > MAX_METRICS:
         raise InputError(f"{path}, line {line}: {len(record)} names are more than a log has")
     return {k: v for k, v in flat(record).items() if isinstance(v, _CELLS) or v is None}
 
 
-def _table(path: Path, columns: dict[str, _Cells], lines: list[int]) -> pl.DataFrame:
+def _table(
+    path: Path, columns: dict[str, tuple[list[int], list[Any]]], lines: list[int]
+) -> pl.DataFrame:
     out = []
-    for name, found in columns.items():
-        cells = found.filled(len(lines))
-        text = any(isinstance(cell, str) for cell in cells)
-        values = [None if c is None else as_text(str(c)) for c in cells] if text else cells
-        column = pl.Series(name, values, dtype=pl.String if text else pl.Float64, strict=False)
-        if name in ("run", "group"):
+    for name, (rows, values) in columns.items():
+        cells: list[Any] = [None] * len(lines)
+        for row, value in zip(rows, values, strict=True):
+            cells[row] = value
+        is_name = name in ("run", "group")
+        if is_name or any(isinstance(value, str) for value in values):
             texts = [None if c is None else as_text(str(c)) for c in cells]
-            out.append(pl.Series(name, texts, dtype=pl.String))
-            continue
-        parsed = numbers(column)
+            column = pl.Series(name, texts, dtype=pl.String)
+        else:
+            column = pl.Series(name, cells, dtype=pl.Float64, strict=False)
+        parsed = column if is_name else numbers(column)
         if isinstance(parsed, int):
             raise InputError(
                 f"{path}, line {lines[parsed]}, column {name!r:.80}: "
@@ -131,101 +115,29 @@ def _table(path: Path, columns: dict[str, _Cells], lines: list[int]) -> pl.DataF
             )
         if parsed is not None:
             out.append(parsed)
-    rows = without_empty_rows(pl.DataFrame(out))
-    if not rows.height:
-        raise NothingYetError(f"{path}: no line with a number yet")
-    return rows
+    table = without_empty_rows(pl.DataFrame(out))
+    if not table.height:
+        raise EmptyLogError(f"{path}: no line with a number yet")
+    return table
 
 
-def tail(path: Path) -> JsonLinesTail:
-    """What reads a growing log of one run on."""
-    return JsonLinesTail(path)
+class _Parser:
+    """Tables of lines; a byte order mark may stand before the first."""
 
+    def __init__(self, path: Path) -> None:
+        self._first = True
 
-def gathering(path: Path) -> Gathered:
-    """What reads a growing log of several runs on."""
-    return Gathered(JsonLinesTail(path, several=True))
+    def __call__(self, lines: bytes) -> pl.DataFrame | None:
+        lines = lines.removeprefix(b"\xef\xbb\xbf") if self._first else lines
+        self._first = False
+        return _parsed(lines) if lines.strip() else None
 
-
-class JsonLinesTail:
-    """The observations of a log, a part of the file at a time.
-
-    Args:
-        path: the log.
-        several: whether it may have several runs.
-    """
-
-    def __init__(self, path: Path, *, several: bool = False) -> None:
-        self._lines = GrowingLines(path)
-        self._several = several
-        self._kinds = Kinds()
-
-    def runs(self) -> pl.DataFrame | None:
-        """What is known of the run: nothing."""
-        return None
-
-    def more(self) -> pl.DataFrame | None:
-        """Some of the new observations, None if there are none yet.
-
-        Raises:
-            DoubtError: if a line or a column cannot be understood without the others.
-        """
-        first = not self._lines.end
-        lines = self._lines.read()
-        if not lines.strip() and _is_object(self._lines.rest):
-            lines = self._lines.take_rest()  # a whole last line, without its end
-        if not lines.strip():
-            return None
-        table = _parsed(lines.removeprefix(b"\xef\xbb\xbf") if first else lines)
-        columns = []
-        for column in table.get_columns():
-            if column.name in ("run", "group"):
-                columns.append(self._named(column))
-                continue
-            parsed = self._kinds.numbers(column)
-            if parsed is not None:
-                columns.append(parsed.cast(pl.Float64))
-        rows = without_empty_rows(pl.DataFrame(columns))
-        return rows if rows.width else None
-
-    def _named(self, column: pl.Series) -> pl.Series:
-        """The names of runs or groups."""
-        if not self._several or column.dtype not in (pl.String, pl.Null):
-            raise DoubtError
-        return column.cast(pl.String)
-
-
-def _is_object(text: bytes) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _in_parts(path: Path) -> pl.DataFrame:
-    """As `load`, thousands of lines at once.
-
-    Raises:
-        DoubtError: if a part cannot be understood alone.
-    """
-    follower, parts = JsonLinesTail(path), []
-    while (part := follower.more()) is not None:
-        parts.append(part)
-    if not parts:
-        raise DoubtError
-    names = set().union(*(part.columns for part in parts))
-    if len(names) > MOST_METRICS or not any(p.height for p in parts):
-        raise DoubtError
-    must_fit(sum(p.height for p in parts), len(names), sum(p.height * p.width for p in parts))
-    return pl.concat(parts, how="diagonal")
+    def is_whole(self, rest: bytes) -> bool:
+        return is_json_object(rest)
 
 
 def _parsed(lines: bytes) -> pl.DataFrame:
-    """A table of whole lines: numbers, truth values and texts, nested names joined.
-
-    Raises:
-        DoubtError: if a line is not understood as it would be alone.
-    """
+    """A table of whole lines: numbers, truth values and texts, nested names joined."""
     try:
         lines.decode("utf-8")
         sample, height = _sample(lines)
@@ -233,15 +145,15 @@ def _parsed(lines: bytes) -> pl.DataFrame:
         schema = _schema([json.loads(line) for line in sample])
         try:
             found = _complete(pl.read_ndjson(lines, schema=schema), lines, height)
-        except (DoubtError, pl.exceptions.PolarsError):
+        except (RereadRequiredError, pl.exceptions.PolarsError):
             _must_be_narrow(lines, height)  # the sample may lack names
             every = pl.read_ndjson(lines, infer_schema_length=None)
             found = _complete(every, lines, height)
-        return pl.DataFrame(found) if found else pl.DataFrame({"": [None] * height})
+        return pl.DataFrame(found).cast({cs.numeric(): pl.Float64})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DoubtError from error
+        raise RereadRequiredError from error
     except pl.exceptions.PolarsError as error:
-        raise DoubtError from error
+        raise RereadRequiredError from error
 
 
 def _complete(table: pl.DataFrame, lines: bytes, height: int) -> dict[str, pl.Series]:
@@ -249,16 +161,13 @@ def _complete(table: pl.DataFrame, lines: bytes, height: int) -> dict[str, pl.Se
 
     Polars leaves out names that a schema lacks and takes the first value of a name that an object
     has twice: the names are counted. Half of a surrogate pair it reads as something else.
-
-    Raises:
-        DoubtError: if something is missing.
     """
     found, filled = _flattened(table)
     names, nulls = lines.count(b'":'), lines.count(b'": null') + lines.count(b'":null')
     if table.height != height or names != filled + nulls or b'" :' in lines:
-        raise DoubtError
+        raise RereadRequiredError
     if _HALF.search(lines):
-        raise DoubtError
+        raise RereadRequiredError
     return found
 
 
@@ -273,20 +182,18 @@ def _sample(lines: bytes) -> tuple[list[bytes], int]:
     quotes = np.add.reduceat(content == ord('"'), starts, dtype=np.int64)
     _, first = np.unique(quotes, return_index=True)
     _, last = np.unique(quotes[::-1], return_index=True)
-    some = np.linspace(0, len(starts) - 1, min(_SAMPLE, len(starts))).astype(np.int64)
-    rows = np.unique(np.concatenate([some, first[:_SAMPLE], len(starts) - 1 - last[:_SAMPLE]]))
+    some = np.linspace(0, len(starts) - 1, min(_SAMPLE_LINES, len(starts))).astype(np.int64)
+    rows = np.unique(
+        np.concatenate([some, first[:_SAMPLE_LINES], len(starts) - 1 - last[:_SAMPLE_LINES]])
+    )
     return [lines[starts[i] : stops[i]] for i in rows.tolist()], len(starts)
 
 
 def _must_be_narrow(lines: bytes, height: int) -> None:
-    """Refuse lines with so many names that a table of them would be huge.
-
-    Raises:
-        DoubtError: if they are too many.
-    """
+    """Refuse lines with so many names that a table of them would be huge."""
     names = set(_NAME.findall(lines))
-    if len(names) > _MOST_NAMES or len(names) * height > _MOST_CELLS:
-        raise DoubtError
+    if len(names) > _MAX_NAMES or len(names) * height > _MAX_CELLS:
+        raise RereadRequiredError
 
 
 def _schema(records: list[dict[str, Any]]) -> dict[str, pl.DataType]:
@@ -299,11 +206,7 @@ def _schema(records: list[dict[str, Any]]) -> dict[str, pl.DataType]:
 
 
 def _type(values: list[Any]) -> pl.DataType:
-    """The type of some values.
-
-    Raises:
-        DoubtError: if they are of several, or of one that no column has.
-    """
+    """The type of some values."""
     kinds = {type(value) for value in values}
     if kinds == {dict}:
         return pl.Struct(_schema(values))
@@ -313,15 +216,11 @@ def _type(values: list[Any]) -> pl.DataType:
         return pl.Boolean() if kinds else pl.Null()
     if kinds == {str}:
         return pl.String()
-    raise DoubtError
+    raise RereadRequiredError
 
 
 def _flattened(table: pl.DataFrame, prefix: str = "") -> tuple[dict[str, pl.Series], int]:
-    """The columns, nested ones by their names joined with a slash; how many values there are.
-
-    Raises:
-        DoubtError: if two columns have the same name.
-    """
+    """The columns, nested ones by their names joined with a slash; how many values there are."""
     out: dict[str, pl.Series] = {}
     filled = 0
     for column in table.get_columns():
@@ -333,6 +232,6 @@ def _flattened(table: pl.DataFrame, prefix: str = "") -> tuple[dict[str, pl.Seri
         else:
             found = {} if column.dtype == pl.List else {name: column.alias(name)}
         if out.keys() & found.keys():
-            raise DoubtError
+            raise RereadRequiredError
         out |= found
     return out, filled

@@ -1,16 +1,18 @@
-"""The history of a Keras fit as JSON: a list of values, one an epoch, for each metric."""
+"""The history of a Keras fit as JSON: a list of one value per epoch for each metric."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import InputError
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.log import json_document
 
 NAME = "Keras histories"
-LARGEST = 1 << 28  # bytes
+MAX_BYTES = 1 << 28
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -27,21 +29,15 @@ def recognises(path: Path, head: bytes) -> bool:
     return bool(colon) and values.startswith(b"[") and start in b"-0123456789NI" and start != b""
 
 
-def load(path: Path) -> pl.DataFrame:
-    """The run: an observation an epoch, counted from 0.
+def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
+    """The run: one observation per epoch, counted from 0.
 
     Raises:
         InputError: if it is not JSON, or holds no lists of numbers.
     """
-    if path.stat().st_size > LARGEST:
-        raise InputError(f"{path}: larger than {LARGEST >> 20} MB, which no history is")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise NothingYetError(
-            f"{path}{where}: not whole JSON; wait until the history is written, or write it again"
-        ) from None
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MB, which no history is")
+    found = json_document(path, "wait until the history is written, or write it again")
     if isinstance(found, dict) and isinstance(found.get("history"), dict):
         found = found["history"]
     lists = (
@@ -57,7 +53,7 @@ def load(path: Path) -> pl.DataFrame:
         for name, values in lists.items()
         if name != "epoch"
     }
-    return pl.DataFrame({"epoch": range(epochs), **columns})
+    yield pl.DataFrame({"epoch": range(epochs), **columns})
 
 
 def _is_curve(values: object) -> bool:

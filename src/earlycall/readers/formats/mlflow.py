@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in, is_inside
 from earlycall.readers.base.log import Log, by_step, number_or_text, table_of
 from earlycall.readers.base.settings_file import settings_beside
@@ -21,18 +23,18 @@ WHOLE_TREE = True
 VALUES = {
     "id": pl.String, "step": pl.Int64, "name": pl.String, "value": pl.Float64, "when": pl.Int64,
 }  # fmt: skip
-_LARGEST = 1.7976931348623157e308  # how MLflow writes infinity
+_MLFLOW_INFINITY = 1.7976931348623157e308
 
 
 @dataclass
 class Run:
-    """What is known of a run.
+    """A run and its settings.
 
     Attributes:
         id: its id.
         name: its name, which several may share.
         experiment: the experiment's name.
-        start: when it began, in milliseconds since 1970; None where that is not known.
+        start: when it began, in milliseconds since 1970; None if unknown.
         settings: parameters and tags.
     """
 
@@ -42,7 +44,7 @@ class Run:
     start: int | None
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self, key: str, value: Any) -> None:
+    def add_setting(self, key: str, value: Any) -> None:
         """Take a parameter, or a tag that is not MLflow's own; a parameter wins."""
         if not key.startswith("mlflow."):
             self.settings.setdefault(f"hp.{key}", number_or_text(str(value)))
@@ -53,15 +55,19 @@ def recognises(path: Path, head: bytes) -> bool:
     return has_tables(path, head, {"experiments", "runs", "metrics", "params", "latest_metrics"})
 
 
-def load(path: Path) -> Log:
-    """The runs in a database that are not deleted.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The runs in a database or a file store that are not deleted.
 
     Raises:
-        InputError: if it cannot be read or has no runs with metrics.
+        InputError: if it cannot be read, naming the place, or has no runs with metrics.
     """
+    yield _file_store(path) if path.is_dir() else _database(path)
+
+
+def _database(path: Path) -> Log:
     with opened(path) as connection:
         name = "r.name" if "name" in column_names(connection, "runs") else "NULL"
-        known = {
+        runs = {
             row[0]: Run(*row)
             for row in rows(
                 connection,
@@ -72,75 +78,72 @@ def load(path: Path) -> Log:
         }
         for table in ("params", "tags"):
             for run, key, value in rows(connection, f"SELECT run_uuid, key, value FROM {table}"):  # noqa: S608
-                if run in known:
-                    known[run].tell(str(key), value)
+                if run in runs:
+                    runs[run].add_setting(str(key), value)
         values = frame(
             connection,
             "SELECT run_uuid, step, key, value, timestamp, is_nan FROM metrics",
             VALUES | {"is_nan": pl.Boolean},
         )
     value = pl.col("value")
-    infinite = value.abs() >= _LARGEST
+    infinite = value.abs() >= _MLFLOW_INFINITY
     values = values.with_columns(
         value=pl.when("is_nan").then(float("nan"))
         .when(infinite).then(value.sign() * float("inf")).otherwise(value)
     ).drop("is_nan")  # fmt: skip
-    return tables(path, list(known.values()), values)
+    return tables(path, list(runs.values()), values)
 
 
-def tables(source: Any, known: list[Run], values: pl.DataFrame) -> Log:
+def tables(source: Any, runs: list[Run], values: pl.DataFrame) -> Log:
     """A log from what MLflow stores.
 
     Args:
         source: where it comes from, for error messages.
-        known: the runs.
+        runs: the runs.
         values: ``id`` of the run, ``step``, ``name``, ``value`` and ``when`` (milliseconds).
 
     Raises:
         InputError: if no run has metrics.
     """
-    names = _names(known)
+    names = _names(runs)
     about = pl.DataFrame(
-        {"id": list(names), "run": list(names.values()), "start": [run.start for run in known]},
+        {"id": list(names), "run": list(names.values()), "start": [run.start for run in runs]},
         schema={"id": pl.String, "run": pl.String, "start": pl.Int64},
         strict=False,
     )
     long = values.filter(~pl.col("name").str.starts_with("system/")).join(about, on="id")
     if not long.height:
-        raise NothingYetError(f"{source}: no metrics in this MLflow store yet")
+        raise EmptyLogError(f"{source}: no metrics in this MLflow store yet")
     long = long.sort("when", maintain_order=True)
     first = pl.col("when").min().over("run")
     begun = pl.when(pl.col("start") <= first).then("start").otherwise(first)
     long = long.with_columns(begun=begun, seconds=(pl.col("when") - begun) / 1000)
     observations = by_step(long)
     started = dict(long.group_by("run").agg((pl.col("begun") / 1000).first()).iter_rows())
-    runs = table_of(
+    settings = table_of(
         [
             {"run": names[run.id], "started": started.get(names[run.id])} | run.settings
-            for run in known
+            for run in runs
         ]
     )
-    if len({run.experiment for run in known}) > 1:  # runs of different experiments do not compare
+    if len({run.experiment for run in runs}) > 1:  # runs of different experiments do not compare
         of = pl.DataFrame(
-            {"run": list(names.values()), "group": [str(run.experiment) for run in known]}
+            {"run": list(names.values()), "group": [str(run.experiment) for run in runs]}
         )
         observations = observations.join(of, on="run", how="left")
-        runs = runs.join(of, on="run", how="left")
-    return Log(observations, runs)
+        settings = settings.join(of, on="run", how="left")
+    return Log(observations, settings)
 
 
 def _names(runs: list[Run]) -> dict[str, str]:
     """A name for each run by its id: its own; with the id where several share it."""
-    counts: dict[str | None, int] = {}
-    for run in runs:
-        counts[run.name] = counts.get(run.name, 0) + 1
+    counts = Counter(run.name for run in runs)
     return {
-        run.id: run.name if run.name and counts[run.name] == 1 else _long_name(run) for run in runs
+        run.id: run.name
+        if run.name and counts[run.name] == 1
+        else f"{run.name or 'run'}-{run.id[:12]}"
+        for run in runs
     }
-
-
-def _long_name(run: Run) -> str:
-    return f"{run.name or 'run'}-{run.id[:12]}"
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
@@ -162,43 +165,34 @@ def _is_meta(path: Path) -> bool:
         return False
 
 
-def load_folder(folder: Path) -> Log:
-    """The runs in a file store that are not deleted.
-
-    Raises:
-        InputError: naming the file and line that is no metric, or if no run has metrics.
-    """
-    known, values = [], []
+def _file_store(folder: Path) -> Log:
+    runs, values = [], []
     for meta in files_in(folder, "**/meta.yaml"):
-        told = settings_beside(meta)
-        if "run_id" not in told or told.get("lifecycle_stage") == "deleted":
+        about = settings_beside(meta)
+        if "run_id" not in about or about.get("lifecycle_stage") == "deleted":
             continue
-        home, start = meta.parent, told.get("start_time")
-        name = told.get("run_name")
-        run = Run(home.name, name and str(name), _experiment(home), _whole(start))
+        home, start = meta.parent, about.get("start_time")
+        name = about.get("run_name")
+        experiment = settings_beside(home.parent / "meta.yaml").get("name") or home.parent.name
+        run = Run(home.name, name and str(name), str(experiment), _milliseconds(start))
         for kind in ("params", "tags"):
             for file in files_in(home / kind, "**/*") if _is_own(home / kind) else []:
-                run.tell(file.relative_to(home / kind).as_posix(), _text(file))
+                run.add_setting(file.relative_to(home / kind).as_posix(), _first_text(file))
         for file in files_in(home / "metrics", "**/*") if _is_own(home / "metrics") else []:
             values += _metric(run.id, file.relative_to(home / "metrics").as_posix(), file)
-        known.append(run)
-    return tables(folder, known, pl.DataFrame(values, schema=VALUES, orient="row"))
+        runs.append(run)
+    return tables(folder, runs, pl.DataFrame(values, schema=VALUES, orient="row"))
 
 
 def _is_own(folder: Path) -> bool:
     return folder.is_dir() and not folder.is_symlink()
 
 
-def _experiment(home: Path) -> str:
-    found = settings_beside(home.parent / "meta.yaml").get("name")
-    return str(found or home.parent.name)
-
-
-def _whole(value: Any) -> int | None:
+def _milliseconds(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 1 << 62 else None
 
 
-def _text(path: Path) -> str:
+def _first_text(path: Path) -> str:
     with path.open("rb") as file:
         return file.read(1 << 16).decode("utf-8", "replace").strip()
 
@@ -216,9 +210,9 @@ def _metric(run: str, name: str, file: Path) -> list[tuple[Any, ...]]:
                 if max(abs(when), abs(step)) >= 1 << 62:
                     raise ValueError
             except (ValueError, IndexError):
-                said = line.decode("utf-8", "replace").strip()
+                text = line.decode("utf-8", "replace").strip()
                 raise InputError(
-                    f"{file}, line {number}: expected time, value and step, got {said!r:.60}"
+                    f"{file}, line {number}: expected time, value and step, got {text!r:.60}"
                 ) from None
             found.append((run, step, name, value, when))
     return found

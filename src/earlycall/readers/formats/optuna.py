@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import InputError, NothingYetError
-from earlycall.readers.base.log import Log, table_of, table_of_numbers
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import GrowingLines, State, growing_parts
+from earlycall.readers.base.log import Log, table_of, table_of_numbers, timestamp_of
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
-from earlycall.readers.growing.tails import DoubtError, GrowingLines
 
 NAME = "Optuna studies"
 METRIC = "loss"  # what a trial reports; "accuracy" where more is better
@@ -22,7 +22,7 @@ _CREATE_STUDY, _CREATE_TRIAL, _SET_PARAM, _SET_STATE, _REPORT = 0, 4, 5, 6, 7
 
 @dataclass
 class Trial:
-    """What a trial told.
+    """A trial and what it reported.
 
     Attributes:
         study: the study's name.
@@ -53,15 +53,19 @@ def recognises(path: Path, head: bytes) -> bool:
     return first.startswith(b"{") and b'"op_code"' in first and b'"worker_id"' in first
 
 
-def load(path: Path) -> Log:
-    """The trials of all studies.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The trials of all studies; of a journal, only what is new is read.
 
     Raises:
         InputError: if it cannot be read, or no trial has reported yet.
     """
     with path.open("rb") as file:
-        journal = file.read(1) == b"{"
-    return tables(path, _journal(path) if journal else _database(path))
+        is_journal = file.read(1) == b"{"
+    if not is_journal:
+        yield tables(path, _database(path))
+        return
+    for part in growing_parts(path, state, _new_entries, lambda p: tables(p, [])):
+        yield Log(part.observations, part.runs)  # a trial may report a step again
 
 
 def tables(source: Any, trials: list[Trial]) -> Log:
@@ -72,7 +76,7 @@ def tables(source: Any, trials: list[Trial]) -> Log:
     """
     trials = [trial for trial in trials if trial.values]
     if not trials:
-        raise NothingYetError(f"{source}: no trial has reported an intermediate value yet")
+        raise EmptyLogError(f"{source}: no trial has reported an intermediate value yet")
     several = len({trial.study for trial in trials}) > 1
     observations, runs = [], []
     for trial in trials:
@@ -101,7 +105,7 @@ def _database(path: Path) -> list[Trial]:
         typed = "intermediate_value_type" in column_names(connection, "trial_intermediate_values")
         kind = "intermediate_value_type" if typed else "'FINITE'"
         trials = {
-            trial: Trial(name, number, study in up, started=on_the_clock(a), ended=on_the_clock(b))
+            trial: Trial(name, number, study in up, started=timestamp_of(a), ended=timestamp_of(b))
             for trial, number, study, name, a, b in rows(
                 connection,
                 "SELECT t.trial_id, t.number, t.study_id, s.study_name, "
@@ -131,19 +135,6 @@ def _database(path: Path) -> list[Trial]:
     return list(trials.values())
 
 
-def on_the_clock(when: Any) -> float | None:
-    """A local time as Optuna keeps it, in seconds since 1970.
-
-    Examples:
-        >>> on_the_clock("2026-01-01T00:00:00+00:00"), on_the_clock(None)
-        (1767225600.0, None)
-    """
-    try:
-        return datetime.fromisoformat(str(when)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 def _value(value: float | None, kind: str) -> float:
     special = {"INF_POS": math.inf, "INF_NEG": -math.inf}
     return special.get(kind, math.nan if value is None else value)
@@ -158,55 +149,19 @@ def _param(value: float, distribution: str) -> Any:
         return value
 
 
-def gathering(path: Path) -> JournalGathering | None:
-    """What reads a growing journal on; a database is read as a whole."""
-    with path.open("rb") as file:
-        return JournalGathering(path) if file.read(1) == b"{" else None
-
-
-class JournalGathering:
-    """The trials of a journal, of which only what is new is read.
-
-    Args:
-        path: the journal.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lines = GrowingLines(path)
-        self._studies: list[_Study] = []
-        self._trials: list[Trial] = []
-
-    def log(self) -> Log:
-        """All trials so far.
-
-        Raises:
-            DoubtError: if the file was replaced, or a line is none of a journal.
-            InputError: if no trial has reported yet.
-        """
-        while lines := self._lines.read():
-            for line in lines.splitlines():
-                try:
-                    _apply(json.loads(line), self._studies, self._trials)
-                except _BROKEN:
-                    raise DoubtError from None
-        return tables(self._lines.path, self._trials)
-
-
-def _journal(path: Path) -> list[Trial]:
-    """The trials of a journal; a last line that is not whole is left for later."""
-    studies: list[_Study] = []
-    trials: list[Trial] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                _apply(json.loads(line), studies, trials)
-            except _BROKEN:
-                if not line.endswith(b"\n"):
-                    break
-                raise InputError(
-                    f"{path}, line {number}: not a line of an Optuna journal; remove it"
-                ) from None
-    return trials
+def _new_entries(path: Path, state: State) -> Iterator[Log]:
+    """All trials of a journal, if it has grown."""
+    lines, studies, trials = state.setdefault("journal", (GrowingLines(path), [], []))
+    before = lines.end
+    for number, line in lines.json_lines():
+        try:
+            _apply(json.loads(line), studies, trials)
+        except _BROKEN:
+            raise InputError(
+                f"{path}, line {number}: not a line of an Optuna journal; remove it"
+            ) from None
+    if lines.end > before:
+        yield tables(path, trials)
 
 
 @dataclass
@@ -223,7 +178,7 @@ def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) ->
     elif code == _CREATE_TRIAL:
         study = studies[entry["study_id"]]
         trial = Trial(study.name, study.trials, study.maximise)
-        trial.started = on_the_clock(entry.get("datetime_start"))
+        trial.started = timestamp_of(entry.get("datetime_start"))
         study.trials += 1
         for param, value in entry.get("params", {}).items():
             trial.params[param] = _param(value, entry["distributions"][param])
@@ -233,8 +188,8 @@ def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) ->
         trials[entry["trial_id"]].params[str(entry["param_name"])] = value
     elif code == _SET_STATE:
         trial = trials[entry["trial_id"]]
-        trial.started = on_the_clock(entry.get("datetime_start")) or trial.started
-        trial.ended = on_the_clock(entry.get("datetime_complete")) or trial.ended
+        trial.started = timestamp_of(entry.get("datetime_start")) or trial.started
+        trial.ended = timestamp_of(entry.get("datetime_complete")) or trial.ended
         if entry.get("values"):
             trial.final = float(entry["values"][0])
     elif code == _REPORT:

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log, flat, settings, table_of, table_of_numbers
-from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.base.log import Log, flat, table_of_numbers
+from earlycall.readers.base.settings_file import settings_table
 from earlycall.readers.formats import delimited
-from earlycall.readers.growing.tails import DoubtError, GrowingLines, Stamp, stamp
 
 NAME = "Ray Tune trials"
 WHOLE_TREE = True
@@ -22,7 +20,7 @@ _NOT_METRICS = frozenset({
     "timestamp", "time_this_iter_s", "pid", "time_since_restore", "iterations_since_restore",
     "timesteps_since_restore", "warmup_time", "timesteps_total", "episodes_total",
 })  # fmt: skip
-_LATEST = 1 << 40  # seconds
+_MAX_SECONDS = 1 << 40
 _NAMES = {"training_iteration": "step", "time_total_s": "seconds"}
 
 
@@ -31,85 +29,43 @@ def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     return "params.json" in files and ("result.json" in files or "progress.csv" in files)
 
 
-def load_folder(folder: Path) -> Log:
-    """The trial; a last line that is not whole is left for later.
+def parts(folder: Path, state: State) -> Iterator[Log]:
+    """The trial's new reports; not a last line that is incomplete.
 
     Raises:
         InputError: naming the line that is not JSON, or if nothing was reported yet.
     """
+    if is_inside(folder / "result.json", folder):
+        yield from growing_parts(folder, state, _new_reports, _nothing)
+        return
+    start: dict[str, Any] = {}
+    reports = delimited.load(folder / "progress.csv").iter_rows(named=True)
+    table = table_of_numbers(_row(report, start) for report in reports)
+    yield Log(table, settings_table([folder / "params.json"], {}, start))
+
+
+def _nothing(folder: Path) -> Log:
+    raise EmptyLogError(f"{folder / 'result.json'}: no report yet")
+
+
+def _new_reports(folder: Path, state: State) -> Iterator[Log]:
     path = folder / "result.json"
-    hyper = settings(settings_beside(folder / "params.json"))
-    if is_inside(path, folder):
-        table = table_of_numbers(_reports(path, hyper))
-    else:
-        path = folder / "progress.csv"
-        reports = delimited.load(path).iter_rows(named=True)
-        table = table_of_numbers(_row(report, hyper) for report in reports)
-    if not table.height:
-        raise NothingYetError(f"{path}: no report yet")
-    return Log(table, table_of([hyper]) if hyper else None)
-
-
-def tail_folder(folder: Path) -> RayTail | None:
-    """What reads a growing trial on."""
-    return RayTail(folder) if is_inside(folder / "result.json", folder) else None
-
-
-class RayTail:
-    """The reports of a trial, a part of ``result.json`` at a time.
-
-    Args:
-        folder: the trial's.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._lines = GrowingLines(folder / "result.json")
-        self._params = folder / "params.json"
-        self._seen: Stamp = (0, 0, 0)
-        self._hyper: dict[str, Any] = {}
-        self._told: dict[str, Any] = {}  # when the run started
-
-    def runs(self) -> pl.DataFrame | None:
-        """What is known of the run."""
-        now = stamp(self._params) if self._params.is_file() else (0, 0, 0)
-        if now != self._seen:
-            self._seen, self._hyper = now, settings(settings_beside(self._params))
-        known = self._hyper | {k: v for k, v in self._told.items() if k not in self._hyper}
-        return table_of([known]) if known else None
-
-    def more(self) -> pl.DataFrame | None:
-        """Some of the new reports, None if there are none yet.
-
-        Raises:
-            DoubtError: if the file was replaced, or a line is no report.
-        """
-        lines = self._lines.read()
-        if not lines:
-            return None
+    lines, start = state.setdefault("reports", (GrowingLines(path), {}))
+    reports = []
+    for number, line in lines.json_lines():
         try:
-            reports = [_row(json.loads(line), self._told) for line in lines.splitlines()]
+            reports.append(_row(json.loads(line), start))
         except (ValueError, AttributeError, RecursionError):
-            raise DoubtError from None
-        return table_of_numbers(reports)
-
-
-def _reports(path: Path, run: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield _row(json.loads(line), run)
-            except (ValueError, AttributeError, RecursionError):
-                if not line.endswith(b"\n"):
-                    return
-                raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
+            raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
+    yield Log(table_of_numbers(reports), settings_table([folder / "params.json"], state, start))
 
 
 def _row(result: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """A report; its number is its step, where it has no other. When the run started goes there."""
+    """A report, whose number is its step if it has no other; adds to ``run`` when that started."""
     result.pop("config", None)
     now, spent = result.get("timestamp"), result.get("time_total_s")
     if isinstance(now, int | float) and isinstance(spent, float):
-        run.setdefault("started", min(now, _LATEST) - spent)
+        run.setdefault("started", min(now, _MAX_SECONDS) - spent)
     row = {name: value for name, value in flat(result).items() if name not in _NOT_METRICS}
     for old, new in _NAMES.items():
         if old in row and new not in row:

@@ -1,19 +1,20 @@
 """Folders with one table of a run and its settings beside it: Lightning, timm, Ultralytics.
 
-A row of this table of formats tells how each is known and read.
+Each is a row of the table of formats at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from earlycall.readers.base.log import Log, going_on, settings, table_of
-from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.base.growing import State, growing_parts
+from earlycall.readers.base.log import Log, make_monotone
+from earlycall.readers.base.settings_file import settings_table
 from earlycall.readers.formats import delimited
-from earlycall.readers.growing.tails import Stamp, stamp
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class TableFolder:
         NAME: what people call it.
         table: the name of the table's file.
         beside: the names of the settings' files.
-        columns: columns that the header must have one of, all of each.
-        needs: files without which it is any table.
-        renamed: columns that mean something to us.
+        columns: sets of columns, one of which the header must have in full.
+        needs: files that must stand beside it.
+        renamed: columns with a meaning here, by another name.
     """
 
     NAME: str
@@ -46,52 +47,30 @@ class TableFolder:
         names = {name.strip().strip('"') for name in head.decode("utf-8", "replace").split(",")}
         return any(wanted <= names for wanted in self.columns)
 
-    def load_folder(self, folder: Path) -> Log:
-        """The run.
+    def parts(self, folder: Path, state: State) -> Iterator[Log]:
+        """The run's new observations.
 
         Raises:
             InputError: naming the line and column that cannot be read.
         """
+        if self.renamed:  # seconds that depend on the rows before
+            return iter([self._load(folder)])
+        return growing_parts(folder, state, self._new_parts, self._load)
+
+    def _new_parts(self, folder: Path, state: State) -> Iterator[Log]:
+        yield from delimited.new_parts(folder / self.table, state)
+        yield Log(pl.DataFrame(), self._settings(folder, state))
+
+    def _load(self, folder: Path) -> Log:
         table = delimited.load(folder / self.table)
         new = {a: b for a, b in self.renamed if a in table.columns and b not in table.columns}
         table = table.rename(new)
         if "seconds" in new.values():
-            table = table.with_columns(going_on(pl.col("seconds")))
-        return Log(table, self.settings_of(folder))
+            table = table.with_columns(make_monotone(pl.col("seconds")))
+        return Log(table, self._settings(folder, {}))
 
-    def settings_of(self, folder: Path) -> pl.DataFrame | None:
-        """The run's settings."""
-        hyper: dict[str, object] = {}
-        for name in self.beside:
-            hyper |= settings(settings_beside(folder / name))
-        return table_of([hyper]) if hyper else None
-
-    def tail_folder(self, folder: Path) -> TableTail | None:
-        """What reads a growing run on, where nothing depends on its later rows."""
-        return None if self.renamed else TableTail(folder, self)
-
-
-class TableTail(delimited.DelimitedTail):
-    """The observations of the table in a folder, a part of it at a time.
-
-    Args:
-        folder: the run's folder.
-        kind: what the folder is.
-    """
-
-    def __init__(self, folder: Path, kind: TableFolder) -> None:
-        super().__init__(folder / kind.table)
-        self._folder, self._kind = folder, kind
-        self._stamps: list[Stamp] = []
-        self._settings: pl.DataFrame | None = None
-
-    def runs(self) -> pl.DataFrame | None:
-        """The run's settings."""
-        files = (self._folder / name for name in self._kind.beside)
-        now = [stamp(file) for file in files if file.is_file()]
-        if now != self._stamps:
-            self._stamps, self._settings = now, self._kind.settings_of(self._folder)
-        return self._settings
+    def _settings(self, folder: Path, state: State) -> pl.DataFrame | None:
+        return settings_table([folder / name for name in self.beside], state)
 
 
 lightning_csv = TableFolder(

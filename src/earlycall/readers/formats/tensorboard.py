@@ -19,19 +19,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.errors import CurveWarning, NothingYetError
+from earlycall.curves.cleaning import RereadRequiredError
+from earlycall.errors import CurveWarning, EmptyLogError
+from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.log import Log, by_step, settings
-from earlycall.readers.base.protobuf import fields, varint
-from earlycall.readers.growing.tails import AT_ONCE, DoubtError, Stamp, stamp
+from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "TensorBoard events"
 WHOLE_TREE = False
 TRAIN, VALIDATION = "train", "validation"
 _OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
-_AT_ONCE = 1 << 15  # records decoded at once
-_TEMPLATES = 64  # layouts tried among records of one length before the slow way is taken
+_BLOCK_RECORDS = 1 << 15  # decoded together
+_MAX_LAYOUTS = 64  # layouts tried among records of one length before the slow way is taken
 Bytes = NDArray[np.uint8]
 
 
@@ -59,55 +60,95 @@ def _events_in(folder: Path) -> list[Path]:
     return [] if folder.is_symlink() else files_in(folder, "*.tfevents.*")
 
 
-def load_folder(folder: Path) -> Log:
-    """The run whose event files are in a folder.
-
-    Keras writes a run's validation into a folder of its own, under the names of the training; its
-    metrics get ``val_`` before their names. ``add_hparams`` of PyTorch writes into a folder that
-    is called by the time.
-
-    Raises:
-        InputError: if nothing has been logged yet.
-    """
-    return _folder_log(folder, Events.read)
-
-
-def _folder_log(folder: Path, events: Callable[[Path], Events]) -> Log:
-    run = _Run(events)
-    run.read(_events_in(folder))
-    if _has_halves(folder):
-        run.read(_events_in(folder / TRAIN))
-        held_out = _Run(events)
-        held_out.read(_events_in(folder / VALIDATION))
-        run.parts += [
-            part.with_columns(name=pl.format("val_{}", "name"), seconds=pl.lit(None, pl.Float64))
-            for part in held_out.parts
-        ]
-    for name in sorted(path.name for path in folder.iterdir() if _OF_HPARAMS.match(path.name)):
-        for path in _events_in(folder / name):
-            run.hyper |= events(path).hyper
-    return run.log(folder)
-
-
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the first record is whole and its length has the right checksum."""
     return ".tfevents." in path.name and _framed(head)
 
 
-def load(path: Path) -> Log:
-    """The run of one event file.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The run of an event file, or of the event files in a folder: a session each.
+
+    Steps that a later session repeats are taken from it. Keras writes a run's validation into a
+    folder of its own, under the names of the training; its metrics get ``val_`` before their
+    names. ``add_hparams`` of PyTorch writes into a folder that is called by the time.
 
     Raises:
         InputError: if nothing has been logged yet.
     """
-    return load_files([path])
+    is_one = path.is_file() or (len(_events_in(path)) == 1 and not _folders_of(path))
+    if is_one:
+        return growing_parts(path, state, _new_events, _load)
+    several = growing_parts(path, state, _all_events, _load)
+    return (Log(part.observations, part.runs) for part in several)
 
 
-def load_files(paths: list[Path]) -> Log:
-    """The run of several event files; steps that a later file repeats are taken from it."""
-    run = _Run(Events.read)
-    run.read(paths)
-    return run.log(paths[0])
+def _folders_of(folder: Path) -> list[Path]:
+    """The folders below that of a run that belong to it."""
+    return [folder / name for name in owns(folder, sorted(p.name for p in folder.iterdir()))]
+
+
+def _new_events(path: Path, state: State) -> Iterator[Log]:
+    """What is new in a run with a single file."""
+    file = path if path.is_file() else _events_in(path)[0]
+    if state.setdefault("file", file) != file:
+        raise RereadRequiredError
+    start = state.setdefault("end", 0)
+    must_have_grown(file, state, start)
+    events = Events.read(file, start)
+    state["end"], state["hyper"] = events.end, state.get("hyper", {}) | events.hyper
+    rows = pl.DataFrame()
+    if events.frame.height:
+        first, last = events.clock()
+        begun, latest = state.get("clock", (first, first))
+        if first < latest:
+            raise RereadRequiredError
+        state["clock"] = begun, last
+        rows = by_step(events.frame.with_columns(seconds=pl.col("seconds") - begun + 0.0))
+    sessions = [(0.0, state["clock"][0])] if "clock" in state else []
+    yield Log(rows, _settings(state["hyper"], sessions))
+
+
+def _all_events(path: Path, state: State) -> Iterator[Log]:
+    """All of a run with several files, of which only what is new is read."""
+    files: dict[Path, tuple[State, Events]] = state.setdefault("files", {})
+    if "file" in state:
+        raise RereadRequiredError
+
+    def events(file: Path) -> Events:
+        seen, before = files.get(file, ({}, None))
+        must_have_grown(file, seen, before.end if before else 0)
+        new = Events.read(file, before.end if before else 0)
+        files[file] = seen, before.followed_by(new) if before else new
+        return files[file][1]
+
+    yield _log(path, events)
+
+
+def _load(path: Path) -> Log:
+    return _log(path, Events.read)
+
+
+def _log(path: Path, events: Callable[[Path], Events]) -> Log:
+    run = _Run(events)
+    run.read([path] if path.is_file() else _events_in(path))
+    for folder in _folders_of(path) if path.is_dir() else []:
+        if folder.name == VALIDATION:
+            held_out = _Run(events)
+            held_out.read(_events_in(folder))
+            run.tables += [
+                table.with_columns(
+                    name=pl.format("val_{}", "name"), seconds=pl.lit(None, pl.Float64)
+                )
+                for table in held_out.tables
+            ]
+        elif folder.name == TRAIN:
+            run.read(_events_in(folder))
+        else:
+            for file in _events_in(folder):
+                run.hyper |= events(file).hyper
+    if not run.tables:
+        raise EmptyLogError(f"{path}: no scalar has been logged yet")
+    return Log(by_step(pl.concat(run.tables)), _settings(run.hyper, run.sessions))
 
 
 class _Run:
@@ -119,7 +160,7 @@ class _Run:
 
     def __init__(self, events: Callable[[Path], Events]) -> None:
         self._events = events
-        self.parts: list[pl.DataFrame] = []
+        self.tables: list[pl.DataFrame] = []
         self.hyper: dict[str, Any] = {}
         self.sessions: list[tuple[float, float]] = []  # where each begins: in seconds, on the clock
 
@@ -129,133 +170,12 @@ class _Run:
         for path in paths:
             events = self._events(path)
             self.hyper |= events.hyper
-            frame = events.frame()
-            if frame.height:
-                first = float(frame["seconds"].min())  # type: ignore[arg-type]
+            if events.frame.height:
+                first, _ = events.clock()
                 self.sessions.append((begun, first))
-                frame = frame.with_columns(seconds=pl.col("seconds") - first + begun)
+                frame = events.frame.with_columns(seconds=pl.col("seconds") - first + begun)
                 begun = float(frame["seconds"].max())  # type: ignore[arg-type]
-                self.parts = [_until(part, frame) for part in self.parts] + [frame]
-
-    def log(self, where: Path) -> Log:
-        """The run.
-
-        Raises:
-            InputError: if nothing has been logged yet.
-        """
-        if not self.parts:
-            raise NothingYetError(f"{where}: no scalar has been logged yet")
-        return Log(by_step(pl.concat(self.parts)), _runs(self.hyper, self.sessions))
-
-
-def gathering_folder(folder: Path) -> EventsGathering:
-    """What reads a growing run of several event files on."""
-    return EventsGathering(folder)
-
-
-class EventsGathering:
-    """A run with any number of event files, of which only what is new is read.
-
-    Args:
-        folder: where the files are.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: dict[Path, _GrowingEvents] = {}
-
-    def log(self) -> Log:
-        """All of the run so far.
-
-        Raises:
-            DoubtError: if a file was replaced.
-            InputError: if nothing has been logged yet.
-        """
-        return _folder_log(self._folder, self._events)
-
-    def _events(self, path: Path) -> Events:
-        return self._files.setdefault(path, _GrowingEvents(path)).read()
-
-
-class _GrowingEvents:
-    """The values in an event file so far."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: Stamp = (0, 0, 0)
-        self._so_far: Events | None = None
-
-    def read(self) -> Events:
-        now = stamp(self._path)
-        before = self._so_far
-        if before is None:
-            before = Events.read(self._path)
-        elif now != self._seen:
-            if self._seen[0] != now[0] or now[1] < before.end:
-                raise DoubtError
-            before = before.followed_by(Events.read(self._path, before.end))
-        self._seen, self._so_far = now, before
-        return before
-
-
-def tail_folder(folder: Path) -> EventsTail:
-    """What reads a growing run on."""
-    return EventsTail(folder)
-
-
-class EventsTail:
-    """The observations of a run with one event file, a part of it at a time.
-
-    Args:
-        folder: where the file is.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen: Stamp = (0, 0, 0)
-        self._path: Path | None = None
-        self._end = 0
-        self._clock: tuple[float, float] | None = None  # of the first and the last event
-        self._hyper: dict[str, Any] = {}
-
-    def runs(self) -> pl.DataFrame | None:
-        """What is known of the run."""
-        return _runs(self._hyper, [] if self._clock is None else [(0.0, self._clock[0])])
-
-    def more(self) -> pl.DataFrame | None:
-        """Some of the new observations, None if there are none yet.
-
-        Raises:
-            DoubtError: if the run was restarted or replaced, or the clock went back.
-        """
-        paths = files_in(self._folder, "*.tfevents.*")
-        if len(paths) != 1 or self._path not in (None, paths[0]):
-            raise DoubtError
-        self._path = paths[0]
-        now = stamp(self._path)
-        if now == self._seen:
-            return None
-        if self._seen[0] not in (0, now[0]) or now[1] < self._end:
-            raise DoubtError
-        while True:
-            events = Events.read(self._path, self._end, AT_ONCE)
-            if events.end == self._end and now[1] - self._end > AT_ONCE:
-                raise DoubtError  # a record larger than is read at once
-            self._end = events.end
-            self._hyper |= events.hyper
-            if len(events.value):
-                return self._wide(events)
-            if now[1] - self._end <= AT_ONCE:
-                self._seen = now
-                return None
-
-    def _wide(self, events: Events) -> pl.DataFrame:
-        first, last = float(events.wall.min()), float(events.wall.max())
-        begun, so_far = self._clock or (first, first)
-        if first < so_far:
-            raise DoubtError
-        self._clock = begun, last
-        return by_step(events.frame().with_columns(seconds=pl.col("seconds") - begun + 0.0))
+                self.tables = [_until(table, frame) for table in self.tables] + [frame]
 
 
 def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
@@ -266,43 +186,35 @@ def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
     return kept.filter(~gone).drop("restart")
 
 
-def _runs(hyper: dict[str, Any], sessions: list[tuple[float, float]]) -> pl.DataFrame | None:
-    known = settings(hyper)
+def _settings(hyper: dict[str, Any], sessions: list[tuple[float, float]]) -> pl.DataFrame | None:
+    row = settings(hyper)
     if sessions:
-        known["started"] = sessions[0][1]
+        row["started"] = sessions[0][1]
     if len(sessions) > 1:
-        known["restarted"] = json.dumps(sessions[1:])
-    return pl.DataFrame([known]) if known else None
+        row["restarted"] = json.dumps(sessions[1:])
+    return pl.DataFrame([row]) if row else None
 
 
 @dataclass
 class Events:
-    """The values in a file's whole records.
+    """The values in a file's complete records.
 
     Attributes:
-        names: the tags.
-        tag: shape (n,), the place of each value's tag in ``names``.
-        step: shape (n,).
-        wall: shape (n,), seconds since 1970.
-        value: shape (n,).
+        frame: ``step``, ``name``, ``value`` and ``seconds`` (since 1970) of each value.
         hyper: hyper-parameters.
-        end: the byte where the first record begins that is not whole yet.
+        end: the byte where the first record begins that is incomplete.
     """
 
-    names: list[str]
-    tag: NDArray[np.int64]
-    step: NDArray[np.int64]
-    wall: NDArray[np.float64]
-    value: NDArray[np.float64]
+    frame: pl.DataFrame
     hyper: dict[str, Any]
     end: int
 
     @classmethod
-    def read(cls, path: Path, start: int = 0, most: int = -1) -> Events:
-        """The records of a file from a byte on, in at most so many bytes."""
+    def read(cls, path: Path, start: int = 0) -> Events:
+        """The records of a file from a byte on."""
         with path.open("rb") as file:
             file.seek(start)
-            content = np.frombuffer(file.read(most), np.uint8)
+            content = np.frombuffer(file.read(), np.uint8)
         at, size, end, damaged = _records(content)
         if damaged is not None:
             warnings.warn(
@@ -310,43 +222,37 @@ class Events:
                 CurveWarning,
                 stacklevel=2,
             )
-        none = np.empty(0)
-        whole = np.empty(0, dtype=np.int64)
-        found = cls([], whole, whole, none, none, {}, start + end)
-        chunks: list[tuple[NDArray[Any], ...]] = []
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0)
+        chunks: list[tuple[NDArray[Any], ...]] = [(whole, whole, whole, real, real)]
         places: dict[str, int] = {}
-        for length in np.unique(size):
-            rows = np.flatnonzero(size == length)
-            for first in range(0, len(rows), _AT_ONCE):
-                part = rows[first : first + _AT_ONCE]
-                matrix = content[at[part][:, None] + np.arange(length)]
-                chunks += list(_decoded(matrix, part, places, found.hyper))
-        if chunks:
-            order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
-            sort = np.argsort(order, kind="stable")
-            found.tag, found.step = tag[sort], step[sort]
-            found.wall, found.value = wall[sort], value[sort]
-        found.names = list(places)
-        return found
+        hyper: dict[str, Any] = {}
+        for length, rows in _blocks(size):
+            matrix = content[at[rows][:, None] + np.arange(length)]
+            chunks += _decoded(matrix, rows, places, hyper)
+        order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
+        sort = np.argsort(order, kind="stable")
+        names = pl.Series("name", list(places), dtype=pl.String).gather(tag[sort])
+        frame = pl.DataFrame(
+            {"step": step[sort], "name": names, "value": value[sort], "seconds": wall[sort]}
+        )
+        return cls(frame, hyper, start + end)
 
     def followed_by(self, more: Events) -> Events:
         """These values and those of the records after them."""
-        names = list(dict.fromkeys([*self.names, *more.names]))
-        places = np.array([names.index(name) for name in more.names], dtype=np.int64)
-        tag = places[more.tag.astype(np.int64)]
-        return Events(
-            names, np.concatenate([self.tag, tag]), np.concatenate([self.step, more.step]),
-            np.concatenate([self.wall, more.wall]), np.concatenate([self.value, more.value]),
-            self.hyper | more.hyper, more.end,
-        )  # fmt: skip
+        return Events(pl.concat([self.frame, more.frame]), self.hyper | more.hyper, more.end)
 
-    def frame(self) -> pl.DataFrame:
-        """``step``, ``name``, ``value`` and ``seconds`` (wall-clock time) of each value."""
-        names = pl.Series("name", self.names, dtype=pl.String)
-        return pl.DataFrame({
-            "step": self.step.astype(np.int64), "name": names.gather(self.tag.astype(np.int64)),
-            "value": self.value, "seconds": self.wall,
-        })  # fmt: skip
+    def clock(self) -> tuple[float, float]:
+        """The first and the last time, in seconds since 1970."""
+        first, last = self.frame.select(pl.min("seconds"), pl.max("seconds").alias("last")).row(0)
+        return first, last
+
+
+def _blocks(size: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Records of one size, some thousands at a time: the size, and which they are."""
+    for length in np.unique(size).tolist():
+        rows = np.flatnonzero(size == length)
+        for first in range(0, len(rows), _BLOCK_RECORDS):
+            yield length, rows[first : first + _BLOCK_RECORDS]
 
 
 def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int | None]:
@@ -365,11 +271,8 @@ def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int,
         position = after
     at, size = np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64)
     good = _checked(content, at - _HEADER, 8)
-    for length in np.unique(size):
-        rows = np.flatnonzero((size == length) & good)
-        for first in range(0, len(rows), _AT_ONCE):
-            part = rows[first : first + _AT_ONCE]
-            good[part] = _checked(content, at[part], int(length))
+    for length, rows in _blocks(np.where(good, size, 0)):  # a damaged length may be anything
+        good[rows] &= _checked(content, at[rows], length)
     if good.all():
         # A length that is damaged looks like a record that is not whole yet.
         left = content[position : position + _HEADER]
@@ -451,7 +354,7 @@ def _decoded(
             same = np.zeros(len(matrix), dtype=bool)
             same[0] = True
         else:
-            same = layout.same(matrix) if tries < _TEMPLATES else np.arange(len(matrix)) == 0
+            same = layout.same(matrix) if tries < _MAX_LAYOUTS else np.arange(len(matrix)) == 0
             rows = matrix[same]
             step = _varints(rows, layout.step)
             wall = np.zeros(len(rows)) if layout.wall is None else _as(rows, layout.wall, "<f8")
@@ -483,9 +386,8 @@ def _layout(event: bytes, hyper: dict[str, Any]) -> _Layout | None:
             elif (number, kind) == (2, 0):
                 layout.step = (at, after)
             elif (number, kind) == (5, 2):
-                for inner, _, first, last in fields(event, at, after):
-                    if inner == 1:
-                        _take_value(event, first, last, layout, hyper)
+                for first, last in nested(event, at, after, 1):
+                    _take_value(event, first, last, layout, hyper)
     except (ValueError, UnicodeDecodeError):  # an event of another kind
         return None
     return layout if layout.values else None
@@ -531,39 +433,23 @@ def _tensor(event: bytes, start: int, stop: int) -> tuple[int, str] | None:
 
 def _hyper(event: bytes, start: int, stop: int) -> dict[str, Any]:
     """Hyper-parameters in a value's metadata (HParamsPluginData.session_start_info.hparams)."""
-    found: dict[str, Any] = {}
-    content, plugin = None, b""
-    for number, _, at, after in fields(event, start, stop):
-        if number == 1:
-            for inner, _, first, last in fields(event, at, after):
-                if inner == 1:
-                    plugin = event[first:last]
-                elif inner == 2:
-                    content = (first, last)
-    if plugin != b"hparams" or content is None:
-        return found
-    for number, kind, at, after in fields(event, *content):
-        if (number, kind) != (3, 2):
-            continue
-        for inner, _, first, last in fields(event, at, after):
-            if inner == 1:
-                key, value = _entry(event, first, last)
-                found[key] = value
-    return found
+    plugins = [event[at:after] for at, after in nested(event, start, stop, 1, 1)]
+    if plugins != [b"hparams"]:
+        return {}
+    return dict(_entry(event, at, after) for at, after in nested(event, start, stop, 1, 2, 3, 1))
 
 
 def _entry(event: bytes, start: int, stop: int) -> tuple[str, Any]:
     """An entry of a map from names to google.protobuf.Value."""
     key, value = "", None
-    for number, _, at, after in fields(event, start, stop):
-        if number == 1:
-            key = event[at:after].decode("utf-8")
-            continue
-        for inner, _, first, last in fields(event, at, after):
-            if inner == 2:
-                (value,) = struct.unpack_from("<d", event, first)
-            elif inner == 3:
-                value = event[first:last].decode("utf-8")
-            elif inner == 4:
-                value = bool(event[first])
+    for at, after in nested(event, start, stop, 1):
+        key = event[at:after].decode("utf-8")
+    for first, last in nested(event, start, stop, 2):
+        for kind, _, at, after in fields(event, first, last):
+            if kind == 2:
+                (value,) = struct.unpack_from("<d", event, at)
+            elif kind == 3:
+                value = event[at:after].decode("utf-8")
+            elif kind == 4:
+                value = bool(event[at])
     return key, value

@@ -3,15 +3,17 @@ r"""Plain text logs, by a pattern: ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from earlycall.curves.columns import KEYS
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import State
 
-LONGEST = 10_000  # characters of a line that are looked at, lest a pattern takes for ever
+MAX_LINE_CHARS = 10_000  # of a line that are searched, lest a pattern takes forever
 _TEXT = ("run", "group")
 
 
@@ -37,29 +39,46 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return found
 
 
-def load(path: Path, pattern: re.Pattern[str]) -> pl.DataFrame:
-    """The observations: a row for each line that the pattern finds something in.
+class PatternReader:
+    """Reads plain text by a pattern.
 
-    A last line without its end is still being written, and left for later.
+    Args:
+        pattern: a regular expression with named groups.
 
     Raises:
-        InputError: if no line matches, showing one; or what a group found is no number.
+        InputError: if the pattern cannot be used.
     """
+
+    NAME = "plain text"
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = compiled(pattern)
+
+    def parts(self, path: Path, state: State) -> Iterator[pl.DataFrame]:
+        """A row for each line that the pattern finds something in; not a last line without its end.
+
+        Raises:
+            InputError: if no line matches, showing one; or what a group found is no number.
+        """
+        yield _load(path, self._pattern)
+
+
+def _load(path: Path, pattern: re.Pattern[str]) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {name: [] for name in pattern.groupindex}
-    example, whole, matches = "", True, 0
+    example, is_complete, matches = "", True, 0
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
-            whole = line.endswith("\n")
-            if not whole:
+            is_complete = line.endswith("\n")
+            if not is_complete:
                 break
             example = example or line.strip()
-            match = pattern.search(line[:LONGEST])
+            match = pattern.search(line[:MAX_LINE_CHARS])
             if match is not None:
                 matches += 1
                 for name, text in match.groupdict().items():
                     columns[name].append(_cell(path, number, name, text))
-    if not matches and not whole and not example:
-        raise NothingYetError(f"{path}: no whole line in the file yet")
+    if not matches and not is_complete and not example:
+        raise EmptyLogError(f"{path}: no complete line in the file yet")
     if not matches:
         raise InputError(f"{path}: no line matches the pattern; a line is {example[:80]!r}")
     kinds = {name: pl.String if name in _TEXT else pl.Float64 for name in columns}

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import InputError, NothingYetError
-from earlycall.readers.base.log import Log, flat, settings, table_of, table_of_numbers
+from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.log import (
+    Log,
+    flat,
+    settings,
+    table_of,
+    table_of_numbers,
+    timestamp_of,
+)
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
 
 NAME = "Trackio projects"
@@ -20,7 +27,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return has_tables(path, head, {"metrics", "configs", "system_metrics"})
 
 
-def load(path: Path) -> Log:
+def parts(path: Path, state: State) -> Iterator[Log]:
     """The runs of a project.
 
     Raises:
@@ -31,21 +38,20 @@ def load(path: Path) -> Log:
         if not {"run_name", "step", "metrics", "timestamp"} <= columns:
             raise InputError(f"{path}: a database of an unknown version of Trackio")
         key = "run_id" if "run_id" in columns else "run_name"
-        known = rows(connection, f"SELECT DISTINCT {key}, run_name FROM metrics ORDER BY id")  # noqa: S608
+        runs = rows(connection, f"SELECT DISTINCT {key}, run_name FROM metrics ORDER BY id")  # noqa: S608
         configs = rows(connection, f"SELECT {key}, config FROM configs")  # noqa: S608
-        names = _names(known)
+        names = _names(runs)
         logged = connection.execute(
             f"SELECT {key}, step, metrics, timestamp FROM metrics ORDER BY id"  # noqa: S608
         )
         begun: dict[str, float] = {}
         observations = table_of_numbers(_rows(path, logged, names, begun), text=["run"])
     if not observations.height:
-        raise NothingYetError(f"{path}: no metrics in this Trackio project yet")
-    told = {run: settings(_object(path, config)) for run, config in configs}
-    runs = [
-        {"run": name, "started": begun.get(run)} | told.get(run, {}) for run, name in names.items()
-    ]
-    return Log(observations, table_of(runs))
+        raise EmptyLogError(f"{path}: no metrics in this Trackio project yet")
+    hyper = {run: settings(_object(path, config)) for run, config in configs}
+    yield Log(observations, table_of([
+        {"run": name, "started": begun.get(run)} | hyper.get(run, {}) for run, name in names.items()
+    ]))  # fmt: skip
 
 
 def _names(runs: list[tuple[Any, ...]]) -> dict[str, str]:
@@ -64,7 +70,7 @@ def _rows(
     """What was logged; when each run began goes into ``begun``."""
     for run, step, metrics, when in logged:
         row = flat(_object(path, metrics)) | {"run": names.get(run, str(run)), "step": step}
-        seconds = _seconds(when)
+        seconds = timestamp_of(when)
         if seconds is not None:
             row["seconds"] = max(seconds - begun.setdefault(run, seconds), 0.0)
         yield row
@@ -76,10 +82,3 @@ def _object(path: Path, text: str | bytes) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: a row holds {str(text)[:40]!r}, which is not JSON") from None
     return found if isinstance(found, dict) else {}
-
-
-def _seconds(when: str) -> float | None:
-    try:
-        return datetime.fromisoformat(when).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None

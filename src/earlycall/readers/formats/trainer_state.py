@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from earlycall.errors import NothingYetError
+from earlycall.errors import EmptyLogError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import (
+    Log,
+    json_document,
+    settings,
+    table_of,
+    table_of_numbers,
+)
 
 NAME = "Transformers trainer states"
 WHOLE_TREE = True
@@ -24,62 +31,54 @@ def recognises(path: Path, head: bytes) -> bool:
     return head.lstrip().startswith(b"{") and b'"log_history"' in head
 
 
-def load(path: Path) -> Log:
-    """The run; summaries of the whole training are no observations.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The run; of a folder, from the state that was written last and is complete.
 
     Raises:
-        InputError: if it is not whole JSON, or has no log yet.
+        InputError: if none is complete, or has a log yet.
     """
+    if path.is_file():
+        yield _load(path)
+        return
+    own = [path / FILE] if is_inside(path / FILE, path) else []
+    *earlier, last = [*_checkpoints(path), *own]
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise NothingYetError(
-            f"{path}{where}: not whole JSON; wait until it is written, or take another checkpoint's"
-        ) from None
+        yield _load(last)
+    except EmptyLogError:
+        if not earlier:
+            raise
+        yield _load(earlier[-1])
+
+
+def _load(path: Path) -> Log:
+    state = json_document(path, "wait until it is written, or take another checkpoint's")
     history = state.get("log_history") if isinstance(state, dict) else None
-    rows = [row for row in history if _is_observation(row)] if isinstance(history, list) else []
+    rows = [
+        row
+        for row in (history if isinstance(history, list) else [])
+        if isinstance(row, dict) and "step" in row and "train_runtime" not in row
+    ]
     if not rows:
-        raise NothingYetError(f"{path}: nothing in its log_history yet")
-    return Log(table_of_numbers(rows), _about(state))
+        raise EmptyLogError(f"{path}: nothing in its log_history yet")
+    return Log(table_of_numbers(rows), _settings(state))
 
 
-def _about(state: dict[str, Any]) -> pl.DataFrame | None:
-    """What a state tells of its run: the planned last step, the settings of a search."""
-    told: dict[str, Any] = {}
+def _settings(state: dict[str, Any]) -> pl.DataFrame | None:
+    """The planned last step, and the settings of a search."""
+    found: dict[str, Any] = {}
     hint, trial = state.get("max_steps"), state.get("trial_params")
     if isinstance(hint, int) and 0 < hint < 1 << 53:
-        told["step_hint"] = float(hint)
-    told |= settings(trial if isinstance(trial, dict) else {})
+        found["step_hint"] = float(hint)
+    found |= settings(trial if isinstance(trial, dict) else {})
     for name in ("train_batch_size", "num_train_epochs"):
         if isinstance(state.get(name), int | float) and state[name]:
-            told[f"hp.{name}"] = state[name]
-    return table_of([told]) if told else None
-
-
-def _is_observation(row: Any) -> bool:
-    return isinstance(row, dict) and "step" in row and "train_runtime" not in row
+            found[f"hp.{name}"] = state[name]
+    return table_of([found]) if found else None
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     """Whether the folder is that of a training: it has a trainer's state, or checkpoints do."""
     return FILE in files or bool(_checkpoints(folder))
-
-
-def load_folder(folder: Path) -> Log:
-    """The run, from the state that was written last and is whole.
-
-    Raises:
-        InputError: if none can be read.
-    """
-    own = [folder / FILE] if is_inside(folder / FILE, folder) else []
-    *earlier, last = [*_checkpoints(folder), *own]
-    try:
-        return load(last)
-    except NothingYetError:
-        if not earlier:
-            raise
-        return load(earlier[-1])
 
 
 def _checkpoints(folder: Path) -> list[Path]:

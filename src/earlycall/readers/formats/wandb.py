@@ -12,22 +12,21 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
 
-from earlycall.errors import CurveWarning, NothingYetError
+from earlycall.curves.cleaning import RereadRequiredError
+from earlycall.errors import CurveWarning, EmptyLogError
+from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
-from earlycall.readers.base.protobuf import fields, varint
-from earlycall.readers.growing.tails import DoubtError, Stamp, stamp
+from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "Weights & Biases runs"
 WHOLE_TREE = True
 _MAGIC, _BLOCK, _HEADER = b":W&B", 32768, 7
-_AT_ONCE = 1 << 14  # rows that are given at once
 _FULL, _FIRST, _MIDDLE, _LAST = _KINDS = 1, 2, 3, 4
 _HISTORY, _CONFIG, _RUN = 2, 5, 17
 _JSON = (8, 16)  # value_json, old and new
@@ -43,72 +42,36 @@ def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     return any(name.startswith("run-") and name.endswith(".wandb") for name in files)
 
 
-def load_folder(folder: Path) -> Log:
-    """The run of the folder.
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The run's new history, and its settings; not a record that is incomplete.
 
     Raises:
         InputError: if no history has been written yet.
     """
-    return load(files_in(folder, "run-*.wandb")[0])
+    return growing_parts(path, state, _new_history, _load)
 
 
-def load(path: Path) -> Log:
-    """The run's history and settings; a record that is not whole yet is left for later.
+def _file(path: Path) -> Path:
+    return files_in(path, "run-*.wandb")[0] if path.is_dir() else path
 
-    Raises:
-        InputError: if no history has been written yet.
-    """
-    run = _Run(path.stem.removeprefix("run-"))
-    table = table_of_numbers(_history(path, run))
+
+def _load(path: Path) -> Log:
+    file = _file(path)
+    run = _Run(file.stem.removeprefix("run-"))
+    table = table_of_numbers(_history(file, run))
     if not table.height:
-        raise NothingYetError(f"{path}: no history in this run yet")
-    return Log(_tidy(table).with_columns(run=pl.lit(run.name)), run.table())
+        raise EmptyLogError(f"{file}: no history in this run yet")
+    return Log(_tidy(table), run.table())
 
 
-def tail_folder(folder: Path) -> WandbTail:
-    """What reads the growing run of a folder on."""
-    return WandbTail(files_in(folder, "run-*.wandb")[0])
-
-
-def tail(path: Path) -> WandbTail:
-    """What reads a growing run on."""
-    return WandbTail(path)
-
-
-class WandbTail:
-    """A run's history, a part of its file at a time.
-
-    Args:
-        path: the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._run = _Run(path.stem.removeprefix("run-"))
-        self._seen: Stamp = (0, 0, 0)
-
-    def runs(self) -> pl.DataFrame | None:
-        """What is known of the run."""
-        return self._run.table()
-
-    def more(self) -> pl.DataFrame | None:
-        """Some of the new rows, None if there are none yet.
-
-        Raises:
-            DoubtError: if the file was replaced, or a metric has the name of a step or a time.
-        """
-        now = stamp(self._path)
-        if now == self._seen:
-            return None
-        if self._seen[0] not in (0, now[0]) or now[1] < self._run.end:
-            raise DoubtError
-        rows = list(islice(_history(self._path, self._run), _AT_ONCE))
-        if len(rows) < _AT_ONCE:
-            self._seen = now  # all of it has been read
-        table = table_of_numbers(rows)
-        if {"step", "seconds"} & set(table.columns):
-            raise DoubtError
-        return _tidy(table) if table.height else None
+def _new_history(path: Path, state: State) -> Iterator[Log]:
+    file = _file(path)
+    run = state.setdefault("run", _Run(file.stem.removeprefix("run-")))
+    must_have_grown(file, state, run.end)
+    table = table_of_numbers(_history(file, run))
+    if {"step", "seconds"} & set(table.columns):
+        raise RereadRequiredError  # metrics with these names hide the run's own
+    yield Log(_tidy(table), run.table())
 
 
 def started(row: dict[str, Any]) -> dict[str, float]:
@@ -121,7 +84,7 @@ def started(row: dict[str, Any]) -> dict[str, float]:
 
 @dataclass
 class _Run:
-    """What the records tell of the run."""
+    """The run, from its records."""
 
     name: str
     config: dict[str, Any] = field(default_factory=dict)
@@ -132,12 +95,11 @@ class _Run:
     def table(self) -> pl.DataFrame:
         """One row."""
         tags = {"tags": ", ".join(self.tags)} if self.tags else {}
-        told = self.config | (tags if "tags" not in self.config else {})
-        return table_of([{"run": self.name} | self.started | settings(told)])
+        return table_of([{"run": self.name} | self.started | settings(tags | self.config)])
 
 
 def _history(path: Path, run: _Run) -> Iterator[dict[str, Any]]:
-    """The rows of the history from where the run ended; what else is told goes into the run."""
+    """The rows of the history from where the run ended; other records go into the run."""
     with path.open("rb") as file:
         for record, end in _records(path, file, run.end):
             run.end = end
@@ -196,11 +158,8 @@ def _records(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes
 
 def _row(record: bytes, start: int, stop: int) -> dict[str, Any]:
     row = _items(record, start, stop)
-    for number, _, at, after in fields(record, start, stop):
-        if number == 2:
-            for inner, _, first, last in fields(record, at, after):
-                if inner == 1:
-                    row["_step"], _ = varint(record, first, last)
+    for at, after in nested(record, start, stop, 2, 1):
+        row["_step"], _ = varint(record, at, after)
     return row
 
 

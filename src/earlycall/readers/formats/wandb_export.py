@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from earlycall.errors import InputError
+from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import by_step
 from earlycall.readers.formats import delimited
 
@@ -21,7 +23,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return b" - " in first and b"__MIN" in first and delimited.recognises(path, head)
 
 
-def load(path: Path) -> pl.DataFrame:
+def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
     """The runs' curves.
 
     Raises:
@@ -32,12 +34,12 @@ def load(path: Path) -> pl.DataFrame:
     if axis is None:
         raise InputError(f"{path}: no column 'Step'; export the chart along steps")
     shown = [c for c in table.columns if " - " in c and not c.endswith(_BOUNDS)]
-    parts = []
+    curves = []
     for column in shown:
         run, _, metric = column.rpartition(" - ")
         values = table.select(pl.col(axis).alias("step"), pl.col(column).alias("value"))
         named = values.with_columns(run=pl.lit(run), name=pl.lit(metric))
-        parts.append(named.drop_nulls().cast({"step": pl.Float64, "value": pl.Float64}))
-    if not parts:
+        curves.append(named.drop_nulls().cast({"step": pl.Float64, "value": pl.Float64}))
+    if not curves:
         raise InputError(f"{path}: no column of a run; export a chart of a metric")
-    return by_step(pl.concat(parts))
+    yield by_step(pl.concat(curves))

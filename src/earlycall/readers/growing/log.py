@@ -1,224 +1,207 @@
-"""One log, and one path with the logs under it, as they grow."""
+"""One log, and one path with the logs under it, read once or again and again as they grow."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet
-from earlycall.errors import InputError, NothingYetError
+from earlycall.curves.cleaning import Observations, RereadRequiredError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import remote
-from earlycall.readers.assembly import assembled, run_table
-from earlycall.readers.base.log import Log, as_text
+from earlycall.readers.assembly import RUN_TABLES, VERSION, CleanLog, assembled
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.log import Log, concat_sparse
 from earlycall.readers.discovery import Source, sources
-from earlycall.readers.growing.growth import Growth
-from earlycall.readers.growing.tails import DoubtError, Gathering, Tail
 
 Signature = tuple[tuple[str, int, int, int], ...]
-PATIENCE = 10  # a log that must be read whole is read again after so many times what it took
-SOON = 1.0  # seconds; but what takes less is read whenever it has changed
-SOURCE = "source of the run"  # the column of runs that tells which log a run is from
+REREAD_INTERVAL = 10  # times what a whole reading took, before the log is read whole again
+MAX_FREE_SECONDS = 1.0  # a log that takes less is read whenever it has changed
+_VERSIONS = count()
 
 
-class Followed:
-    """A log: read on where its reader can, else read again when its files have changed.
+class FollowedLog:
+    """The clean observations of a log, to which each reading adds what is new.
+
+    Args:
+        source: the log.
 
     Attributes:
-        growth: its one run, where it is read on.
-        log: what it holds, where it is read again.
+        source: the log.
         broken: why it cannot be read now.
     """
 
-    def __init__(self) -> None:
-        self.growth: Growth | None = None
-        self.log: Log | None = None
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.broken: str | None = None
-        self._tail: Tail | None = None
-        self._gathering: Gathering | None = None
-        self._runs: pl.DataFrame | None = None
-        self._again = False  # it must be read again as a whole
+        self._state: State = {}
+        self._rows: Observations | None = None
+        self._settings: pl.DataFrame | None = None
+        self._names_runs = False
+        self._together: pl.DataFrame | None = None  # all as logged, if only clean together
+        self._version: int | None = None
         self._signature: Signature = ()
         self._wait_until = 0.0
 
-    def update(self, source: Source) -> bool:
-        """Whether the log holds something else than before."""
-        if not self._again:
-            try:
-                return self._read_on(source)
-            except OSError as error:
-                self.broken = f"{source.path}: cannot be read: {error.strerror or error}"
-                return False
-            except DoubtError:
-                self._again = True
-        return self._read_again(source)
-
-    def known(self) -> Log | None:
-        """All that it holds or, where it is read on, its first observations."""
-        if self.growth is None or self._tail is None:
-            return self.log
-        head = self.growth.head()
-        if self._runs is not None and "run" in self._runs.columns:
-            head = head.with_columns(run=pl.lit(self._runs["run"][0]))  # as the log calls it
-        return Log(head, self._runs)
-
-    def _read_on(self, source: Source) -> bool:
-        if self._tail is None:
-            self._tail = _begun(source)
-        try:
-            grown = self._take(self._tail, self.growth or Growth())
-            return self._told_else() or grown
-        except DoubtError:
-            if self.growth is None:
-                raise
-        if not self._take(_begun(source), Growth()):  # from the beginning
-            self.growth = self._tail = None
-        self._told_else()
-        return True
-
-    def _take(self, tail: Tail, growth: Growth) -> bool:
-        """Add what a tail gives; only when all of it fits, it is what the log holds."""
-        before = growth.additions
-        try:
-            while (new := tail.more()) is not None:
-                growth.add(new)
-        except (InputError, pl.exceptions.PolarsError) as error:
-            raise DoubtError from error
-        if growth.additions == before:
-            return False
-        self._tail, self.growth, self.log, self.broken = tail, growth, None, None
-        return True
-
-    def _told_else(self) -> bool:
-        """Whether something else is known of the run than before."""
-        before = self._runs
-        self._runs = None if self.growth is None or self._tail is None else self._tail.runs()
-        if before is None or self._runs is None:
-            return before is not self._runs
-        return not self._runs.equals(before)
-
-    def _read_again(self, source: Source) -> bool:
+    def update(self) -> bool:
+        """Read what is new, if the files have changed; whether the log holds something else now."""
         begun = time.monotonic()
-        signature = _signature(source.path)
+        signature = _signature(self.source.path)
         if signature == self._signature or begun < self._wait_until:
             return False
-        self._signature = signature
+        self._signature, self.broken = signature, None
+        had = self._rows is not None
         try:
-            return self._take_whole(source)
+            return self.read()
+        except EmptyLogError:
+            self._rows = self._settings = self._together = None
+            return had
         except InputError as error:
             self.broken = str(error)  # what was read before it broke stands
             return False
         finally:
             spent = time.monotonic() - begun
-            self._wait_until = begun + (PATIENCE * spent if spent > SOON else 0)
+            is_slow = spent > MAX_FREE_SECONDS and (not self._state or self._together is not None)
+            self._wait_until = begun + (REREAD_INTERVAL * spent if is_slow else 0)
 
-    def _take_whole(self, source: Source) -> bool:
-        had = self.known() is not None
+    def read(self) -> bool:
+        """Read what is new; whether the log holds something else now.
+
+        Raises:
+            InputError: naming the place in the log that cannot be read.
+        """
         try:
-            log = self._gathered(source)
-            if log.observations.height:
-                assembled([(source.run, log)], None, source.run)  # each log must be sound alone
-        except NothingYetError:
-            log = None
-        # Once it is sound again, or has anything, it may be read on.
-        self._again = self.broken is None and log is not None
-        self.growth = self._tail = self.broken = None
-        self.log = log
-        return had or log is not None
+            return self._add(list(self.source.parts(self._state)))
+        except (RereadRequiredError, pl.exceptions.PolarsError):
+            return self._reload()
+        except InputError:
+            self._state = {}
+            raise
 
-    def _gathered(self, source: Source) -> Log:
-        """All of the log, of which only what is new is read where its reader knows how."""
-        for way in (self._gathering, source.gathering()):
-            if way is None:
-                continue
+    def clean(self, *, versions: bool = False) -> CleanLog | None:
+        """What the log holds, None while that is nothing.
+
+        Args:
+            versions: add a column to the keys that changes when the run's observations do.
+        """
+        if self._rows is None:
+            return None
+        keys, runs, names_runs = self._rows.keys, self._settings, self._names_runs
+        if not names_runs and runs is not None and "run" in runs.columns:
+            keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
+        if versions:
+            keys = keys.with_columns(self._versions().alias(VERSION))
+        return CleanLog(self.source.run, self._rows, keys, runs, names_runs=names_runs)
+
+    def _reload(self) -> bool:
+        """Read all of it again; from now on all of it is cleaned together."""
+        self._state, self._together = {}, pl.DataFrame()
+        try:
+            return self._add(list(self.source.parts(self._state)))
+        except InputError:
+            self._state = {}
+            raise
+
+    def _add(self, parts: list[Log]) -> bool:
+        starts = [i for i, part in enumerate(parts) if not part.continues]
+        parts = parts[starts[-1] :] if starts else parts
+        tables = [part.observations for part in parts if part.observations.height]
+        if not tables and (starts or self._rows is None):
+            self._state = {}
+            raise EmptyLogError(f"{self.source.path}: no observation in this log yet")
+        if tables:
             try:
-                log = way.log()
-            except NothingYetError:
-                self._gathering = way
-                raise
-            except (DoubtError, InputError, OSError):
-                continue
-            self._gathering = way
-            return log
-        self._gathering = None
-        return source.log()
+                self._clean(concat_sparse(tables), anew=bool(starts) or self._rows is None)
+            except InputError as error:
+                raise InputError(f"{self.source.path}: {error}") from None
+        return self._settings_changed(parts[-1].runs if parts else self._settings) or bool(tables)
+
+    def _clean(self, new: pl.DataFrame, *, anew: bool) -> None:
+        if self._together is not None:
+            new = new if anew else concat_sparse([self._together, new])
+            anew, self._together = True, new
+        if self._rows is not None and not anew:
+            self._rows.add(new)
+            self._version = next(_VERSIONS)
+            return
+        rows = Observations(self.source.run)
+        rows.add(new)
+        self._rows, self._names_runs, self._version = rows, "run" in new.columns, None
+        if self._state and not rows.extensible:
+            self._together = new
+
+    def _settings_changed(self, new: pl.DataFrame | None) -> bool:
+        before, self._settings = self._settings, new
+        if before is None or new is None:
+            return before is not new
+        return not new.equals(before)
+
+    def _versions(self) -> pl.Series:
+        """A number for each run that changes when its observations do."""
+        if self._rows is None or self._version is not None:
+            return pl.Series([self._version], dtype=pl.UInt64)
+        rows = self._rows.frame()
+        codes = np.zeros(len(self._rows.keys), dtype=np.uint64)
+        np.add.at(codes, rows["run_id"].to_numpy(), rows.hash_rows().to_numpy())
+        return pl.Series(codes)
 
 
-def _begun(source: Source) -> Tail:
-    tail = source.tail()
-    if tail is None:
-        raise DoubtError
-    return tail
+class FollowedPath:
+    """The logs under a path, which may appear, grow and vanish.
 
-
-class Place:
-    """What is known of one path.
+    Args:
+        path: a file, a folder or an address.
+        pattern: for plain text logs.
 
     Attributes:
-        logs: the logs there that have observations.
         broken: the logs that cannot be read now, and why.
+
+    Raises:
+        InputError: if there is no such file or folder.
     """
 
     def __init__(self, path: Path, pattern: str | None) -> None:
         if not remote.is_address(path) and not path.exists():
             raise InputError(f"{path}: no such file or folder")
         self.path, self.pattern = path, pattern
-        self.logs: list[Followed] = []
         self.broken: dict[Path, str] = {}
-        self._followed: dict[tuple[str, Path, str], Followed] = {}
-        self._told: Signature = ()
+        self._logs: dict[tuple[str, Path, str], FollowedLog] = {}
+        self._run_tables: Signature = ()
 
     def update(self) -> bool:
         """Whether anything is new."""
         self.broken = {}
-        now = {(source.run, source.path, source.kind): source for source in self._sources()}
-        changed = bool(self._followed.keys() - now.keys())
-        self._followed = {key: self._followed.get(key) or Followed() for key in now}
-        for key, source in now.items():
-            log = self._followed[key]
-            changed |= log.update(source)
+        now = {(source.run, source.path, source.reader.NAME): source for source in self._sources()}
+        changed = bool(self._logs.keys() - now.keys())
+        self._logs = {key: self._logs.get(key) or FollowedLog(now[key]) for key in now}
+        for log in self._logs.values():
+            changed |= log.update()
             if log.broken is not None:
-                self.broken[source.path] = log.broken
-        told = _signature(*(self.path / name for name in ("runs.parquet", "runs.csv")))
-        changed |= told != self._told
-        self._told = told
+                self.broken[log.source.path] = log.broken
+        run_tables = _signature(*(self.path / name for name in RUN_TABLES))
+        changed |= run_tables != self._run_tables
+        self._run_tables = run_tables
         return changed
 
-    def first_rows(self, number: int) -> list[CurveSet]:
-        """The runs there, with the first observations of those that are read on; none, or one set.
-
-        Args:
-            number: of the first of `logs`; a column of the runs tells which each is from.
-        """
-        found = [(key[0], log, log.known()) for key, log in self._followed.items()]
-        logs = [(run, log, held) for run, log, held in found if held is not None]
-        self.logs = [log for _, log, _ in logs]
-        if not logs:
-            return []
+    def curves(self) -> CurveSet | None:
+        """All runs so far, with their `VERSION`; None while there are none."""
+        logs = [log.clean(versions=True) for log in self._logs.values()]
         try:
-            told = None if remote.is_address(self.path) else run_table(self.path)
-            curves = assembled([(run, held) for run, _, held in logs], told, self._name())
+            return assembled([log for log in logs if log is not None], self.path)
+        except EmptyLogError:
+            return None
         except InputError as error:
             self.broken[self.path] = str(error)
-            return []
-        numbers = {run: number + i for i, (run, _, _) in enumerate(logs)}
-        only = number if len(logs) == 1 else None
-        of = [_log_of(run, numbers) if only is None else only for run in curves.runs["run"]]
-        runs = curves.runs.with_columns(pl.Series(SOURCE, of, dtype=pl.Int64))
-        return [CurveSet(curves.observations, runs, curves.name)]
-
-    def _name(self) -> str:
-        if remote.is_address(self.path):
-            return str(self.path).rpartition("/")[2]
-        return as_text(self.path.resolve().name)
+            return None
 
     def _sources(self) -> list[Source]:
-        if remote.is_address(self.path):
-            address = str(self.path)
-            return [Source(address, self.path, lambda: remote.load(address))]
         try:
             return sources(self.path, self.pattern)
         except (InputError, OSError) as error:
@@ -227,26 +210,17 @@ class Place:
             return []
 
 
-def _log_of(run: str, numbers: dict[str, int]) -> int:
-    """The log that a run is from, by its name: the log's own, or one that begins with it."""
-    while run not in numbers and "/" in run:
-        run = run.rpartition("/")[0]
-    return numbers[run]
-
-
 def _signature(*paths: Path) -> Signature:
     """What changes when files are written: sizes, times and places of all below the paths."""
     if any(map(remote.is_address, paths)):
-        return (("", 0, time.monotonic_ns(), 0),)  # it cannot be told from here
+        return (("", 0, time.monotonic_ns(), 0),)  # a server does not say
     found = []
     for path in paths:
         beside = (path.with_name(path.name + end) for end in ("", "-wal"))
         for file in _files(path) if path.is_dir() else beside:
-            try:
+            with suppress(OSError):
                 stat = file.stat()
-            except OSError:
-                continue
-            found.append((str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+                found.append((str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return tuple(sorted(found))
 
 

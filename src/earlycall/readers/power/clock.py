@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from earlycall.errors import InputError
 
-QUARTER = 900  # seconds; offsets of zones change at quarters of an hour
-BACK = 1800.0  # seconds by which a clock falls back at the end of summer time, at least
+ZONE_GRID_SECONDS = 900  # offsets of zones change at quarters of an hour
+MIN_FALL_BACK_SECONDS = 1800.0  # of a clock at the end of summer time
 _FORMATS = (
     "%Y/%m/%d %H:%M:%S%.f",  # nvidia-smi
     "%Y-%m-%dT%H:%M:%S%.f",  # CodeCarbon
@@ -46,8 +46,8 @@ def zone_of(name: str | None) -> tzinfo | None:
 def seconds_since_1970(text: pl.Series, zone: tzinfo | None = None) -> NDArray[np.float64]:
     """Times as a log writes them, in its order: shape (n,), NaN for what is no time.
 
-    An hour that comes twice, at the end of summer time, is told by the order: once time has fallen
-    back, the second one runs.
+    An hour that comes twice, at the end of summer time, is told apart by the order: once time
+    has fallen back, the second one runs.
 
     Args:
         text: dates with times of day, or seconds since 1970.
@@ -72,9 +72,9 @@ def seconds_since_1970(text: pl.Series, zone: tzinfo | None = None) -> NDArray[n
 def _absolute(naive: NDArray[np.float64], zone: tzinfo | None) -> NDArray[np.float64]:
     """Seconds of a clock on the wall as seconds since 1970."""
     known = np.flatnonzero(np.isfinite(naive))
-    quarters, place = np.unique(naive[known] // QUARTER, return_inverse=True)
-    first = np.array([_offset(q * QUARTER, zone, 0) for q in quarters])
-    second = np.array([_offset(q * QUARTER, zone, 1) for q in quarters])
+    quarters, place = np.unique(naive[known] // ZONE_GRID_SECONDS, return_inverse=True)
+    first = np.array([_offset(q * ZONE_GRID_SECONDS, zone, 0) for q in quarters])
+    second = np.array([_offset(q * ZONE_GRID_SECONDS, zone, 1) for q in quarters])
     out = np.full(len(naive), np.nan)
     if not len(known):
         return out
@@ -82,7 +82,7 @@ def _absolute(naive: NDArray[np.float64], zone: tzinfo | None) -> NDArray[np.flo
     out[known] = wall - first[place]
     twice = first[place] > second[place]
     if twice.any():
-        fell = np.concatenate([[False], np.diff(wall) < -BACK])
+        fell = np.concatenate([[False], np.diff(wall) < -MIN_FALL_BACK_SECONDS])
         hour = np.cumsum(np.concatenate([[False], np.diff(twice.astype(int)) == 1]))
         # Within an hour that comes twice, the second one runs once the clock has fallen back.
         for one in np.unique(hour[twice]):

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.clock import seconds_since_1970
 from earlycall.readers.power.table import header_of, rows_of
-from earlycall.readers.power.trace import KWH, Device, PowerLog
-from earlycall.readers.power.windows import trace_of_windows
+from earlycall.readers.power.trace import KWH, Device, PowerLog, trace_of_windows
 
 NAME = "CodeCarbon"
-HALF = 0.5  # seconds: times are cut to whole ones, so that the true one is half of one later
+MEAN_CUT_SECONDS = 0.5  # times are cut to whole seconds
 _NEEDED = ("timestamp", "run_id", "duration", "energy_consumed")
 
 
@@ -37,18 +36,19 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
 
     Raises:
         InputError: naming the line whose energy or duration is no number.
-        NothingYetError: if there is no row yet.
+        EmptyLogError: if there is no row yet.
     """
     rows = rows_of(path)
     if rows.height < 2:
-        raise NothingYetError(f"{path}: no row in this CodeCarbon log yet")
+        raise EmptyLogError(f"{path}: no row in this CodeCarbon log yet")
     names = [str(name) for name in rows.row(0)]
     table = rows[1:].rename(dict(zip(rows.columns, names, strict=True)))
     end = seconds_since_1970(table["timestamp"], zone)
     table = table.with_columns(
-        end=end, seconds=_numbers(path, table, "duration"), joules=_energy(path, table),
+        end=end, seconds=_numbers(path, table, "duration"),
+        joules=_numbers(path, table, "energy_consumed") * KWH,
         grams=_grams(table),
-    ).with_columns(start=pl.col("end") - pl.col("seconds") + HALF)  # fmt: skip
+    ).with_columns(start=pl.col("end") - pl.col("seconds") + MEAN_CUT_SECONDS)  # fmt: skip
     found = []
     for (run,), part in table.group_by("run_id", maintain_order=True):
         windows = _one_by_one(part) if "task_name" in names else _between_flushes(part)
@@ -61,7 +61,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
                 carbon=_intensity(part), estimated=estimated,
             ))  # fmt: skip
     if not found:
-        raise NothingYetError(f"{path}: no energy in this CodeCarbon log yet")
+        raise EmptyLogError(f"{path}: no energy in this CodeCarbon log yet")
     return found
 
 
@@ -81,10 +81,6 @@ def _one_by_one(part: pl.DataFrame) -> pl.DataFrame:
         starts.append(max(start, free))
         free = starts[-1] + seconds
     return part.with_columns(start=pl.Series(starts, dtype=pl.Float64))
-
-
-def _energy(path: Path, table: pl.DataFrame) -> pl.Series:
-    return _numbers(path, table, "energy_consumed") * KWH
 
 
 def _grams(table: pl.DataFrame) -> pl.Series:

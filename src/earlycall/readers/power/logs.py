@@ -5,18 +5,17 @@ A kind of log is a module with ``NAME``, ``recognises(path, head)`` and ``load(p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 from types import ModuleType
 
 from earlycall.errors import InputError
+from earlycall.readers.base.inside import HEAD_BYTES, head_of, is_inside, visible_files
 from earlycall.readers.power import codecarbon, nvidia_smi, zeus
 from earlycall.readers.power.clock import zone_of
 from earlycall.readers.power.trace import Device, PowerLog, Trace
 
-HEAD = 8192
 KINDS: tuple[ModuleType, ...] = (nvidia_smi, codecarbon, zeus)
 
 __all__ = ["Device", "PowerLog", "Trace", "is_power_log", "load", "power_logs", "zone_of"]
@@ -39,7 +38,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
         kind = _kind(path, head)
         if kind is None:
             known = ", ".join(str(module.NAME) for module in KINDS)
@@ -52,23 +51,10 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
 
 def power_logs(folder: Path) -> Iterator[Path]:
     """The power logs below a folder; links that lead out of it are not followed."""
-    root = folder.resolve()
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(where, name)
-            if path.suffix.lower() not in (".csv", ".log", ".txt", ""):
-                continue
-            if path.is_file() and path.resolve().is_relative_to(root) and _is_one(path):
-                yield path
-
-
-def _is_one(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return is_power_log(path, file.read(HEAD))
-    except OSError:
-        return False
+    for path in visible_files(folder):
+        is_named_so = path.suffix.lower() in (".csv", ".log", ".txt", "")
+        if is_named_so and is_inside(path, folder) and is_power_log(path, head_of(path)):
+            yield path
 
 
 def _kind(path: Path, head: bytes) -> ModuleType | None:

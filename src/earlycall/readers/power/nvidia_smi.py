@@ -1,8 +1,8 @@
 """nvidia-smi: ``--query-gpu=timestamp,power.draw,index,… --format=csv[,noheader][,nounits]``.
 
 Units stand in the header (``power.draw [W]``) and, without ``nounits``, in the cells. Times are
-local. Rows of several GPUs take turns; a cell that cannot be told is ``[N/A]``, ``[Not Supported]``
-or ``[Unknown Error]``.
+local. Rows of several GPUs take turns; a power that is not measured is ``[N/A]``,
+``[Not Supported]`` or ``[Unknown Error]``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.clock import seconds_since_1970
 from earlycall.readers.power.table import header_of, rows_of
-from earlycall.readers.power.trace import LONG, LONG_SECONDS, Device, PowerLog, Trace
+from earlycall.readers.power.trace import MAX_GAP_PERIODS, MAX_GAP_SECONDS, Device, PowerLog, Trace
 
 NAME = "nvidia-smi"
 _POWER = ("power.draw", "power.draw.average", "power.draw.instant")
@@ -26,8 +26,8 @@ _DEVICE = ("uuid", "gpu_uuid", "index", "pci.bus_id", "gpu_bus_id", "serial", "g
 _UNITS = {"W": 1.0, "mW": 0.001, "kW": 1000.0}
 _TIME = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(\.\d+)?$")
 _WATTS = re.compile(r"^[\d.]+ W$|^\[.*\]$")
-_ROUND = 0.02  # seconds between the rows of several GPUs, at most
-_SHOWN = 3  # gaps that are named one by one
+_MAX_ROUND_SECONDS = 0.02  # between the rows of several GPUs
+_MAX_NOTES = 3
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -49,8 +49,8 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
         zone: where it was written, by default this machine's time zone.
 
     Raises:
-        InputError: if it has no times, or its columns cannot be told.
-        NothingYetError: if no power has been logged yet.
+        InputError: if it has no times, or no column is the power.
+        EmptyLogError: if no power has been logged yet.
     """
     rows, named = _columns(path, rows_of(path))
     time = seconds_since_1970(rows["time"], zone)
@@ -62,28 +62,29 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
         .filter(pl.col("time").is_finite() & pl.col("device").is_not_null())
         .group_by("device", maintain_order=True)
     ):
-        told = group.filter(pl.col("watts").is_not_null())
-        if not told.height:
-            said = group["bad"].drop_nulls()
-            what = said[0] if len(said) else "nothing"
+        measured = group.filter(pl.col("watts").is_not_null())
+        if not measured.height:
+            texts = group["bad"].drop_nulls()
+            what = texts[0] if len(texts) else "nothing"
             notes.append(f"{path}: GPU {name} reports no power ({what}); it is left out")
             continue
-        traces, changes = _stretches(told["time"].to_numpy(), told["watts"].to_numpy())
+        traces, changes = _stretches(measured["time"].to_numpy(), measured["watts"].to_numpy())
         devices.append(Device(str(name), traces))
         notes += [f"{path}: GPU {name}: {change}" for change in changes]
     if not devices:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log{_why(notes)}")
+        why = f": {notes[0].rpartition(': ')[2]}" if notes else " yet"
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log{why}")
     return [PowerLog(path, NAME, devices, shared=True, notes=_gist(notes))]
-
-
-def _why(notes: list[str]) -> str:
-    return f": {notes[0].rpartition(': ')[2]}" if notes else " yet"
 
 
 def _gist(notes: list[str]) -> list[str]:
     """The first few notes and how many more there are."""
-    more = len(notes) - _SHOWN
-    return notes if more <= 0 else [*notes[:_SHOWN], f"{notes[0].split(': ')[0]}: {more} more such"]
+    more = len(notes) - _MAX_NOTES
+    return (
+        notes
+        if more <= 0
+        else [*notes[:_MAX_NOTES], f"{notes[0].split(': ')[0]}: {more} more such"]
+    )
 
 
 def _plain(name: str) -> str:
@@ -91,7 +92,7 @@ def _plain(name: str) -> str:
 
 
 def _headless(cells: list[str]) -> int | None:
-    """Where the power stands in a row without a header, None where that cannot be told."""
+    """Where the power stands in a row without a header, None where that is unclear."""
     at = [i for i, cell in enumerate(cells) if _WATTS.match(cell)]
     return at[0] if len(at) == 1 else None
 
@@ -102,7 +103,7 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     A header that comes again, where a log was continued, begins a new table.
     """
     if not rows.height:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log yet")
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log yet")
     if _TIME.match(rows.item(0, 0) or ""):
         return _of_headless(path, rows), "[W]"
     is_header = rows.select(
@@ -128,7 +129,7 @@ def _columns(path: Path, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
         parts.append(pl.DataFrame(columns))
         named = header[power]
     if not parts:
-        raise NothingYetError(f"{path}: no power in this nvidia-smi log yet")
+        raise EmptyLogError(f"{path}: no power in this nvidia-smi log yet")
     return pl.concat(parts, how="diagonal"), named
 
 
@@ -136,7 +137,7 @@ def _of_headless(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
     cells = ["" if cell is None else cell for cell in rows.row(0)]
     power = _headless(cells)
     if power is None:
-        raise InputError(f"{path}: no header tells which column is the power; log --format=csv")
+        raise InputError(f"{path}: no header says which column is the power; log --format=csv")
     device = next((i for i, c in enumerate(cells) if c.startswith("GPU-")), None)
     if device is None:
         device = next((i for i, cell in enumerate(cells[1:], 1) if cell.isdigit()), None)
@@ -161,10 +162,10 @@ def _watts(cells: pl.Series, header: str) -> tuple[pl.Series, pl.Series]:
 
 
 def _by_turn(time: NDArray[np.float64]) -> pl.Series:
-    """The number of the GPU of each row where no column tells: its turn in its round."""
+    """The number of the GPU of each row where no column says: its turn in its round."""
     gap = np.diff(time, prepend=-np.inf)
     turn = np.zeros(len(time), dtype=np.int64)
-    for i in np.flatnonzero((gap >= 0) & (gap <= _ROUND)).tolist():
+    for i in np.flatnonzero((gap >= 0) & (gap <= _MAX_ROUND_SECONDS)).tolist():
         turn[i] = turn[i - 1] + 1
     rounds = np.bincount(turn)
     # Samples every few milliseconds look like rounds; a real one has the same GPUs each time.
@@ -188,8 +189,9 @@ def _stretches(
         for i in np.flatnonzero(trace.assumed).tolist():
             seconds = trace.time[i + 1] - trace.time[i]
             notes.append(
-                f"nothing for {seconds:.3g} s (over {LONG} periods and {LONG_SECONDS:g} s): power "
-                f"from {trace.first[i]:.3g} to {trace.last[i]:.3g} W is assumed there"
+                f"nothing for {seconds:.3g} s (over {MAX_GAP_PERIODS} periods and "
+                f"{MAX_GAP_SECONDS:g} s): power from {trace.first[i]:.3g} to "
+                f"{trace.last[i]:.3g} W is assumed there"
             )
         traces.append(trace)
     return traces, notes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-HEAD = 4096  # characters in which the number of columns is looked for
+HEAD_CHARS = 4096  # in which the number of columns is looked for
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -45,7 +45,7 @@ def rows_of(path: Path) -> pl.DataFrame:
     """
     text = text_of(path.read_bytes()).replace("\0", "")
     whole = text[: text.rfind("\n") + 1]
-    lines = [line for line in whole[:HEAD].splitlines() if line.strip()]
+    lines = [line for line in whole[:HEAD_CHARS].splitlines() if line.strip()]
     width = max((line.count(",") + 1 for line in lines), default=0)
     if not width:
         return pl.DataFrame()

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-LONG = 10  # a gap of more than so many usual periods
-LONG_SECONDS = 5.0  # and of more than so many seconds is worth a word
+MAX_GAP_PERIODS = 10  # a gap is one of more than this many usual periods
+MAX_GAP_SECONDS = 5.0  # and of more than this
 KWH = 3.6e6  # joules
-ALONE = 1.0  # seconds that a single sample stands for
+SINGLE_SAMPLE_SECONDS = 1.0  # that a single sample stands for
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,11 @@ class Trace:
         """
         t, p = np.asarray(time, dtype=np.float64), np.asarray(watts, dtype=np.float64)
         if len(t) == 1:
-            return cls.of_means(t, t + ALONE, p)
+            return cls.of_means(t, t + SINGLE_SAMPLE_SECONDS, p)
         gap = np.diff(t)
-        return cls(t, p[:-1], p[1:], gap > max(LONG * float(np.median(gap)), LONG_SECONDS))
+        return cls(
+            t, p[:-1], p[1:], gap > max(MAX_GAP_PERIODS * float(np.median(gap)), MAX_GAP_SECONDS)
+        )
 
     @classmethod
     def of_means(cls, start: ArrayLike, end: ArrayLike, watts: ArrayLike) -> Trace:
@@ -101,6 +103,42 @@ class Trace:
     @cached_property
     def _seconds(self) -> Floats:
         return np.concatenate([[0.0], np.cumsum(np.where(self.assumed, 0.0, np.diff(self.time)))])
+
+
+def trace_of_windows(start: ArrayLike, end: ArrayLike, joules: ArrayLike) -> Trace | None:
+    """The power that explains the energy of windows of time; None where no window lasts.
+
+    The shortest windows are taken as measured; a longer one gives the power of the time that the
+    shorter ones within it leave open, from the energy that they leave over (at least none). So a
+    window over a training and one for each of its epochs count once.
+
+    Args:
+        start: shape (n,), seconds since 1970.
+        end: shape (n,).
+        joules: shape (n,), the energy of each window.
+
+    Examples:
+        >>> trace = trace_of_windows([0, 2], [10, 4], [100, 60])
+        >>> trace.joules([2, 4, 10]).tolist()
+        [10.0, 70.0, 100.0]
+    """
+    s, e, energy = (np.asarray(x, dtype=np.float64) for x in (start, end, joules))
+    good = np.isfinite(s) & np.isfinite(e) & np.isfinite(energy) & (e > s) & (energy >= 0)
+    s, e, energy = s[good], e[good], energy[good]
+    if not len(s):
+        return None
+    cuts = np.unique(np.concatenate([s, e]))
+    length, watts = np.diff(cuts), np.full(len(cuts) - 1, np.nan)
+    first, last = np.searchsorted(cuts, s), np.searchsorted(cuts, e)
+    for i in np.argsort(e - s, kind="stable").tolist():
+        part = slice(int(first[i]), int(last[i]))
+        is_known = np.isfinite(watts[part])
+        left = float(length[part][~is_known].sum())
+        if left > 0:
+            rest = energy[i] - float((watts[part] * length[part])[is_known].sum())
+            watts[part] = np.where(is_known, watts[part], max(rest, 0.0) / left)
+    is_known = np.isfinite(watts)
+    return Trace.of_means(cuts[:-1][is_known], cuts[1:][is_known], watts[is_known])
 
 
 @dataclass(frozen=True, eq=False)

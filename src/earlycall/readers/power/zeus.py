@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from earlycall.errors import InputError, NothingYetError
+from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.power.table import header_of, rows_of
-from earlycall.readers.power.trace import Device, PowerLog
-from earlycall.readers.power.windows import trace_of_windows
+from earlycall.readers.power.trace import Device, PowerLog, trace_of_windows
 
 NAME = "Zeus"
 _FIRST = ["start_time", "window_name", "elapsed_time"]
@@ -37,7 +36,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
 
     Raises:
         InputError: if it has no GPU, or naming the line that is not whole.
-        NothingYetError: if no window has ended yet.
+        EmptyLogError: if no window has ended yet.
     """
     rows = rows_of(path)
     names = [] if not rows.height else ["" if n is None else str(n) for n in rows.row(0)]
@@ -45,7 +44,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
     if names and not gpus:
         raise InputError(f"{path}: no GPU in this Zeus log (no column gpu0_energy)")
     if rows.height < 2:
-        raise NothingYetError(f"{path}: no window has ended in this Zeus log yet")
+        raise EmptyLogError(f"{path}: no window has ended in this Zeus log yet")
     numbers = rows[1:].with_columns(pl.exclude(rows.columns[1]).cast(pl.Float64, strict=False))
     bad = numbers.select(pl.any_horizontal(pl.exclude(rows.columns[1]).is_null())).to_series()
     if bad.any():
@@ -57,7 +56,7 @@ def load(path: Path, zone: tzinfo | None = None) -> list[PowerLog]:
     ]
     devices = [Device(name.removesuffix("_energy"), [t]) for name, t in traces if t is not None]
     if not devices:
-        raise NothingYetError(f"{path}: no window of this Zeus log has lasted")
+        raise EmptyLogError(f"{path}: no window of this Zeus log has lasted")
     notes = _open(path, devices[0])
     return [PowerLog(path, NAME, devices, shared=False, notes=notes)]
 
