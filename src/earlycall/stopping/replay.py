@@ -16,7 +16,7 @@ from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
 from earlycall.stopping.gain import WARM_UP, GainRule
 from earlycall.stopping.monitor import Monitor
-from earlycall.stopping.parse import parse_rule
+from earlycall.stopping.parse import as_rule
 from earlycall.stopping.rule import Rule
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def replay(
         [(87.5, 16.666666666666664)]
     """
     texts = [rule if isinstance(rule, str) else str(rule) for rule in rules]
-    made = [parse_rule(rule) if isinstance(rule, str) else rule for rule in rules]
+    made = [as_rule(rule) for rule in rules]
     if not made and choose is None:
         raise InputError("no rule was given; name one, for example gain:0.1")
     if choose is not None and not 0 < choose < 100:
@@ -185,7 +185,7 @@ def stops(
         >>> stops(curves, "patience:1").row(0)
         ('all', 'a', 3.0, 4.0, 33.33333333333333)
     """
-    made = parse_rule(rule) if isinstance(rule, str) else rule
+    made = as_rule(rule)
     rows = []
     for group in _groups(curves, metric, cost, None):
         (outcome,) = _outcomes(group, [made])
