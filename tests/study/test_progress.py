@@ -40,8 +40,8 @@ def shown(*, terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
     with StudyProgress(console) as progress:
         progress.begin(STATES)
-        told = {"epoch": 3, "epochs": 10, "val_accuracy": 0.25, "seconds": 6.0}
-        progress.epoch("slow-s-s0", told)
+        done = {"epoch": 3, "epochs": 10, "val_accuracy": 0.25, "seconds": 6.0}
+        progress.epoch("slow-s-s0", done)
         if terminal:  # bars are drawn some times a second
             wait_until(lambda: "epoch 3/10" in console.file.getvalue())
         progress.failed("slow-s-s0", "its process or node died", again=True)

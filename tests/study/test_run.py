@@ -19,12 +19,12 @@ from earlycall import InputError, read
 from earlycall.study.data import splits
 from earlycall.study.export import curve_set
 from earlycall.study.files import CURVE, RESULT, FolderFiles
-from earlycall.study.folder import Stopping, StudyFolder
+from earlycall.study.folder import EarlyStopping, StudyFolder
 from earlycall.study.plan import Plan
 from earlycall.study.ray_cluster import Resources
 from earlycall.study.run import run_study
 from earlycall.study.training import Training, train
-from earlycall.study.watcher import Silent
+from earlycall.study.watcher import Watcher
 
 PROGRAMS = str(Path(__file__).parent / "programs")
 sys.path.insert(0, PROGRAMS)
@@ -52,20 +52,20 @@ def cluster():
     cluster.shutdown()
 
 
-class Noting(Silent):
-    """Notes what it is told."""
+class Noting(Watcher):
+    """Notes what it receives."""
 
     def __init__(self):
         self.epochs, self.finished, self.failures = {}, [], []
 
-    def epoch(self, run, told):
-        self.epochs.setdefault(run, []).append(told["epoch"])
+    def epoch(self, run, progress):
+        self.epochs.setdefault(run, []).append(progress["epoch"])
 
     def done(self, run, result):
         self.finished.append(run)
 
-    def failed(self, run, why, *, again):
-        self.failures.append((run, why, again))
+    def failed(self, run, reason, *, again):
+        self.failures.append((run, reason, again))
 
 
 def undisturbed(study, folder):
@@ -91,8 +91,8 @@ class KillingANode(Noting):
         super().__init__()
         self.cluster, self.node = cluster, node
 
-    def epoch(self, run, told):
-        super().epoch(run, told)
+    def epoch(self, run, progress):
+        super().epoch(run, progress)
         if self.node is not None and len(self.epochs) == 2:
             self.cluster.remove_node(self.node, allow_graceful=False)
             self.node = None
@@ -105,7 +105,7 @@ def test_a_node_killed_during_a_study_costs_no_run_and_changes_no_loss(cluster, 
     assert watcher.node is None
     assert ("its process or node died", True) in [failure[1:] for failure in watcher.failures]
     assert {state.status for state in states} == {"finished"}
-    assert all(told == sorted(set(told)) for told in watcher.epochs.values())  # none trained twice
+    assert all(seen == sorted(set(seen)) for seen in watcher.epochs.values())  # none trained twice
     assert curves(study.path, study) == undisturbed(study, tmp_path / "whole")
 
 
@@ -149,7 +149,7 @@ def test_what_fails_is_tried_again_and_what_goes_on_failing_is_noted(cluster, tm
 
 def test_a_rule_and_halving_end_runs_which_a_resumed_study_does_not_take_up(cluster, tmp_path):
     plan = Plan.of(QUICK | {"epochs": 9, "seeds": [0, 1, 2]})
-    how = Stopping(rule="budget:4", halving="last_loss", min_epochs=2, factor=2)
+    how = EarlyStopping(rule="budget:4", halving="last_loss", min_epochs=2, factor=2)
     study = StudyFolder.make(tmp_path / "study", plan, stopping=how)
     states = run_study(study)
     whys = [state.why for state in states if state.status == "stopped"]
@@ -168,7 +168,7 @@ def test_resources_that_no_node_has_and_a_second_process_are_refused(cluster, tm
     with pytest.raises(InputError, match=r"asks for 64 CPU, but no node has more than 1"):
         run_study(study, Resources(cpus=64))
     with (
-        study.alone(),
+        study.locked(),
         pytest.raises(InputError, match="another process trains in this study"),
     ):
         run_study(StudyFolder.open(study.path))

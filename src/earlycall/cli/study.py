@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,41 +15,39 @@ from earlycall.cli.options import Axis, AxisName, Format, Output, words
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.table import Table
 
     from earlycall.curves import CurveSet
     from earlycall.evaluation.by_epochs import Comparison
-    from earlycall.study.folder import State, Stopping, StudyFolder
+    from earlycall.study.folder import EarlyStopping, State, StudyFolder
     from earlycall.study.ray_cluster import Resources
 
 app = typer.Typer(
-    name="study",
-    help=COMMANDS["study"],
-    add_completion=False,
-    rich_markup_mode="rich",
+    name="study", help=COMMANDS["study"], add_completion=False, rich_markup_mode="rich"
 )
 app.callback(invoke_without_command=True)(show_help_alone)
 
 Folder = Annotated[Path, typer.Argument(help="The study's folder.", show_default=False)]
 Address = Annotated[
     str | None,
-    typer.Option(help="A Ray cluster (auto, or host:port); by default this machine alone."),
+    typer.Option(help="Ray cluster: auto, or host:port (default: this machine alone)."),
 ]
-Cpus = Annotated[float, typer.Option(help="Cores (and threads) for each run.")]
+Cpus = Annotated[float, typer.Option(help="CPU cores and threads per run.")]
 Gpus = Annotated[
-    float, typer.Option(help="GPUs for each run; 0.25 lets four runs share one. 0: on the CPU.")
+    float, typer.Option(help="GPUs per run (0 = CPU only; with 0.25, four runs share a GPU).")
 ]
 AtOnce = Annotated[
-    int | None, typer.Option(help="Train so many runs at a time at most; by default all that fit.")
+    int | None,
+    typer.Option(help="Maximum number of concurrent runs (default: as many as fit)."),
 ]
 Retries = Annotated[
-    int, typer.Option(help="How often a run that fails is tried again, from its last checkpoint.")
+    int, typer.Option(help="How often to retry a failed run, from its last checkpoint.")
 ]
 Energy = Annotated[
     bool,
     typer.Option(
-        "--energy",
-        help="Count the joules of each run, by CodeCarbon or the GPUs' own counters.",
+        "--energy", help="Measure the joules of each run, by CodeCarbon or the GPU's own counters."
     ),
 ]
 
@@ -69,22 +68,22 @@ def run(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="End each run by a stop rule on its validation loss, such as gain:0.1.",
+            help="Stop each run by a rule on its validation loss, e.g. gain:0.1.",
         ),
     ] = None,
     halving: Annotated[
         str | None,
         typer.Option(
             metavar="SCORE[:EPOCHS[:FACTOR]]",
-            help="Successive halving by a score of the validation losses, such as outlook:3:3: "
-            "first after 3 epochs, one run in 3 goes on.",
+            help="Successive halving by a score of the validation losses, e.g. outlook:3:3: "
+            "one run in 3 continues, first after 3 epochs.",
         ),
     ] = None,
 ) -> None:
-    """Train all runs of a plan; runs that the folder has already are kept.
+    """Train all runs of a plan; finished runs are not trained again.
 
     Add architectures or settings to the plan and run it into the same folder again: only the new
-    ones are trained.
+    runs are trained.
 
     Examples:
       earlycall study run plan.yaml -o study/
@@ -97,15 +96,11 @@ def run(
     from earlycall.study.run import check
 
     resources = Resources(address, cpus, gpus, at_once, retries, energy)
-    study = StudyFolder(
-        folder, Plan.load(plan), (str(plan.resolve().parent),), _stopping(stop, halving)
-    )
+    imports, stopping = (str(plan.resolve().parent),), _stopping(stop, halving)
+    study = StudyFolder(folder, Plan.load(plan), imports, stopping)
     with output.working("checking the plan"):
         check(study)
-    _train(
-        StudyFolder.make(folder, study.plan, imports=study.imports, stopping=study.stopping),
-        resources,
-    )
+    _train(StudyFolder.make(folder, study.plan, imports=imports, stopping=stopping), resources)
 
 
 @app.command("resume")
@@ -118,9 +113,9 @@ def resume(
     retries: Retries = 3,
     energy: Energy = False,
 ) -> None:
-    """Go on with a study that was interrupted or killed, from the last epoch of each run.
+    """Resume a study that was interrupted or killed, from the last epoch of each run.
 
-    On a CPU the losses are those of a study that was never disturbed.
+    On a CPU the losses are the same as without the interruption.
 
     Examples:
       earlycall study resume study/
@@ -131,15 +126,15 @@ def resume(
     _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries, energy))
 
 
-def _stopping(rule: str | None, halving: str | None) -> Stopping:
+def _stopping(rule: str | None, halving: str | None) -> EarlyStopping:
     from earlycall.ranking.halving import Halving
     from earlycall.stopping import parse_rule
-    from earlycall.study.folder import Stopping
+    from earlycall.study.folder import EarlyStopping
 
     if rule is not None:
         parse_rule(rule)
     if halving is None:
-        return Stopping(rule)
+        return EarlyStopping(rule)
     score, *numbers = halving.split(":")
     try:
         epochs, factor = (int(numbers[0]) if numbers else 3), float((numbers[1:] or ["3"])[0])
@@ -148,7 +143,7 @@ def _stopping(rule: str | None, halving: str | None) -> Stopping:
             f"--halving {halving!r} is not SCORE[:EPOCHS[:FACTOR]], such as outlook:3:3"
         ) from None
     Halving(score, epochs, factor)
-    return Stopping(rule, score, epochs, factor)
+    return EarlyStopping(rule, score, epochs, factor)
 
 
 def _train(study: StudyFolder, resources: Resources) -> None:
@@ -161,7 +156,7 @@ def _train(study: StudyFolder, resources: Resources) -> None:
             states = run_study(study, resources, progress)
     except KeyboardInterrupt:
         out.print(
-            f"interrupted; earlycall study resume {study.path} goes on from the last epochs",
+            f"interrupted; earlycall study resume {study.path} resumes from the last epochs",
             markup=False,
             soft_wrap=True,
         )
@@ -170,8 +165,8 @@ def _train(study: StudyFolder, resources: Resources) -> None:
     if failed:
         raise InputError(
             f"{len(failed)} of {len(states)} runs failed, {failed[0].plan.name} among them: "
-            f"{failed[0].why}; the others are kept, and earlycall study resume {study.path} tries "
-            "these again"
+            f"{failed[0].why}; the others are kept, and earlycall study resume {study.path} "
+            "retries these"
         )
     out.print(
         f"all {len(states)} runs are done; next: earlycall study report {study.path}",
@@ -182,7 +177,7 @@ def _train(study: StudyFolder, resources: Resources) -> None:
 
 @app.command("list")
 def listed(folder: Folder, fmt: Output = Format.table) -> None:
-    """Show how far each run has come.
+    """Show the state of each run.
 
     Examples:
       earlycall study list study/ --format csv
@@ -200,11 +195,10 @@ def listed(folder: Folder, fmt: Output = Format.table) -> None:
         output.print_csv(pl.DataFrame(rows, infer_schema_length=None))
     else:
         out = output.console()
-        counts = {s: sum(state.status == s for state in states) for s in dict.fromkeys(
-            state.status for state in states)}  # fmt: skip
-        told = ", ".join(f"{count} {status}" for status, count in counts.items())
-        out.print(f"{study.plan.name}: {told}", style="bold", markup=False)
-        out.print(_table(states))
+        counts = Counter(state.status for state in states)
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        out.print(f"{study.plan.name}: {summary}", style="bold", markup=False)
+        out.print(_states_table(states))
 
 
 def _row(state: State) -> dict[str, object]:
@@ -224,15 +218,11 @@ def _row(state: State) -> dict[str, object]:
     }
 
 
-def _table(states: list[State]) -> Table:
-    from rich.table import Table
-
+def _states_table(states: list[State]) -> Table:
     from earlycall.study.progress import duration
 
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("run", "status", "epochs", "validation", "test", "time"):
-        table.add_column(name, justify="left" if name in ("run", "status") else "right")
-    table.add_column("")
+    table = _table("run", "status", "epochs", "validation", "test", "time", "")
+    table.columns[1].justify = table.columns[-1].justify = "left"
     for state in states:
         table.add_row(
             state.plan.name,
@@ -246,6 +236,17 @@ def _table(states: list[State]) -> Table:
     return table
 
 
+def _table(first: str, *others: str) -> Table:
+    """A table without rules, its first column of text, the others of numbers."""
+    from rich.table import Table
+
+    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
 @app.command("export")
 def export(
     folder: Folder,
@@ -253,7 +254,7 @@ def export(
         Path, typer.Option("-o", "--output", help="The curve set's folder.", show_default=False)
     ],
 ) -> None:
-    """Write a study's curves, finished or not, as a curve set, which every command reads.
+    """Write a study's curves, finished or not, as a curve set for all other commands.
 
     Examples:
       earlycall study export study/ -o curves/ && earlycall rank curves/ --epochs 3
@@ -268,7 +269,7 @@ def export(
         curves = curve_set(study)
         curves.write(to)
     missing = len(study.plan.runs()) - len(curves)
-    also = f"; {missing} have not done an epoch yet" if missing else ""
+    also = f"; {missing} have not finished an epoch yet" if missing else ""
     output.errors().print(f"{to}: {len(curves)} runs{also}", markup=False, soft_wrap=True)
 
 
@@ -276,17 +277,15 @@ def export(
 def report(
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            help="Studies' folders, or curve sets exported from them.", show_default=False
-        ),
+        typer.Argument(help="Study folders, or curve sets exported from them.", show_default=False),
     ],
     epochs: Annotated[
-        str, typer.Option(help="Epochs seen when runs are ranked, separated by commas.")
+        str, typer.Option(help="Rank after these numbers of epochs, separated by commas.")
     ] = "1,2,3,5,10",
     axis: Axis = AxisName.observation,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also draw it (.html, .png, .svg or .pdf)."),
+        typer.Option(metavar="FILE", help="Also write a figure (.html, .png, .svg or .pdf)."),
     ] = None,
     fmt: Output = Format.table,
 ) -> None:
@@ -302,7 +301,7 @@ def report(
     """
     from earlycall.evaluation.by_epochs import compare
 
-    sets = [_studied(path) for path in paths]
+    sets = [_curves(path) for path in paths]
     with output.progress("scores × budgets") as progress:
         found = compare(sets, epochs=_epochs(epochs), axis=axis.value, progress=progress)
     if plot is not None:
@@ -315,49 +314,14 @@ def report(
         output.print_csv(found.table)
     else:
         out = output.console()
-        for title, table in _compared(found):
-            out.print(title, style="bold", markup=False)
-            out.print(table)
-            out.print()
-        for title, table in _saved(found):
+        for title, table in (*_agreement_tables(found), *_savings_tables(found)):
             out.print(title, style="bold", markup=False)
             out.print(table)
             out.print()
 
 
-def _saved(found: Comparison, kept: int = 3) -> Iterator[tuple[str, Table]]:
-    """What training all runs for a while, and only the best few to the end, costs and loses."""
-    import polars as pl
-    from rich.table import Table
-
-    if not found.savings.height:
-        return
-    for name in found.savings["set"].unique(maintain_order=True).to_list():
-        rows = found.savings.filter(pl.col("set") == name, pl.col("kept") == kept)
-        table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("score")
-        budgets = rows["epochs"].unique().sort().to_list()
-        for budget in budgets:
-            table.add_column(f"{budget} epoch{'s' if budget > 1 else ''}", justify="right")
-        for key, cells in rows.group_by("from", "score", maintain_order=True):
-            by = {row["epochs"]: row for row in cells.iter_rows(named=True)}
-            known = _known(*map(str, key))
-            table.add_row(
-                known,
-                *(
-                    f"{by[b]['points_lost']:.1f} ({by[b]['cost_pct']:.0f} %)" if b in by else "–"
-                    for b in budgets
-                ),
-            )
-        yield (
-            f"{name}, all runs for so many epochs, the best {kept} to the end: points of accuracy "
-            "lost (seconds, % of training all)",
-            table,
-        )
-
-
-def _studied(path: Path) -> CurveSet:
-    """A curve set, or what a study's folder has so far."""
+def _curves(path: Path) -> CurveSet:
+    """The curves of a study's folder, or a curve set."""
     from earlycall.study.export import curve_set
     from earlycall.study.folder import PLAN, StudyFolder
 
@@ -369,59 +333,62 @@ def _studied(path: Path) -> CurveSet:
 
 
 def _epochs(text: str) -> list[int]:
-    try:
-        found = [int(word) for word in words(text)]
-    except ValueError:
-        found = []
-    if not found or min(found) < 1:
+    epochs = [int(word) if word.isdecimal() else 0 for word in words(text)]
+    if not epochs or min(epochs) < 1:
         raise InputError(f"--epochs {text!r} must be whole numbers from 1 on, such as 1,2,3,5,10")
-    return found
+    return epochs
 
 
-def _compared(found: Comparison) -> Iterator[tuple[str, Table]]:
+def _agreement_tables(comparison: Comparison) -> Iterator[tuple[str, Table]]:
     import polars as pl
-    from rich.table import Table
 
     views = {
         "overall": "all runs",
         "architectures": "architectures under one setting",
         "settings": "settings of one architecture",
     }
-    keys = found.table.select("set", "level", "view").unique(maintain_order=True)
-    for name, level, view in keys.rows():
-        rows = found.table.filter(
-            pl.col("set") == name, pl.col("level") == level, pl.col("view") == view
-        )
-        groups = rows["groups"][0]
-        over = "" if groups == 1 else f", mean over {groups} groups"
-        left = rows.select(pl.col("excluded").min()).item()
-        also = f"; {left} left out" if left else ""
+    for (name, level, view), rows in comparison.table.group_by(
+        "set", "level", "view", maintain_order=True
+    ):
+        groups, excluded = rows["groups"][0], rows.select("excluded").min().item()
         title = (
-            f"{name}, {views[view]}, a loss per {level}: Spearman [95 %] (points of accuracy lost) "
-            f"of {rows['n'][0]} runs{over}{also}"
+            f"{name}, {views[str(view)]}, a loss per {level}: Spearman [95 %] (points of accuracy "
+            f"lost) of {rows['n'][0]} runs"
+            + ("" if groups == 1 else f", mean over {groups} groups")
+            + (f"; {excluded} left out" if excluded else "")
         )
-        table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("score")
-        budgets = rows["epochs"].unique().sort().to_list()
-        for budget in budgets:
-            table.add_column(f"{budget} epoch{'s' if budget > 1 else ''}", justify="right")
-        best = {b: rows.filter(pl.col("epochs") == b)["spearman"].max() for b in budgets}
-        for key, cells in rows.group_by("from", "score", maintain_order=True):
-            by = {row["epochs"]: row for row in cells.iter_rows(named=True)}
-            known = _known(*map(str, key))
-            table.add_row(known, *(_agreed(by.get(b), best[b]) for b in budgets))
-        yield title, table
+        best = pl.col("spearman") == pl.col("spearman").max().over("epochs")
+        yield title, _score_table(rows.with_columns(best=best), _agreement_cell)
 
 
-def _known(source: str, score: str) -> str:
-    """A score's name, with where it looks if that is more than the training losses."""
-    return score if source == "training" else f"{score} ({source})"
+def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str, Table]]:
+    """What training all runs for a while, and only the best few to the end, costs and loses."""
+    if not comparison.savings.height:
+        return
+    rows_kept = comparison.savings.filter(comparison.savings["kept"] == kept)
+    for (name,), rows in rows_kept.group_by("set", maintain_order=True):
+        title = (
+            f"{name}, all runs for a number of epochs, the best {kept} to the end: points of "
+            "accuracy lost (seconds, % of training all)"
+        )
+        yield title, _score_table(rows, "{points_lost:.1f} ({cost_pct:.0f} %)".format_map)
 
 
-def _agreed(row: dict[str, Any] | None, best: object) -> str:
-    if row is None or row["spearman"] is None:
+def _score_table(rows: pl.DataFrame, cell: Callable[[dict[str, Any]], str]) -> Table:
+    """A row per score, a column per number of epochs."""
+    budgets = rows["epochs"].unique().sort().to_list()
+    table = _table("score", *(f"{b} epoch{'s' if b > 1 else ''}" for b in budgets))
+    for (source, score), group in rows.group_by("from", "score", maintain_order=True):
+        by_budget = {row["epochs"]: cell(row) for row in group.iter_rows(named=True)}
+        label = score if source == "training" else f"{score} ({source})"
+        table.add_row(str(label), *(by_budget.get(budget, "–") for budget in budgets))
+    return table
+
+
+def _agreement_cell(row: dict[str, Any]) -> str:
+    if row["spearman"] is None:
         return "–"
     low, high = row["spearman_low"], row["spearman_high"]
     interval = "" if low is None else f" [{low:+.2f}, {high:+.2f}]"
     text = f"{row['spearman']:+.2f}{interval} ({row['points_lost']:.1f})".replace("[", "\\[")
-    return f"[bold green]{text}[/]" if row["spearman"] == best else text
+    return f"[bold green]{text}[/]" if row["best"] else text

@@ -36,7 +36,7 @@ class Part(Protocol):
         """Channels, height and width of an image."""
 
     def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Images and labels of some rows after others."""
+        """Images and labels, a batch for each tensor of rows."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,17 @@ class Images:
         return tuple(self.x.shape[1:])
 
     def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Images and labels of some rows after others."""
-        return ((self.x[some], self.y[some]) for some in rows)
+        """Images and labels, a batch for each tensor of rows."""
+        return ((self.x[batch], self.y[batch]) for batch in rows)
 
     def take(self, rows: NDArray[np.int64]) -> Images:
-        """Some of them."""
-        index = torch.from_numpy(rows)
-        return Images(self.x[index], self.y[index])
+        """The images in these rows."""
+        return Images(self.x[rows], self.y[rows])
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Images from any map-style data set of torch, loaded as they are needed.
+    """Images from any map-style data set of torch, loaded when they are needed.
 
     Attributes:
         dataset: gives an image, shape (channels, height, width), and its class.
@@ -96,11 +95,11 @@ class Loaded:
         return tuple(self.dataset[0][0].shape)
 
     def batches(self, rows: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Images and labels of some rows after others."""
+        """Images and labels, a batch for each tensor of rows."""
         from torch.utils.data import DataLoader
 
-        chosen = [some.tolist() for some in rows]
-        return iter(DataLoader(self.dataset, batch_sampler=chosen, num_workers=self.workers))
+        batches = [batch.tolist() for batch in rows]
+        return iter(DataLoader(self.dataset, batch_sampler=batches, num_workers=self.workers))
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ class Splits:
     """The parts of a data set.
 
     Attributes:
-        train: what is trained on: `Images`, `Loaded` or anything that gives batches (see `Part`).
-        val: what is looked at after each epoch.
-        test: what is looked at once, at the end.
-        num_classes: classes.
+        train: for training: `Images`, `Loaded` or anything that gives batches (see `Part`).
+        val: for validation after each epoch.
+        test: for one test at the end.
+        num_classes: the number of classes.
     """
 
     train: Part
@@ -128,6 +127,15 @@ class Splits:
     def image_size(self) -> int:
         """Height and width of the images, in pixels."""
         return self.train.shape[1]
+
+    @property
+    def image_shape(self) -> dict[str, int]:
+        """What `earlycall.study.models.build` needs to know to make a model for them."""
+        return {
+            "in_chans": self.in_chans,
+            "num_classes": self.num_classes,
+            "image_size": self.image_size,
+        }
 
 
 def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments: Any) -> Splits:
@@ -153,27 +161,28 @@ def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments:
     """
     if ":" in name:
         try:
-            found = imported(name)(**arguments)
+            own = imported(name)(**arguments)
         except TypeError as error:
             raise InputError(f"{name!r} cannot be called with {arguments}: {error}") from None
-        if not isinstance(found, Splits):
-            raise InputError(f"{name!r} must return earlycall.study.Splits, got {found!r:.60}")
-        return found
+        if not isinstance(own, Splits):
+            raise InputError(f"{name!r} must return earlycall.study.data.Splits, got {own!r:.60}")
+        return own
     if name not in LOADERS:
         raise InputError(f"no data set {name!r}; there are: {', '.join(LOADERS)}, MODULE:FUNCTION")
-    known = ("size", "classes", "root", *(("test",) if name == "folder" else ()))
+    allowed = ("size", "classes", "root", *(("test",) if name == "folder" else ()))
     for key in arguments:
-        if key not in known:
+        if key not in allowed:
             raise InputError(
                 f"data set {name!r} has no argument {key!r}; there are: train, val, "
-                f"{', '.join(known)}"
+                f"{', '.join(allowed)}"
             )
-    if name == "folder" and "root" not in arguments:
-        raise InputError("data set 'folder' needs 'root', a folder with a folder for each class")
-    if name == "digits":
-        arguments.pop("root", None)
     size, classes = arguments.get("size"), arguments.pop("classes", None)
-    if name != "folder":  # which resizes as it reads
+    if name == "folder":  # resizes as it reads
+        if "root" not in arguments:
+            raise InputError(
+                "data set 'folder' needs 'root', a folder with a folder for each class"
+            )
+    else:
         arguments.pop("size", None)
     learn, test = LOADERS[name](name, **arguments)
     if classes is not None:
@@ -191,17 +200,17 @@ def _split(name: str, learn: Images, test: Images, train: int | None, val: int) 
             f"{len(learn)}; ask for fewer"
         )
     order = np.random.default_rng(0).permutation(len(learn))
-    mine = learn.take(order[:train])
-    mean, spread = mine.x.mean((0, 2, 3), keepdim=True), mine.x.std((0, 2, 3), keepdim=True) + 1e-6
-    held = learn.take(order[train : train + val])
-    mine, held, test = (Images((p.x - mean) / spread, p.y) for p in (mine, held, test))
+    parts = learn.take(order[:train]), learn.take(order[train : train + val]), test
+    mean = parts[0].x.mean((0, 2, 3), keepdim=True)
+    spread = parts[0].x.std((0, 2, 3), keepdim=True) + 1e-6
+    mine, held, test = (Images((part.x - mean) / spread, part.y) for part in parts)
     return Splits(mine, held, test, num_classes=int(learn.y.max()) + 1)
 
 
 def _only(images: Images, classes: list[int]) -> Images:
-    known = torch.tensor(classes)
-    kept = torch.isin(images.y, known)
-    return Images(images.x[kept], torch.searchsorted(known, images.y[kept]))
+    labels = torch.tensor(classes)
+    mask = torch.isin(images.y, labels)
+    return Images(images.x[mask], torch.searchsorted(labels, images.y[mask]))
 
 
 def _resized(images: Images, size: int) -> Images:
@@ -210,13 +219,13 @@ def _resized(images: Images, size: int) -> Images:
 
 
 @cache
-def _digits(name: str) -> tuple[Images, Images]:
+def _digits(name: str, root: str = "") -> tuple[Images, Images]:
     with needed_for("the data set of digits", "study"):
         from sklearn.datasets import load_digits
 
-    found = load_digits()
-    x = torch.tensor(found.images[:, None] / 16, dtype=torch.float32)
-    y = torch.tensor(found.target)
+    digits = load_digits()
+    x = torch.tensor(digits.images[:, None] / 16, dtype=torch.float32)
+    y = torch.tensor(digits.target)
     return Images(x[:1300], y[:1300]), Images(x[1300:], y[1300:])
 
 
@@ -244,22 +253,23 @@ def _torchvision(name: str, root: str = "data") -> tuple[Images, Images]:
     with needed_for(f"the data set {name}", "study"):
         import torchvision
 
-    make = getattr(torchvision.datasets, TORCHVISION[name])
+    dataset = getattr(torchvision.datasets, TORCHVISION[name])
+    svhn = name == "svhn"
     parts = []
-    for learn in (True, False):
-        part = {"split": "train" if learn else "test"} if name == "svhn" else {"train": learn}
+    for part in ("train", "test"):
+        which = {"split": part} if svhn else {"train": part == "train"}
         try:
-            found = make(root, download=True, **part)
+            loaded = dataset(root, download=True, **which)
         except (OSError, RuntimeError) as error:
             raise InputError(f"{name} cannot be downloaded to {root!r}: {error}") from None
-        data = np.asarray(found.data)
-        labels = found.labels if name == "svhn" else found.targets
+        data = np.asarray(loaded.data)
         if data.ndim == 3:
             data = data[:, None]
         elif data.shape[-1] == 3:
             data = data.transpose(0, 3, 1, 2)
+        labels = np.asarray(loaded.labels if svhn else loaded.targets)
         x = torch.tensor(data / np.float32(255.0), dtype=torch.float32)
-        parts.append(Images(x, torch.as_tensor(np.asarray(labels), dtype=torch.int64)))
+        parts.append(Images(x, torch.as_tensor(labels, dtype=torch.int64)))
     return parts[0], parts[1]
 
 
@@ -269,16 +279,16 @@ def _folder(name: str, root: str, size: int = 32, test: float = 0.2) -> tuple[Im
         import torchvision
         from torchvision import transforms
 
-    shape = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+    resized = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
     try:
-        found = torchvision.datasets.ImageFolder(root, shape)
+        pictures = torchvision.datasets.ImageFolder(root, resized)
     except (OSError, RuntimeError) as error:
         raise InputError(f"{root}: not a folder of images by class: {error}") from None
-    x = torch.stack([image for image, _ in found])
-    whole = Images(x, torch.tensor(found.targets))
-    order = np.random.default_rng(1).permutation(len(whole))
-    cut = int(len(whole) * (1 - test))
-    return whole.take(order[:cut]), whole.take(order[cut:])
+    x = torch.stack([image for image, _ in pictures])
+    images = Images(x, torch.tensor(pictures.targets))
+    order = np.random.default_rng(1).permutation(len(images))
+    cut = int(len(images) * (1 - test))
+    return images.take(order[:cut]), images.take(order[cut:])
 
 
 LOADERS: dict[str, Callable[..., tuple[Images, Images]]] = {

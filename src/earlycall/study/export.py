@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from typing import Any
 
 import polars as pl
@@ -12,9 +10,6 @@ import polars as pl
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.study.folder import State, StudyFolder
-from earlycall.study.plan import RunPlan
-
-_SMALL = ("train_loss", "lr", "val_loss", "val_accuracy")  # float32: 7 digits are enough
 
 
 def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
@@ -48,43 +43,32 @@ def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
             f"{study.path}: no run has done an epoch yet; train it by earlycall study resume "
             f"{study.path}"
         )
-    drawn = _graphs(study) if graphs else {}
-    tables = [_observations(study, state, curve) for state, curve in begun]
+    graph_of = _graphs(study) if graphs else {}
+    observations = [
+        curve.with_columns(
+            pl.lit(study.plan.name).alias("group"),
+            pl.lit(state.plan.name).alias("run"),
+            pl.col("step", "epoch").cast(pl.Int32),
+            pl.col("train_loss", "lr", "val_loss", "val_accuracy").cast(pl.Float32),
+        )
+        for state, curve in begun
+    ]
     rows = [
-        _known(study, state) | {"arch.graph": drawn.get(state.plan.architecture)}
+        _run_row(study, state) | {"arch.graph": graph_of.get(state.plan.architecture)}
         for state, _ in begun
     ]
-    curves = pl.concat(tables, how="diagonal")
     runs = pl.DataFrame(rows, infer_schema_length=None)
-    keep = [c.name for c in runs.iter_columns() if c.null_count() < len(c)]
-    return CurveSet.from_frame(curves, runs.select(keep), name=study.plan.name)
+    filled = [c.name for c in runs.iter_columns() if c.null_count() < len(c)]
+    table = pl.concat(observations, how="diagonal")
+    return CurveSet.from_frame(table, runs.select(filled), name=study.plan.name)
 
 
-def _observations(study: StudyFolder, state: State, curve: pl.DataFrame) -> pl.DataFrame:
-    steps = _per_epoch(state, curve)
-    return curve.with_columns(
-        pl.lit(study.plan.name).alias("group"),
-        pl.lit(state.plan.name).alias("run"),
-        pl.col("step").cast(pl.Int32),
-        ((pl.col("step") - 1) // steps).cast(pl.Int32).alias("epoch"),
-        pl.col(_SMALL).cast(pl.Float32),
-    )
-
-
-def _per_epoch(state: State, curve: pl.DataFrame) -> int:
-    """Steps of a whole epoch."""
-    if state.result is not None:
-        return int(state.result["planned_steps"]) // state.plan.epochs
-    return int(curve.filter(pl.col("val_loss").is_not_null())["step"][0])
-
-
-def _known(study: StudyFolder, state: State) -> dict[str, Any]:
+def _run_row(study: StudyFolder, state: State) -> dict[str, Any]:
     plan, result = state.plan, state.result or {}
-    final = result.get("test_accuracy") if state.status in ("finished", "diverged") else None
     return {
         "group": study.plan.name,
         "run": plan.name,
-        "final": final,
+        "final": result.get("test_accuracy") if state.status in ("finished", "diverged") else None,
         "final_metric": "test_accuracy",
         "higher_is_better": True,
         "step_hint": result.get("planned_steps"),
@@ -127,19 +111,13 @@ def _graphs(study: StudyFolder) -> dict[str, str]:
     """The graph of each architecture, as JSON."""
     from earlycall.study.data import splits
     from earlycall.study.graph import graph_of
-    from earlycall.study.models import build
+    from earlycall.study.models import add_import_folders, build
 
-    for folder in study.imports:
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    importlib.invalidate_caches()
-    data = splits(**study.plan.data)
-    one_of_each: dict[str, RunPlan] = {run.architecture: run for run in study.plan.runs()}
-    shape = {"in_chans": data.in_chans, "num_classes": data.num_classes}
+    add_import_folders(study.imports)
+    shape = splits(**study.plan.data).image_shape
     return {
-        name: json.dumps(
-            graph_of(build(run.model, run.arguments, image_size=data.image_size, **shape)),
-            separators=(",", ":"),
+        run.architecture: json.dumps(
+            graph_of(build(run.model, run.arguments, **shape)), separators=(",", ":")
         )
-        for name, run in one_of_each.items()
+        for run in {run.architecture: run for run in study.plan.runs()}.values()
     }

@@ -1,4 +1,4 @@
-"""A study's folder: its plan, and for each run what is done of it."""
+"""A study's folder: its plan, and the state of each run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ import polars as pl
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
-from earlycall.study.files import CURVE, FAILURE, RESULT, VERDICT, FolderFiles
+from earlycall.study.files import (
+    CURVE,
+    FAILURE,
+    VERDICT,
+    FolderFiles,
+    finished_result,
+    read_json,
+)
 from earlycall.study.plan import Plan, RunPlan
 
 PLAN, LOCK = "study.json", ".lock"
@@ -23,7 +30,7 @@ Status = Literal["waiting", "started", "finished", "stopped", "diverged", "faile
 
 @dataclass(frozen=True)
 class State:
-    """How far a run has come.
+    """The state of a run.
 
     Attributes:
         plan: the run.
@@ -51,14 +58,14 @@ class State:
 
 
 @dataclass(frozen=True)
-class Stopping:
+class EarlyStopping:
     """How runs may be ended early.
 
     Attributes:
         rule: a stop rule on the validation loss over epochs, such as ``gain:0.1``.
         halving: a score for successive halving on the validation loss, such as ``outlook``.
         min_epochs: the first rung of the halving.
-        factor: one run in so many goes on at each rung.
+        factor: at each rung, one run in ``factor`` goes on.
     """
 
     rule: str | None = None
@@ -81,7 +88,7 @@ class StudyFolder:
     path: Path
     plan: Plan
     imports: tuple[str, ...] = ()
-    stopping: Stopping = field(default_factory=Stopping)
+    stopping: EarlyStopping = field(default_factory=EarlyStopping)
 
     @classmethod
     def make(
@@ -90,19 +97,19 @@ class StudyFolder:
         plan: Plan,
         *,
         imports: tuple[str, ...] = (),
-        stopping: Stopping | None = None,
+        stopping: EarlyStopping | None = None,
     ) -> StudyFolder:
-        """Begin a study in a folder, or widen the one that it holds.
+        """Begin a study in a folder, or extend the one that it holds.
 
         Raises:
             InputError: if the folder has files of a run of the same name that was planned
                 differently, or cannot be written.
         """
-        study = cls(path, plan, imports, stopping or Stopping())
+        study = cls(path, plan, imports, stopping or EarlyStopping())
         before = cls.open(path) if (path / PLAN).exists() else None
-        known = {} if before is None else {run.name: run for run in before.plan.runs()}
+        earlier = {} if before is None else {run.name: run for run in before.plan.runs()}
         for run in plan.runs():
-            old = known.get(run.name)
+            old = earlier.get(run.name)
             if old is None or old.fingerprint == run.fingerprint:
                 study.state(run)  # refuses the result of another run
             elif study.curve(run) is not None:
@@ -133,7 +140,7 @@ class StudyFolder:
                 path,
                 Plan.of(document["plan"], str(path / PLAN)),
                 tuple(document["imports"]),
-                Stopping(**document["stopping"]),
+                EarlyStopping(**document["stopping"]),
             )
         except FileNotFoundError:
             raise InputError(
@@ -153,43 +160,36 @@ class StudyFolder:
         return FolderFiles(self.path / run.name)
 
     def states(self) -> list[State]:
-        """How far each run has come, in the plan's order."""
+        """The state of each run, in the plan's order."""
         return [self.state(run) for run in self.plan.runs()]
 
     def state(self, run: RunPlan) -> State:
-        """How far a run has come.
+        """The state of a run.
 
         Raises:
             InputError: if its result is of a run that was planned differently, or damaged.
         """
-        files = self.files(run)
-        result = self._json(files, RESULT)
+        files, curve = self.files(run), self.curve(run)
+        result = finished_result(run, files)
+        accuracies = [] if curve is None else curve["val_accuracy"].drop_nulls().to_list()
+        accuracy = accuracies[-1] if accuracies else None
         if result is not None:
-            if result["fingerprint"] != run.fingerprint:
-                raise InputError(
-                    f"{files.folder}: holds a run called {run.name!r} that was planned "
-                    "differently; rename the architecture or setting, or use another folder"
-                )
             why = result.get("stopped")
             status: Status = "diverged" if result["diverged"] else "stopped" if why else "finished"
-            accuracy = self._last(self.curve(run))
             return State(run, status, result["epochs"], accuracy, result["seconds"], result, why)
-        failure = self._json(files, FAILURE)
-        curve = self.curve(run)
-        epochs = 0 if curve is None else curve["val_loss"].count()
-        seconds = 0.0 if curve is None else curve["seconds"].fill_null(0.0).max()
+        failure = read_json(files, FAILURE)
+        times = [] if curve is None else curve["seconds"].drop_nulls().to_list()
         return State(
             run,
-            "failed" if failure else "started" if epochs else "waiting",
-            epochs,
-            self._last(curve),
-            float(seconds or 0.0),  # type: ignore[arg-type]
-            None,
-            failure["why"] if failure else None,
+            "failed" if failure else "started" if times else "waiting",
+            epochs=len(times),
+            val_accuracy=accuracy,
+            seconds=max(times, default=0.0),
+            why=failure["why"] if failure else None,
         )
 
     def curve(self, run: RunPlan) -> pl.DataFrame | None:
-        """What a run has logged so far (see `Record.frame`), None before its first epoch.
+        """What a run has logged (see `Record.frame`), None before the end of its first epoch.
 
         Raises:
             InputError: if the file is damaged.
@@ -204,7 +204,7 @@ class StudyFolder:
             raise InputError(f"{files.folder / CURVE}: damaged: {error}") from None
 
     def verdict(self, run: RunPlan, why: str) -> None:
-        """Say that a run is to end after the epochs that it has done."""
+        """Make a run end after the epochs that it has done."""
         self.files(run).write(VERDICT, json.dumps({"why": why}).encode())
 
     def fail(self, run: RunPlan, why: str) -> None:
@@ -212,8 +212,8 @@ class StudyFolder:
         self.files(run).write(FAILURE, json.dumps({"why": why}).encode())
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep others from training in this folder meanwhile; a killed process keeps none.
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; a kill releases the lock.
 
         Raises:
             InputError: if another process trains in it.
@@ -231,21 +231,6 @@ class StudyFolder:
                     f"{self.path}: another process trains in this study; wait for it or stop it"
                 ) from None
             yield
-
-    @staticmethod
-    def _json(files: FolderFiles, name: str) -> dict[str, Any] | None:
-        content = files.read(name)
-        try:
-            return None if content is None else dict(json.loads(content))
-        except ValueError:
-            raise InputError(
-                f"{files.folder / name}: damaged; remove the file and resume the study"
-            ) from None
-
-    @staticmethod
-    def _last(curve: pl.DataFrame | None) -> float | None:
-        accuracy = None if curve is None else curve["val_accuracy"].drop_nulls()
-        return None if accuracy is None or not len(accuracy) else float(accuracy[-1])
 
 
 def _difference(old: RunPlan, new: RunPlan) -> str:

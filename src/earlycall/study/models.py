@@ -1,10 +1,12 @@
-"""A model from its name: any of timm's and torchvision's, a thin one, or a factory of one's own."""
+"""A model from its name: timm's, torchvision's, a thin one, or a factory of your own."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import inspect
+import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from earlycall.errors import InputError
@@ -12,8 +14,6 @@ from earlycall.extras import needed_for
 
 if TYPE_CHECKING:
     from torch import nn
-
-SOURCES = ("timm", "torchvision", "thin")
 
 
 def build(
@@ -47,18 +47,17 @@ def build(
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"model {model!r} cannot be built with {arguments}: {said}") from None
+        reason = first_line(error)
+        raise InputError(f"model {model!r} cannot be built with {arguments}: {reason}") from None
 
 
 def _timm(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
     with needed_for(f"timm/{name}", "study"):
         import timm
 
-    if name not in timm.list_models():
-        raise InputError(f"timm has no model {name!r}{_hint(name, timm.list_models())}")
-    sized = {"in_chans": shape["in_chans"], "num_classes": shape["num_classes"]}
-    model: nn.Module = timm.create_model(name, pretrained=False, **(sized | arguments))
+    _check_name(name, "timm", timm.list_models())
+    defaults = {"in_chans": shape["in_chans"], "num_classes": shape["num_classes"]}
+    model: nn.Module = timm.create_model(name, pretrained=False, **(defaults | arguments))
     return model
 
 
@@ -67,9 +66,7 @@ def _torchvision(name: str, arguments: dict[str, Any], shape: dict[str, int]) ->
         import torchvision
         from torch import nn
 
-    if name not in torchvision.models.list_models():
-        hint = _hint(name, torchvision.models.list_models())
-        raise InputError(f"torchvision has no model {name!r}{hint}")
+    _check_name(name, "torchvision", torchvision.models.list_models())
     model: nn.Module = torchvision.models.get_model(
         name, weights=None, **({"num_classes": shape["num_classes"]} | arguments)
     )
@@ -80,18 +77,20 @@ def _torchvision(name: str, arguments: dict[str, Any], shape: dict[str, int]) ->
 
 def _factory(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
     if name.startswith("thin/"):
-        from earlycall.study.small_models import THIN
+        from earlycall.study.small_models import SMALL_MODELS
 
         short = name.removeprefix("thin/")
-        if short not in THIN:
-            raise InputError(f"there is no thin model {short!r}; there are: {', '.join(THIN)}")
-        make = THIN[short]
+        if short not in SMALL_MODELS:
+            raise InputError(
+                f"there is no thin model {short!r}; there are: {', '.join(SMALL_MODELS)}"
+            )
+        factory = SMALL_MODELS[short]
     else:
-        make = imported(name)
-    takes = inspect.signature(make).parameters
-    every = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in takes.values())
-    fitting = {key: value for key, value in shape.items() if every or key in takes}
-    return make(**(fitting | arguments))
+        factory = imported(name)
+    parameters = inspect.signature(factory).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    accepted = {key: value for key, value in shape.items() if takes_all or key in parameters}
+    return factory(**(accepted | arguments))
 
 
 def imported(name: str) -> Any:
@@ -115,6 +114,19 @@ def imported(name: str) -> Any:
         raise InputError(f"{name!r} cannot be imported: {error}") from None
 
 
-def _hint(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def add_import_folders(folders: Iterable[str]) -> None:
+    """Let ``MODULE:FUNCTION`` be imported from these folders, too."""
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    importlib.invalidate_caches()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _check_name(name: str, library: str, names: list[str]) -> None:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"{library} has no model {name!r}{hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ SETTING: dict[str, Any] = {
 }  # fmt: skip
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "step", "onecycle", "linear")
-_NUMBERS: dict[str, tuple[type, float]] = {  # of a setting: of what kind, and at least
+_NUMBERS: dict[str, tuple[type, float]] = {  # keys of a setting: type and minimum
     "lr": (float, 0), "momentum": (float, 0), "weight_decay": (float, 0), "batch_size": (int, 1),
     "warmup_epochs": (float, 0), "label_smoothing": (float, 0),
 }  # fmt: skip
@@ -30,14 +30,14 @@ class RunPlan:
     """One training.
 
     Attributes:
-        architecture: what the architecture is called.
-        setting: what the setting is called.
+        architecture: the architecture's name.
+        setting: the setting's name.
         seed: the seed of weights, order and augmentation.
         model: the model's name (see `earlycall.study.models.build`).
         arguments: its keyword arguments.
         hyper: the setting's values.
         data: the data set's name and arguments.
-        epochs: how long to train.
+        epochs: the number of epochs.
     """
 
     architecture: str
@@ -56,7 +56,7 @@ class RunPlan:
 
     @property
     def fingerprint(self) -> str:
-        """Tells runs apart that have one name but were planned differently."""
+        """Differs between runs of one name that were planned differently."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -68,9 +68,9 @@ class Plan:
     Attributes:
         name: the study's name.
         data: ``name`` and arguments of the data set (see `earlycall.study.data.splits`).
-        epochs: how long each run trains.
+        epochs: the number of epochs of each run.
         architectures: by name: ``model`` and its arguments.
-        settings: by name: optimiser, lr, schedule … (what is missing is taken from ``SETTING``).
+        settings: by name: optimiser, lr, schedule … (defaults: ``SETTING``).
         seeds: the seeds; each repeats the whole grid.
 
     Examples:
@@ -94,33 +94,14 @@ class Plan:
         Raises:
             InputError: naming the key that is missing, unknown or of the wrong kind.
         """
-        unknown = set(declared) - set(_KEYS)
-        if unknown:
-            raise InputError(
-                f"{source}: unknown key {sorted(unknown)[0]!r}; there are: {', '.join(_KEYS)}"
-            )
-        for key in ("data", "epochs", "architectures", "settings"):
-            if not declared.get(key):
-                raise InputError(f"{source}: the key {key!r} is missing or empty")
-        data = declared["data"]
-        data = {"name": data} if isinstance(data, str) else dict(data)
-        if "name" not in data:
-            raise InputError(f"{source}: 'data' needs the 'name' of a data set")
-        epochs = declared["epochs"]
-        if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-            raise InputError(f"{source}: 'epochs' must be a whole number, got {epochs!r}")
+        required = ("data", "epochs", "architectures", "settings")
+        data, epochs = data_and_epochs(declared, _KEYS, required, source)
         return cls(
             name=str(declared.get("name", "study")),
             data=data,
             epochs=epochs,
-            architectures={
-                _named(name, source): _architecture(name, spec, source)
-                for name, spec in _mapping(declared, "architectures", source).items()
-            },
-            settings={
-                _named(name, source): _setting(name, spec, source)
-                for name, spec in _mapping(declared, "settings", source).items()
-            },
+            architectures=_by_name(declared, "architectures", _architecture, source),
+            settings=_by_name(declared, "settings", _setting, source),
             seeds=_seeds(declared.get("seeds", [0]), source),
         )
 
@@ -129,31 +110,17 @@ class Plan:
         """A plan from a YAML file.
 
         Raises:
-            InputError: if the file cannot be read, is no YAML, or is no plan.
+            InputError: if the file cannot be read, is not YAML, or is not a plan.
         """
-        import yaml
-
-        path = Path(path)
-        try:
-            declared = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            why = getattr(error, "problem", None) or "not text in UTF-8"
-            raise InputError(f"{path}{line}: not YAML: {why}") from None
-        if not isinstance(declared, dict):
-            raise InputError(f"{path}: a plan is a mapping with {', '.join(_KEYS)}")
-        return cls.of(declared, str(path))
+        return cls.of(load_yaml(path, f"a plan is a mapping with {', '.join(_KEYS)}"), str(path))
 
     def declared(self) -> dict[str, Any]:
         """The plan as `of` takes it."""
         return asdict(self) | {"seeds": list(self.seeds)}
 
     def runs(self) -> list[RunPlan]:
-        """All trainings: a whole setting before the next, so that results can be compared early."""
-        every = itertools.product(self.seeds, self.settings.items(), self.architectures.items())
+        """All trainings, one setting after the other, so that results can be compared early."""
+        grid = itertools.product(self.seeds, self.settings.items(), self.architectures.items())
         return [
             RunPlan(
                 architecture=architecture,
@@ -165,72 +132,109 @@ class Plan:
                 data=self.data,
                 epochs=self.epochs,
             )
-            for seed, (setting, hyper), (architecture, spec) in every
+            for seed, (setting, hyper), (architecture, spec) in grid
         ]
 
 
-def _mapping(declared: Mapping[str, Any], key: str, source: str) -> dict[str, Any]:
+def load_yaml(path: str | Path, expected: str) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        InputError: if the file cannot be read or is not YAML, or, with what was ``expected``, if
+            it holds no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "not text in UTF-8"
+        raise InputError(f"{path}{line}: not YAML: {reason}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: {expected}")
+    return content
+
+
+def data_and_epochs(
+    declared: Mapping[str, Any], keys: Sequence[str], required: Sequence[str], source: str
+) -> tuple[dict[str, Any], int]:
+    """The data set and the number of epochs of a declaration whose keys are checked.
+
+    Raises:
+        InputError: naming the key that is missing, unknown or of the wrong kind.
+    """
+    unknown = sorted(set(declared) - set(keys), key=str)
+    if unknown:
+        raise InputError(f"{source}: unknown key {unknown[0]!r}; there are: {', '.join(keys)}")
+    for key in required:
+        if not declared.get(key):
+            raise InputError(f"{source}: the key {key!r} is missing or empty")
+    data, epochs = declared["data"], declared["epochs"]
+    data = {"name": data} if isinstance(data, str) else data
+    if not isinstance(data, Mapping) or "name" not in data:
+        raise InputError(f"{source}: 'data' needs the 'name' of a data set")
+    if not _is_whole(epochs) or epochs < 1:
+        raise InputError(f"{source}: 'epochs' must be a whole number, got {epochs!r}")
+    return dict(data), epochs
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _by_name(
+    declared: Mapping[str, Any], key: str, check: Callable[[str, Any], dict[str, Any]], source: str
+) -> dict[str, dict[str, Any]]:
     if not isinstance(declared[key], Mapping):
         raise InputError(f"{source}: {key!r} must be a mapping from names to values")
-    return dict(declared[key])
+    specs = {}
+    for given, spec in declared[key].items():
+        name = str(given)  # that of a folder, on every system
+        if not name or set(name) & set('/\\:*?"<>|') or not name.isprintable() or name[0] == ".":
+            raise InputError(f"{source}: {given!r} cannot be the name of a folder; choose another")
+        specs[name] = check(f"{source}: {key[:-1]} {given!r}", spec)
+    return specs
 
 
-def _named(name: Any, source: str) -> str:
-    """A name that can be a folder's on every system."""
-    text = str(name)
-    if not text or any(c in text for c in '/\\:*?"<>|') or not text.isprintable() or text[0] == ".":
-        raise InputError(f"{source}: {name!r} cannot be the name of a folder; choose another")
-    return text
-
-
-def _architecture(name: str, spec: Any, source: str) -> dict[str, Any]:
+def _architecture(where: str, spec: Any) -> dict[str, Any]:
     spec = {"model": spec} if isinstance(spec, str) else spec
     if not isinstance(spec, Mapping) or not isinstance(spec.get("model"), str):
-        raise InputError(f"{source}: architecture {name!r} needs a 'model', such as timm/resnet18")
+        raise InputError(f"{where} needs a 'model', such as timm/resnet18")
     return dict(spec)
 
 
-def _setting(name: str, spec: Any, source: str) -> dict[str, Any]:
+def _setting(where: str, spec: Any) -> dict[str, Any]:
     if not isinstance(spec, Mapping):
-        raise InputError(f"{source}: setting {name!r} must be a mapping, such as {{lr: 0.1}}")
-    unknown = set(spec) - set(SETTING)
+        raise InputError(f"{where} must be a mapping, such as {{lr: 0.1}}")
+    unknown = sorted(set(spec) - set(SETTING), key=str)
     if unknown:
         raise InputError(
-            f"{source}: setting {name!r} has an unknown key {sorted(unknown)[0]!r}; "
-            f"there are: {', '.join(SETTING)}"
+            f"{where} has an unknown key {unknown[0]!r}; there are: {', '.join(SETTING)}"
         )
-    whole = SETTING | dict(spec)
-    for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        if whole[key] not in known:
-            raise InputError(
-                f"{source}: setting {name!r} has {key} {whole[key]!r}; "
-                f"there are: {', '.join(known)}"
-            )
-    for key, (kind, least) in _NUMBERS.items():
-        value = whole[key]
+    setting = SETTING | dict(spec)
+    for key, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        if setting[key] not in choices:
+            raise InputError(f"{where} has {key} {setting[key]!r}; there are: {', '.join(choices)}")
+    for key, (kind, minimum) in _NUMBERS.items():
+        value = setting[key]
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InputError(f"{source}: setting {name!r} has {key} {value!r}, not a number")
-        if kind is int and value != int(value):
-            raise InputError(
-                f"{source}: setting {name!r} has {key} {value!r}; it must be a whole number"
-            )
-        if not value >= least or (key == "lr" and value == 0):
-            limit = "above 0" if key == "lr" else f"at least {least}"
-            raise InputError(f"{source}: setting {name!r} has {key} {value!r}; it must be {limit}")
-    if not isinstance(whole["augment"], bool):
-        raise InputError(
-            f"{source}: setting {name!r} has augment {whole['augment']!r}; write true or false"
-        )
-    return whole
+            raise InputError(f"{where} has {key} {value!r}, not a number")
+        if kind is int and not float(value).is_integer():
+            raise InputError(f"{where} has {key} {value!r}; it must be a whole number")
+        if not value >= minimum or (key == "lr" and value == 0):
+            limit = "above 0" if key == "lr" else f"at least {minimum}"
+            raise InputError(f"{where} has {key} {value!r}; it must be {limit}")
+    if not isinstance(setting["augment"], bool):
+        raise InputError(f"{where} has augment {setting['augment']!r}; write true or false")
+    return setting
 
 
 def _seeds(seeds: Any, source: str) -> tuple[int, ...]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        seeds = list(range(seeds))
-    if (
-        not isinstance(seeds, list | tuple)
-        or not seeds
-        or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
-    ):
+    seeds = list(range(seeds)) if _is_whole(seeds) else seeds
+    if not isinstance(seeds, list | tuple) or not seeds or not all(map(_is_whole, seeds)):
         raise InputError(f"{source}: 'seeds' must be whole numbers, or how many")
     return tuple(dict.fromkeys(seeds))

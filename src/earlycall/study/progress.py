@@ -1,9 +1,8 @@
-"""How a study is getting on, with the time left: bars in a terminal, a line per run elsewhere."""
+"""The progress of a study with the time left: bars in a terminal, a line per run elsewhere."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -11,10 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from earlycall.study.folder import State
+from earlycall.study.watcher import Watcher
 
 
 class TimeLeft:
     """An estimate from the seconds that the epochs of each architecture have taken so far.
+
+    Attributes:
+        epochs: the epochs left of each run that is not done.
+        active: the runs in training.
 
     Examples:
         >>> TimeLeft([]).seconds is None
@@ -22,49 +26,44 @@ class TimeLeft:
     """
 
     def __init__(self, states: Sequence[State]) -> None:
-        self._left = {s.plan.name: s.plan.epochs - s.epochs for s in states if not s.done}
-        self._architecture = {s.plan.name: s.plan.architecture for s in states}
-        self._before = {s.plan.name: (s.epochs, s.seconds) for s in states}
-        self._spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        for state in states:
-            self._add(state.plan.architecture, state.epochs, state.seconds)
+        self.epochs = {s.plan.name: s.plan.epochs - s.epochs for s in states if not s.done}
         self.active: set[str] = set()
-
-    def _add(self, architecture: str, epochs: float, seconds: float) -> None:
-        self._spent[architecture][0] += epochs
-        self._spent[architecture][1] += seconds
+        self._architecture = {s.plan.name: s.plan.architecture for s in states}
+        self._spent = {s.plan.name: (s.epochs, s.seconds) for s in states}
 
     def epoch(self, run: str, epoch: int, epochs: int, seconds: float) -> None:
-        """A run has done an epoch, and spent so many seconds since its start."""
-        had, before = self._before[run]
-        if epoch > had:
-            self._add(self._architecture[run], epoch - had, seconds - before)
-            self._before[run] = (epoch, seconds)
-        self._left[run] = epochs - epoch
+        """A run has finished an epoch, ``seconds`` of training after its start."""
+        self._spent[run] = max(self._spent[run], (epoch, seconds))
+        self.epochs[run] = epochs - epoch
         self.active.add(run)
 
     def done(self, run: str) -> None:
         """A run needs no more epochs."""
-        self._left.pop(run, None)
+        self.epochs.pop(run, None)
         self.active.discard(run)
 
     @property
     def seconds(self) -> float | None:
         """Seconds until all runs are done, as many at a time as now; None before any epoch."""
-        whole = [sum(column) for column in zip(*self._spent.values(), strict=True)]
-        if not whole or not whole[0]:
+        overall = _mean(self._spent.values())
+        if overall is None:
             return None
-        usual = whole[1] / whole[0]
-        each = [
-            left * (seconds / epochs if epochs else usual)
-            for run, left in self._left.items()
-            for epochs, seconds in [self._spent[self._architecture[run]]]
-        ]
+        pace = {}
+        for name in set(self._architecture.values()):
+            spent = [self._spent[run] for run, own in self._architecture.items() if own == name]
+            pace[name] = _mean(spent) or overall
+        each = [left * pace[self._architecture[run]] for run, left in self.epochs.items()]
         return max(sum(each) / max(len(self.active), 1), max(each, default=0.0))
 
 
-class StudyProgress:
-    """Shows a study's progress on a console (see `earlycall.study.watcher.Watcher`).
+def _mean(spent: Collection[tuple[int, float]]) -> float | None:
+    """Seconds per epoch, None before any epoch."""
+    epochs = sum(epochs for epochs, _ in spent)
+    return sum(seconds for _, seconds in spent) / epochs if epochs else None
+
+
+class StudyProgress(Watcher):
+    """Shows a study's progress on a console.
 
     Args:
         console: where; bars if it is a terminal, else a line for each run that is done.
@@ -77,17 +76,16 @@ class StudyProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._left = TimeLeft([])
-        self._runs = self._done = self._failed = 0
-        columns = (
+        self._runs = self._done = self._epochs = 0
+        self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            disable=not console.is_terminal,
         )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._whole: TaskID | None = None
-        self._bar: dict[str, TaskID] = {}
-        self._planned: dict[str, int] = {}
-        self._count: dict[str, int] = {}  # epochs that a run has done, or need not do any more
+        self._study_bar = TaskID(0)
+        self._run_bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> StudyProgress:
         self._bars.start()
@@ -102,7 +100,7 @@ class StudyProgress:
         self._bars.stop()
 
     def begin(self, states: Sequence[State]) -> None:
-        """How far each run of the study has come."""
+        """Print how many runs are done, and show the study's bar."""
         self._left = TimeLeft(states)
         self._runs = len(states)
         self._done = sum(state.done for state in states)
@@ -112,59 +110,57 @@ class StudyProgress:
             f"{self._runs} runs: {self._done} done{also}, "
             f"{self._runs - self._done - started} to begin"
         )
-        self._planned = {state.plan.name: state.plan.epochs for state in states}
-        self._count = {s.plan.name: s.plan.epochs if s.done else s.epochs for s in states}
-        self._whole = self._bars.add_task("study", total=sum(self._planned.values()), told="")
-        self._show()
+        self._epochs = sum(state.plan.epochs for state in states)
+        self._study_bar = self._bars.add_task("study", total=self._epochs, status="")
+        self._update()
 
-    def epoch(self, run: str, told: dict[str, Any]) -> None:
-        """A run has done an epoch."""
-        self._left.epoch(run, told["epoch"], told["epochs"], told["seconds"])
-        if run not in self._bar:
-            self._bar[run] = self._bars.add_task(run, total=told["epochs"], told="")
-        shown = f"epoch {told['epoch']}/{told['epochs']}, accuracy {told['val_accuracy']:.3f}"
-        self._bars.update(self._bar[run], completed=told["epoch"], told=shown)
-        self._count[run] = told["epoch"]
-        self._show()
+    def epoch(self, run: str, progress: dict[str, Any]) -> None:
+        """Show the epoch of a run."""
+        epoch, epochs = progress["epoch"], progress["epochs"]
+        self._left.epoch(run, epoch, epochs, progress["seconds"])
+        if run not in self._run_bars:
+            self._run_bars[run] = self._bars.add_task(run, total=epochs, status="")
+        status = f"epoch {epoch}/{epochs}, accuracy {progress['val_accuracy']:.3f}"
+        self._bars.update(self._run_bars[run], completed=epoch, status=status)
+        self._update()
 
-    def _show(self) -> None:
-        if self._whole is not None:
-            shown = f"{self._done}/{self._runs} runs{self._remaining()}"
-            self._bars.update(self._whole, completed=sum(self._count.values()), told=shown)
+    def _update(self) -> None:
+        self._bars.update(
+            self._study_bar,
+            completed=self._epochs - sum(self._left.epochs.values()),
+            status=f"{self._done}/{self._runs} runs{self._time_left()}",
+        )
 
-    def _remaining(self) -> str:
+    def _time_left(self) -> str:
         seconds = self._left.seconds
         return "" if seconds is None or seconds < 0.1 else f", about {duration(seconds)} left"
 
-    def _leave(self, run: str) -> None:
+    def _end(self, run: str) -> None:
         self._left.done(run)
-        if run in self._bar:
-            self._bars.remove_task(self._bar.pop(run))
+        if run in self._run_bars:
+            self._bars.remove_task(self._run_bars.pop(run))
 
     def done(self, run: str, result: dict[str, Any]) -> None:
-        """A run is done."""
+        """Print a line for a run that is done."""
         self._done += 1
-        self._leave(run)
-        how = (
-            "diverged" if result["diverged"]
-            else f"stopped ({result['stopped']})" if result["stopped"] else ""
-        )  # fmt: skip
+        self._end(run)
+        stopped = f", stopped ({result['stopped']})" if result["stopped"] else ""
         self._console.print(
             f"{self._done}/{self._runs} {run}: test accuracy {result['test_accuracy']:.4f}"
-            f"{', ' + how if how else ''}, {duration(result['seconds'])}{self._remaining()}",
+            f"{', diverged' if result['diverged'] else stopped}, "
+            f"{duration(result['seconds'])}{self._time_left()}",
             soft_wrap=True,
             markup=False,
         )
-        self._count[run] = self._planned[run]
-        self._show()
+        self._update()
 
-    def failed(self, run: str, why: str, *, again: bool) -> None:
-        """A run has failed."""
+    def failed(self, run: str, reason: str, *, again: bool) -> None:
+        """Print a line for a run that has failed."""
         if not again:
-            self._leave(run)
+            self._end(run)
         then = "tried again from its last checkpoint" if again else "given up"
         self._console.print(
-            f"{run} failed: {why}; {then}", style="yellow", soft_wrap=True, markup=False
+            f"{run} failed: {reason}; {then}", style="yellow", soft_wrap=True, markup=False
         )
 
 
@@ -177,9 +173,8 @@ def duration(seconds: float) -> str:
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""What a run has logged so far: every step's training loss, every epoch's validation and costs."""
+"""The log of a run: every step's training loss, every epoch's validation and costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 @dataclass
 class Record:
-    """What a run has logged so far.
+    """The log of a run.
 
     Attributes:
         loss: the training loss of every optimiser step.
@@ -38,8 +38,12 @@ class Record:
         """Whether the loss is no longer finite."""
         return bool(self.loss) and not math.isfinite(self.loss[-1])
 
-    def spent(self, seconds: float, joules: float | None) -> None:
-        """Add an epoch's costs; energy counts only if every epoch's was measured."""
+    def add_epoch(
+        self, val_loss: float, val_accuracy: float, seconds: float, joules: float | None
+    ) -> None:
+        """Add an epoch's validation and costs; energy is kept if every epoch's was measured."""
+        self.val_loss.append(val_loss)
+        self.val_accuracy.append(val_accuracy)
         self.seconds.append((self.seconds or [0.0])[-1] + seconds)
         if joules is not None and len(self.joules) == len(self.seconds) - 1:
             self.joules.append((self.joules or [0.0])[-1] + joules)
@@ -48,7 +52,7 @@ class Record:
         """A row per step: ``step``, ``epoch``, ``train_loss``, ``lr``; more where epochs end.
 
         Args:
-            per_epoch: the steps of a whole epoch; a run that diverges may end within one.
+            per_epoch: steps per epoch; a run that diverges may end within one.
 
         Examples:
             >>> record = Record([2.0, 1.0, 0.9], [0.1] * 3, [1.5, 1.2], [0.4, 0.5], [7.0, 9.0])
@@ -60,11 +64,11 @@ class Record:
             "step": range(1, steps + 1), "epoch": [i // per_epoch for i in range(steps)],
             "train_loss": self.loss, "lr": self.lr,
         })  # fmt: skip
-        whole = len(self.joules) == self.epochs > 0
-        at_ends = pl.DataFrame({
+        measured = len(self.joules) == self.epochs > 0
+        epochs = pl.DataFrame({
             "step": [min((e + 1) * per_epoch, steps) for e in range(self.epochs)],
             "val_loss": self.val_loss, "val_accuracy": self.val_accuracy,
             "seconds": self.seconds,
-        } | ({"joules": self.joules} if whole else {}),
+        } | ({"joules": self.joules} if measured else {}),
             schema_overrides={"step": pl.Int64})  # fmt: skip
-        return frame.join(at_ends, on="step", how="left", maintain_order="left")
+        return frame.join(epochs, on="step", how="left", maintain_order="left")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.study.files import FAILURE
+from earlycall.study.files import FAILURE, FolderFiles
 from earlycall.study.folder import State, StudyFolder
 from earlycall.study.plan import RunPlan
 from earlycall.study.ray_cluster import Resources, ray_cluster
-from earlycall.study.watcher import Silent, Watcher
+from earlycall.study.watcher import Watcher
 
 
 def check(study: StudyFolder) -> None:
-    """Load the data and build each model once, so that a slip in a plan costs seconds, not hours.
+    """Load the data and build each model once, to find mistakes in a plan before training.
 
     Raises:
         InputError: naming the model or data set that cannot be used.
@@ -28,112 +26,97 @@ def check(study: StudyFolder) -> None:
         import torch
 
     from earlycall.study.data import splits
-    from earlycall.study.models import build
+    from earlycall.study.models import add_import_folders, build
     from earlycall.study.training import count_flops
 
-    for folder in study.imports:
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    add_import_folders(study.imports)
     data = splits(**study.plan.data)
-    for name, spec in study.plan.architectures.items():
-        arguments = {key: value for key, value in spec.items() if key != "model"}
+    for run in {run.architecture: run for run in study.plan.runs()}.values():
         try:
-            model = build(
-                spec["model"],
-                arguments,
-                in_chans=data.in_chans,
-                num_classes=data.num_classes,
-                image_size=data.image_size,
-            )
-            count_flops(spec["model"], model, data, torch.device("cpu"))
+            model = build(run.model, run.arguments, **data.image_shape)
+            count_flops(run.model, model, data, torch.device("cpu"))
         except InputError as error:
-            raise InputError(f"architecture {name!r}: {error}") from None
+            raise InputError(f"architecture {run.architecture!r}: {error}") from None
 
 
 def run_study(
     study: StudyFolder, resources: Resources | None = None, watcher: Watcher | None = None
 ) -> list[State]:
-    """Train what is left to train of a study.
+    """Train the runs of a study that are not done yet.
 
     A run that fails is tried again from its last checkpoint, on another node if its own is gone;
-    one that fails too often is noted, and the others go on. A kill at any moment loses at most the
-    epoch that each run was in.
+    one that fails too often is noted, and the others continue. A kill at any moment loses at most
+    the current epoch of each run.
 
     Args:
         study: the study, made or opened.
         resources: where runs train.
-        watcher: is told of the progress.
+        watcher: receives progress events.
 
     Returns:
-        How far each run has come.
+        The state of each run.
 
     Raises:
         InputError: if another process trains in this folder, Ray is not installed, there is no
-            cluster at the address, or it has not the resources of one run.
+            cluster at the address, or no node has the resources of one run.
     """
-    resources, watcher = resources or Resources(), watcher or Silent()
-    with study.alone():
+    resources, watcher = resources or Resources(), watcher or Watcher()
+    with study.locked():
         states = study.states()
-        left = [state.plan for state in states if not state.done]
+        waiting = [state.plan for state in states if not state.done]
         watcher.begin(states)
-        if left:
-            for run in left:
+        if waiting:
+            for run in waiting:
                 study.files(run).remove(FAILURE)
             with ray_cluster(resources):
-                _tune(study, left, resources, watcher)
+                _tune(study, waiting, resources, watcher)
         return study.states()
 
 
 def _tune(
-    study: StudyFolder, left: Sequence[RunPlan], resources: Resources, watcher: Watcher
+    study: StudyFolder, runs: Sequence[RunPlan], resources: Resources, watcher: Watcher
 ) -> None:
     import ray
     from ray import tune
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from earlycall.study.ray_callback import Telling, named
-    from earlycall.study.ray_scheduler import Judge
-    from earlycall.study.ray_trial import Keeper, StudyTrial
+    from earlycall.study.ray_callback import ProgressCallback, run_of
+    from earlycall.study.ray_scheduler import EarlyStopScheduler
+    from earlycall.study.ray_trial import StudyTrial
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = (
-        ray.remote(Keeper)
-        .options(num_cpus=0, scheduling_strategy=here)
-        .remote(str(study.path.resolve()))
-    )
+    file_server = ray.remote(FolderFiles).options(num_cpus=0, scheduling_strategy=here)
     space = {
-        "run": tune.grid_search([asdict(run) for run in left]),
+        "run": tune.grid_search([asdict(run) for run in runs]),
         "imports": list(study.imports),
         "threads": resources.cpus,
         "device": "cuda" if resources.gpus else "cpu",
         "energy": resources.energy,
-        "keeper": keeper,
+        "file_server": file_server.remote(study.path.resolve()),
     }
     storage = study.path.resolve() / ".ray"  # Ray's own notes, which nothing here depends on
     shutil.rmtree(storage, ignore_errors=True)
-    judge = Judge(study)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(StudyTrial, {"cpu": resources.cpus, "gpu": resources.gpus}),
         param_space=space,
         tune_config=tune.TuneConfig(
-            scheduler=judge,
+            scheduler=EarlyStopScheduler(study),
             reuse_actors=True,
             max_concurrent_trials=resources.at_once,
-            trial_dirname_creator=named,
-            trial_name_creator=named,
+            trial_dirname_creator=lambda trial: run_of(trial).name,
+            trial_name_creator=lambda trial: run_of(trial).name,
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(storage),
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[Telling(study, watcher)],
+            callbacks=[ProgressCallback(study, watcher)],
             verbose=0,
         ),
     )
     try:
         tuner.fit()
     finally:
-        with suppress(OSError):
-            shutil.rmtree(storage, ignore_errors=True)
+        shutil.rmtree(storage, ignore_errors=True)

@@ -53,15 +53,10 @@ def vgg(
 
 def inception(in_chans: int, num_classes: int, image_size: int, width: int = 8) -> nn.Module:
     """GoogLeNet's inception blocks (Szegedy et al. 2015), three of them."""
-    stem = [*_conv(in_chans, 2 * width, 3), nn.MaxPool2d(2)]
-    blocks = [Inception(2 * width, width), nn.MaxPool2d(2), Inception(4 * width, 2 * width)]
-    return nn.Sequential(
-        *stem,
-        *blocks,
-        nn.MaxPool2d(2),
-        Inception(8 * width, 4 * width),
-        *_head(16 * width, num_classes),
-    )
+    layers = _conv(in_chans, 2 * width, 3)
+    for scale in (1, 2, 4):
+        layers += [nn.MaxPool2d(2), Inception(2 * scale * width, scale * width)]
+    return nn.Sequential(*layers, *_head(16 * width, num_classes))
 
 
 def mixer(
@@ -76,12 +71,7 @@ def mixer(
     from timm.models.mlp_mixer import MlpMixer
 
     model: nn.Module = MlpMixer(
-        num_classes=num_classes,
-        img_size=image_size,
-        in_chans=in_chans,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        num_blocks=num_blocks,
+        num_classes, image_size, in_chans, patch_size, num_blocks, embed_dim
     )
     return model
 
@@ -116,10 +106,6 @@ def _head(inputs: int, num_classes: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)]
 
 
-THIN: dict[str, Callable[..., nn.Module]] = {
-    "mlp": mlp,
-    "cnn": cnn,
-    "vgg": vgg,
-    "inception": inception,
-    "mixer": mixer,
-}
+SMALL_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": mlp, "cnn": cnn, "vgg": vgg, "inception": inception, "mixer": mixer,
+}  # fmt: skip

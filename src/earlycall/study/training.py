@@ -18,8 +18,18 @@ from earlycall.energy import Meter
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.study.data import Part, Splits
-from earlycall.study.files import CHECKPOINT, CURVE, RESULT, VERDICT, Files, FolderFiles
-from earlycall.study.models import build
+from earlycall.study.files import (
+    CHECKPOINT,
+    CURVE,
+    RESULT,
+    VERDICT,
+    Files,
+    FolderFiles,
+    finished_result,
+    read_json,
+    refuse_other_plan,
+)
+from earlycall.study.models import build, first_line
 from earlycall.study.optimizers import learning_rate, optimizer
 from earlycall.study.plan import RunPlan
 from earlycall.study.record import Record
@@ -29,7 +39,7 @@ with needed_for("a study", "study"):
     from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
-EVALUATED_AT_ONCE = 512
+EVALUATION_BATCH = 512
 
 
 def train(
@@ -46,23 +56,23 @@ def train(
     resumed run has the same losses as one that was never disturbed.
 
     Args:
-        plan: what to train.
-        data: on what.
-        folder: where the run's files go: ``curve.parquet`` (see `Record.frame`) after each epoch,
-            ``checkpoint.pt`` while it runs, ``result.json`` at the end.
+        plan: the run.
+        data: the data set.
+        folder: the folder of the run's files: ``curve.parquet`` (see `Record.frame`) after each
+            epoch, ``checkpoint.pt`` while it runs, ``result.json`` at the end.
         device: ``cpu``, ``cuda``, ``mps`` …; mixed precision where it helps (CUDA).
-        after_epoch: called after each epoch; training ends early where it says True.
+        after_epoch: called after each epoch; training ends early where it returns True.
 
     Returns:
-        What ``result.json`` holds: the outcome, costs and the plan.
+        The content of ``result.json``: the outcome, costs and the plan.
 
     Raises:
         InputError: if the model cannot be built or does not fit the images.
     """
     files = FolderFiles(folder)
-    done = finished(plan, files)
-    if done is not None:
-        return done
+    result = finished_result(plan, files)
+    if result is not None:
+        return result
     training = Training(plan, data, files, device=device)
     while not training.done:
         training.epoch()
@@ -71,42 +81,15 @@ def train(
     return training.finish()
 
 
-def finished(plan: RunPlan, files: Files) -> dict[str, Any] | None:
-    """The result of a run that is done, None of one that is not.
-
-    Raises:
-        InputError: if the files are of a run of the same name that was planned differently.
-    """
-    content = files.read(RESULT)
-    if content is None:
-        return None
-    result: dict[str, Any] = json.loads(content)
-    refuse_another(plan, result["fingerprint"])
-    return result
-
-
-def refuse_another(plan: RunPlan, fingerprint: str) -> None:
-    """Nothing, if a fingerprint is the plan's own.
-
-    Raises:
-        InputError: if it is not.
-    """
-    if fingerprint != plan.fingerprint:
-        raise InputError(
-            f"the study holds a run called {plan.name!r} that was planned differently; rename the "
-            "architecture or setting, or use another folder"
-        )
-
-
 class Training:
-    """A run in training, an epoch at a time; goes on from its last checkpoint.
+    """A run in training, an epoch at a time; it resumes from its last checkpoint.
 
     Args:
-        plan: what to train.
-        data: on what.
-        files: where its files are kept.
-        device: where it trains.
-        meter: counts the energy of each epoch; None where nothing should.
+        plan: the run.
+        data: the data set.
+        files: the run's files.
+        device: where to train.
+        meter: measures the energy of each epoch, None to measure none.
 
     Raises:
         InputError: if the model cannot be built, does not fit the images, or the files are those
@@ -125,13 +108,7 @@ class Training:
         self.plan, self.data, self.files = plan, data, files
         self.device, self.meter = torch.device(device), meter
         torch.manual_seed(plan.seed)
-        self.model = build(
-            plan.model,
-            plan.arguments,
-            in_chans=data.in_chans,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-        ).to(self.device)
+        self.model = build(plan.model, plan.arguments, **data.image_shape).to(self.device)
         self.flops = count_flops(plan.model, self.model, data, self.device)
         hyper = plan.hyper
         self.batch = int(hyper["batch_size"])
@@ -146,38 +123,33 @@ class Training:
     @property
     def done(self) -> bool:
         """Whether nothing is left to train: all epochs, a loss that is not finite, or a verdict."""
-        whole = self.record.epochs >= self.plan.epochs
-        return whole or self.record.diverged or self.files.read(VERDICT) is not None
+        complete = self.record.epochs >= self.plan.epochs
+        return complete or self.record.diverged or self.files.read(VERDICT) is not None
 
     def epoch(self) -> None:
-        """Train for an epoch, look at the validation part, and save all that is needed to go on."""
-        start, before = time.perf_counter(), self._joules()
-        number = self.record.epochs
-        seed = self.plan.seed * 1_000_003 + number + 1
+        """Train for an epoch, evaluate on the validation part, and save a checkpoint."""
+        start, joules_before = time.perf_counter(), self._joules()
+        seed = self.plan.seed * 1_000_003 + self.record.epochs + 1
         torch.manual_seed(seed)  # for dropout and the like
         random.seed(seed)  # for what a user's data set draws
         np.random.seed(seed % 2**32)  # noqa: NPY002
         order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(seed))
         noise = torch.Generator().manual_seed(seed + 500_000)
-        batches = [order[i * self.batch : (i + 1) * self.batch] for i in range(self.steps)]
+        batches = list(torch.split(order, self.batch))
         if len(batches[-1]) == 1:  # batch normalisation needs two
             batches[-1] = torch.cat([batches[-1], order[:1]])
         self.model.train()
-        for x, y in self.data.train.batches(batches):
-            shown = _augmented(x, noise) if self.plan.hyper["augment"] else x
-            self._step(shown.to(self.device), y.to(self.device))
+        for images, labels in self.data.train.batches(batches):
+            x = _augmented(images, noise) if self.plan.hyper["augment"] else images
+            self._step(x.to(self.device), labels.to(self.device))
             if self.record.diverged:
                 break
-        loss, accuracy = self._judge(self.data.val)
-        after = self._joules()
-        self.record.val_loss.append(loss)
-        self.record.val_accuracy.append(accuracy)
-        self.record.spent(
-            time.perf_counter() - start,
-            None if before is None or after is None else after - before,
-        )
-        self.files.write(CHECKPOINT, self._saved())
-        self.files.write(CURVE, self._curve())
+        loss, accuracy = self._evaluate(self.data.val)
+        joules = self._joules()
+        used = None if joules is None or joules_before is None else joules - joules_before
+        self.record.add_epoch(loss, accuracy, time.perf_counter() - start, used)
+        self.files.write(CHECKPOINT, self._checkpoint())
+        self._write_curve()
 
     def _joules(self) -> float | None:
         return None if self.meter is None else self.meter.joules()
@@ -198,21 +170,18 @@ class Training:
         self.record.lr.append(lr)
 
     @torch.no_grad()
-    def _judge(self, part: Part) -> tuple[float, float]:
+    def _evaluate(self, part: Part) -> tuple[float, float]:
         """Mean cross-entropy and accuracy."""
         self.model.eval()
-        loss, right = 0.0, 0
-        every = torch.arange(len(part))
-        rows = [every[i : i + EVALUATED_AT_ONCE] for i in range(0, len(part), EVALUATED_AT_ONCE)]
-        for images, labels in part.batches(rows):
+        loss, correct = 0.0, 0
+        for images, labels in part.batches(torch.split(torch.arange(len(part)), EVALUATION_BATCH)):
             y = labels.to(self.device)
             out = self.model(images.to(self.device)).float()
             loss += float(nn.functional.cross_entropy(out, y, reduction="sum"))
-            right += int((out.argmax(1) == y).sum())
-        return loss / len(part), right / len(part)
+            correct += int((out.argmax(1) == y).sum())
+        return loss / len(part), correct / len(part)
 
-    def _saved(self) -> bytes:
-        """All that is needed to go on."""
+    def _checkpoint(self) -> bytes:
         content = io.BytesIO()
         torch.save(
             {
@@ -227,27 +196,26 @@ class Training:
         return content.getvalue()
 
     def _restore(self) -> None:
-        """Go on from a checkpoint, if there is one."""
         content = self.files.read(CHECKPOINT)
         if content is None:
             return
         saved = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
-        refuse_another(self.plan, saved["fingerprint"])
+        refuse_other_plan(self.plan, saved["fingerprint"])
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         self.record = Record(**saved["record"])
 
-    def _curve(self) -> bytes:
-        table = io.BytesIO()
-        self.record.frame(self.steps).write_parquet(table)
-        return table.getvalue()
+    def _write_curve(self) -> None:
+        content = io.BytesIO()
+        self.record.frame(self.steps).write_parquet(content)
+        self.files.write(CURVE, content.getvalue())
 
     def finish(self) -> dict[str, Any]:
-        """Look at the test part, once, and write the result."""
-        loss, accuracy = self._judge(self.data.test)
+        """Evaluate on the test part and write the result."""
+        loss, accuracy = self._evaluate(self.data.test)
         record, plan = self.record, self.plan
-        verdict = self.files.read(VERDICT)
+        verdict = read_json(self.files, VERDICT)
         result = {
             "run": plan.name,
             "fingerprint": plan.fingerprint,
@@ -262,14 +230,14 @@ class Training:
             "epochs": record.epochs,
             "planned_steps": plan.epochs * self.steps,
             "diverged": record.diverged,
-            "stopped": None if verdict is None else json.loads(verdict)["why"],
+            "stopped": None if verdict is None else verdict["why"],
             "seconds": record.seconds[-1],
             "joules": record.joules[-1] if record.joules else None,
             "joules_source": self.meter.source if self.meter and record.joules else None,
             "params": sum(p.numel() for p in self.model.parameters()),
             "flops": self.flops,
         }
-        self.files.write(CURVE, self._curve())
+        self._write_curve()
         self.files.write(RESULT, json.dumps(result).encode())
         self.files.remove(CHECKPOINT)
         return result
@@ -301,9 +269,8 @@ def count_flops(name: str, model: nn.Module, data: Splits, device: torch.device)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             out = model(x.to(device))
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"model {name!r} does not take images of shape {tuple(x.shape)}: {said}"
+            f"model {name!r} does not take images of shape {tuple(x.shape)}: {first_line(error)}"
         ) from None
     if not torch.is_tensor(out) or tuple(out.shape) != (1, data.num_classes):
         got = tuple(out.shape) if torch.is_tensor(out) else type(out).__name__
