@@ -124,9 +124,9 @@ def test_models_that_cannot_be_built_are_passed_over():
     space = ModelSpace([{"model": "thin/vgg", "widths": [[4, 8, 16, 32, 64], [4, 8]]}], 1, 10, 8)
     assert space.suggest(FixedTrial({"family": 0, "0.widths": 0})) is None  # 8 pixels, 5 halvings
     found = space.suggest(FixedTrial({"family": 0, "0.widths": 1}))
-    assert found.known["arch.stage1.width"] == 4
-    assert found.known["arch.stage2.width"] == 8
-    assert "conv2d" in found.known["arch.graph"]
+    assert found.columns["arch.stage1.width"] == 4
+    assert found.columns["arch.stage2.width"] == 8
+    assert "conv2d" in found.columns["arch.graph"]
 
 
 def test_a_whole_small_loop(tmp_path):
@@ -134,10 +134,10 @@ def test_a_whole_small_loop(tmp_path):
     plan = SearchPlan.of(DIGITS)
     said = []
     with Store(tmp_path / "experiments.db") as store:
-        first = Loop(plan, store, tmp_path / "first", trials=30, train=6, tell=said.append)
+        first = Loop(plan, store, tmp_path / "first", trials=30, train=6, log=said.append)
         assert first.run(Budget(runs=6)).rounds[0]["by"] == "random"
         assert len(store) == 6
-        loop = Loop(plan, store, tmp_path / "search", trials=200, train=2, tell=said.append)
+        loop = Loop(plan, store, tmp_path / "search", trials=200, train=2, log=said.append)
         done = loop.run(Budget(runs=2))
         assert len(store) == 8
         assert (len(done.trained), done.waiting, done.rounds[0]["runs_known"]) == (2, [], 6)

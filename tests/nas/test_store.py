@@ -80,7 +80,7 @@ def test_many_processes_write_at_once_into_postgresql(postgres):
         assert len(store.curves()) == expected + 3
 
 
-def test_an_older_store_is_migrated_with_its_runs(tmp_path):
+def test_a_store_that_migrations_made_keeps_its_runs_without_a_source(tmp_path):
     path = tmp_path / "runs.db"
     engine = sa.create_engine(f"sqlite:///{path}")
     row = next(iter(store_module._rows(collected(1), "")))

@@ -11,6 +11,7 @@ import polars as pl
 import psutil
 import pytest
 import ray
+import torch
 import yaml
 from ray.cluster_utils import Cluster
 
@@ -26,6 +27,7 @@ from earlycall.study.run import run_study
 from earlycall.study.training import Training, train
 from earlycall.study.watcher import Watcher
 
+torch.set_num_threads(1)  # as each trial does, so that losses are the same
 PROGRAMS = str(Path(__file__).parent / "programs")
 sys.path.insert(0, PROGRAMS)
 SLOW = {

@@ -1,4 +1,4 @@
-"""What training an architecture would cost, predicted from what collected runs used."""
+"""The cost of training an architecture, predicted from the costs of collected runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from earlycall.curves import CurveSet
     from earlycall.nas.spaces import Candidate
 
-FEWEST = 3
+MIN_RUNS = 3
 
 
 def predicted_cost(curves: CurveSet, column: str = "joules") -> Callable[[Candidate], float]:
-    """A function from a candidate to its predicted cost of a step, for `earlycall.nas.search`.
+    """A function that predicts a candidate's cost per step, for `earlycall.nas.search.search`.
 
     Args:
         curves: collected runs with a cumulative cost column and ``arch.*`` columns.
@@ -48,12 +48,11 @@ def predicted_cost(curves: CurveSet, column: str = "joules") -> Callable[[Candid
         .filter((pl.col("cost") > 0) & (pl.col("step") > 0))
         .sort("run_id")
     )
-    if ends.height < FEWEST:
+    if ends.height < MIN_RUNS:
         raise InputError(
             f"{curves.name or 'the curve set'}: {ends.height} runs have {column!r}; at least "
-            f"{FEWEST} are needed"
+            f"{MIN_RUNS} are needed"
         )
-    runs = curves.runs[ends["run_id"].to_list()]
     cost = np.log10((ends["cost"] / ends["step"]).to_numpy())
-    fitted = Predictor(assess=False).fit(runs, cost)
-    return lambda candidate: float(10 ** fitted.predict([candidate.row])[0])
+    predictor = Predictor(assess=False).fit(curves.runs[ends["run_id"].to_list()], cost)
+    return lambda candidate: float(10 ** predictor.predict([candidate.row])[0])

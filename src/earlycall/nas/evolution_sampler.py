@@ -1,4 +1,4 @@
-"""Regularised evolution as a sampler of Optuna, which has none built in."""
+"""Regularised evolution as a sampler for Optuna, which has none built in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from earlycall.extras import needed_for
 
 with needed_for("train-less ranking", "nas"):
-    from optuna.samplers import BaseSampler, RandomSampler
+    from optuna.samplers import RandomSampler
     from optuna.trial import TrialState
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class RegularizedEvolutionSampler(BaseSampler):
+class RegularizedEvolutionSampler(RandomSampler):
     """Ageing evolution (Real et al., AAAI 2019).
 
     Of the last ``population`` trials, ``sample`` are drawn and the best of them is the parent; the
@@ -27,9 +27,9 @@ class RegularizedEvolutionSampler(BaseSampler):
     ``population`` trials are random.
 
     Args:
-        population: how many live.
-        sample: how many are drawn to find a parent.
-        seed: of all that is random.
+        population: the number of living trials.
+        sample: the number of them drawn to find a parent.
+        seed: the seed.
 
     Examples:
         >>> import optuna
@@ -41,27 +41,15 @@ class RegularizedEvolutionSampler(BaseSampler):
     """
 
     def __init__(self, population: int = 25, sample: int = 5, seed: int | None = None) -> None:
+        super().__init__(seed)
         self._population, self._sample = population, sample
         self._draw = np.random.default_rng(seed)
-        self._random = RandomSampler(seed)
         self._parent: dict[int, tuple[dict[str, Any], str]] = {}
 
     def reseed_rng(self) -> None:
         """Draw differently from copies of this sampler."""
+        super().reseed_rng()
         self._draw = np.random.default_rng()
-        self._random.reseed_rng()
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Empty: each parameter is taken from the parent, or drawn, when it is asked for."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing, see `infer_relative_search_space`."""
-        return {}
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Choose the parent and which of its parameters changes."""
@@ -90,7 +78,7 @@ class RegularizedEvolutionSampler(BaseSampler):
             value = params[param_name]
             if param_distribution._contains(param_distribution.to_internal_repr(value)):
                 return value
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self,

@@ -1,4 +1,4 @@
-"""Which features a predictor goes by: permutation importance on its own training architectures."""
+"""The features that matter to a predictor: permutation importance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from earlycall.nas.predictor import Predictor
 
 REPEATS = 5
-MOST = 100
+MAX_FEATURES = 100
 
 
 def explain(
@@ -24,15 +24,15 @@ def explain(
 
     For each feature, its column is permuted between the architectures and the Spearman correlation
     of the new predictions with the old ones is taken; ``importance`` is 1 minus its mean (Breiman
-    2001, with ranks). Features that tell the same share their importance, so that a whole family
-    is shuffled too (``feature`` ends in ``*``). Of trees, the 100 features are tried by which they
-    split most.
+    2001, with ranks). Correlated features share their importance, so that whole families are
+    shuffled, too (``feature`` ends in ``*``). Of trees, the 100 features with the largest splits
+    are tried.
 
     Args:
         predictor: a fitted one.
         runs: the architectures to try it on, a table with ``arch.*`` columns.
-        repeats: how many permutations of each feature.
-        random_state: seeds them.
+        repeats: the number of permutations of each feature.
+        random_state: the seed of the permutations.
 
     Returns:
         A row per feature and family that matters: ``feature``, ``importance``, ``direction`` (the
@@ -48,21 +48,21 @@ def explain(
     """
     X = predictor.features_.transform(runs)
     names = predictor.features_.names_
-    told = predictor.regressor_.predict(X)
+    predicted = predictor.regressor_.predict(X)
     draw = np.random.default_rng(random_state)
     rows = []
-    for name, columns in _parts(names, _used(predictor.regressor_)).items():
+    for name, columns in _columns(names, _used(predictor.regressor_)).items():
         shuffled = np.concatenate([X] * repeats)
         orders = [draw.permutation(len(X)) for _ in range(repeats)]
         shuffled[:, columns] = np.concatenate([X[order][:, columns] for order in orders])
         again = predictor.regressor_.predict(shuffled).reshape(repeats, len(X))
-        lost = [1 - rank_correlation(one, told) for one in again]
-        one = len(columns) == 1
+        lost = [1 - rank_correlation(permuted, predicted) for permuted in again]
+        single = len(columns) == 1
         rows.append({
             "feature": name,
             "importance": float(np.mean(lost)),
-            "direction": rank_correlation(X[:, columns[0]], told) if one else None,
-            "meaning": meaning(name) if one else f"all {len(columns)} features of this family",
+            "direction": rank_correlation(X[:, columns[0]], predicted) if single else None,
+            "meaning": meaning(name) if single else f"all {len(columns)} features of this family",
             "source": source(names[columns[0]]),
         })  # fmt: skip
     table = pl.DataFrame(rows, schema_overrides={"direction": pl.Float64})
@@ -75,15 +75,15 @@ def _used(regressor: Any) -> list[int]:
     if not trees:
         return list(range(regressor.n_features_in_))
     weight = np.mean(trees, axis=0)
-    return [int(i) for i in np.argsort(-weight)[:MOST] if weight[i] > 0]
+    return [int(i) for i in np.argsort(-weight)[:MAX_FEATURES] if weight[i] > 0]
 
 
-def _parts(names: list[str], used: list[int]) -> dict[str, list[int]]:
-    """What is shuffled together: each feature alone, and each family of several."""
-    alone = {names[i]: [i] for i in used}
+def _columns(names: list[str], used: list[int]) -> dict[str, list[int]]:
+    """The columns to shuffle together: each feature, and each family of at least two."""
     families: dict[str, list[int]] = {}
     for i, name in enumerate(names):
         head, colon, _ = name.partition(":")
         if colon:
             families.setdefault(f"{head}:*", []).append(i)
-    return {name: columns for name, columns in families.items() if len(columns) > 1} | alone
+    families = {name: columns for name, columns in families.items() if len(columns) > 1}
+    return families | {names[i]: [i] for i in used}

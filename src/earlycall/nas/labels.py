@@ -1,4 +1,4 @@
-"""How good collected runs were: their outcome, or an early score of their first epochs."""
+"""How good collected runs were: their outcomes, or early scores of their first epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import polars as pl
 
 from earlycall.curves.columns import training_loss
 from earlycall.errors import InputError
-from earlycall.ranks import mean_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,23 +17,24 @@ if TYPE_CHECKING:
     from earlycall.curves import CurveSet
 
 FINAL, AUTO = "final", "auto"
-EPOCHS = 5
-EARLY = "outlook"
+EARLY_EPOCHS = 5
+EARLY_SCORE = "outlook"
+MIN_FINISHED = 3
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a predictor learns from: runs, and how good each was.
+    """Runs to learn from, and how good each was.
 
     Attributes:
         runs: a row per labelled run: ``group``, ``run``, ``arch.*``, ``hp.*``.
         value: shape (n,), the outcome or early score, larger is better; NaN where the run's
             standing was bridged or it diverged.
-        standing: shape (n,), the part of the group's runs that it beats, in (0, 1); what is
-            learnt, since it is comparable between groups.
+        standing: shape (n,), the part of the group's runs that it beats, in (0, 1); predictors
+            learn it, since it is comparable between groups.
         target: ``final`` or the name of the score.
-        bridged: how many standings were estimated from an early score.
-        note: what was done, in words.
+        bridged: the number of standings that were estimated from an early score.
+        note: where the labels come from.
     """
 
     runs: pl.DataFrame
@@ -57,10 +57,10 @@ def label(
         curves: collected runs.
         target: ``final`` (the outcome), the name of a score such as ``tse``, ``lcga_d1``,
             ``last_loss`` or ``outlook``, or ``auto``: the outcome where runs have one, else
-            ``outlook``. With ``auto``, a run without an outcome in a group where others have one is
-            not lost: early scores of as many epochs as it has tell how it stands, and the finished
-            runs tell what such a standing leads to (isotonic regression).
-        epochs: how many first epochs an early score sees, 5 by default.
+            ``outlook``. With ``auto``, the outcome of a run without one in a group where others
+            have one is estimated from early scores after as many epochs as it has, by isotonic
+            regression over the finished runs.
+        epochs: the number of epochs that an early score sees, 5 by default.
         metric: the loss that an early score judges; by default the training loss.
 
     Raises:
@@ -82,75 +82,55 @@ def label(
             f"{curves.name or 'the curve set'} has no outcomes (column 'final' of its runs); "
             "--target tse learns from early losses instead"
         )
-    diverged = _diverged(curves)
     finished = np.isfinite(outcome)
     bridged, note = 0, "the outcome"
     if target == FINAL or (target == AUTO and finished.any() and finished.all()):
         value, target = outcome, FINAL
-    elif target == AUTO and finished.sum() >= 3:
+    elif target == AUTO and finished.sum() >= MIN_FINISHED:
         value, bridged = _bridged(curves, outcome, epochs, metric)
         target, note = FINAL, f"the outcome, of {bridged} runs estimated from early scores"
     else:
-        target = EARLY if target == AUTO else target
-        value = _early(curves, target, epochs or EPOCHS, metric)
-        note = f"{target} of the first {epochs or EPOCHS} epochs"
-    return _labels(curves, value, diverged, target, bridged, note)
-
-
-def _labels(
-    curves: CurveSet,
-    value: NDArray[np.float64],
-    diverged: NDArray[np.bool_],
-    target: str,
-    bridged: int,
-    note: str,
-) -> Labels:
-    kept = np.isfinite(value) | diverged
-    if kept.sum() < 2:
+        target = EARLY_SCORE if target == AUTO else target
+        value = _early_scores(curves, target, epochs or EARLY_EPOCHS, metric)
+        note = f"{target} of the first {epochs or EARLY_EPOCHS} epochs"
+    labelled = np.isfinite(value) | _diverged(curves)
+    if labelled.sum() < 2:
         raise InputError(
-            f"{curves.name or 'the curve set'}: {int(kept.sum())} of {len(curves)} runs have a "
+            f"{curves.name or 'the curve set'}: {labelled.sum()} of {len(curves)} runs have a "
             f"label ({note}); at least 2 are needed"
         )
-    runs = curves.runs.filter(pl.Series(kept))
-    value = value[kept]
+    runs, value = curves.runs.filter(pl.Series(labelled)), value[labelled]
     standing = standings(value, runs["group"].to_list())
-    described = [c for c in runs.columns if c.startswith(("arch.", "hp."))]
-    return Labels(runs.select("group", "run", *described), value, standing, target, bridged, note)
+    runs = runs.select("group", "run", *(c for c in runs.columns if c.startswith(("arch.", "hp."))))
+    return Labels(runs, value, standing, target, bridged, note)
 
 
 def standings(value: NDArray[np.float64], groups: list[str]) -> NDArray[np.float64]:
-    """The part of its group that each beats, ties shared; what is not finite beats nobody.
+    """The part of its group that each beats, ties shared; a value that is not finite beats none.
 
     Examples:
         >>> standings(np.array([1.0, np.nan, 3.0, 7.0]), ["a", "a", "b", "b"]).tolist()
         [0.75, 0.25, 0.25, 0.75]
     """
-    finite = np.isfinite(value)
-    lowest = value[finite].min() - 1 if finite.any() else 0.0
-    filled = np.where(finite, value, lowest)
-    out = np.empty(len(value))
-    names = np.asarray(groups)
-    for group in dict.fromkeys(groups):
-        mine = names == group
-        out[mine] = (mean_ranks(filled[mine]) - 0.5) / mine.sum()
-    return out
+    table = pl.DataFrame({"group": groups, "value": np.where(np.isfinite(value), value, -np.inf)})
+    rank = pl.col("value").rank("average")
+    return table.select(((rank - 0.5) / pl.len()).over("group")).to_series().to_numpy()
 
 
 def _diverged(curves: CurveSet) -> NDArray[np.bool_]:
     """Whether a training loss that is not finite was recorded."""
     loss = training_loss(curves.metrics)[0]
-    out = np.zeros(len(curves), dtype=bool)
-    if loss is None:
-        return out
-    bad = curves.observations.filter(
-        pl.col(loss).is_not_null() & ~pl.col(loss).cast(pl.Float64).is_finite()
-    )
-    out[bad["run_id"].unique().to_numpy()] = True
-    return out
+    diverged = np.zeros(len(curves), dtype=bool)
+    if loss is not None:
+        infinite = ~pl.col(loss).cast(pl.Float64).is_finite()  # null where nothing was recorded
+        diverged[curves.observations.filter(infinite)["run_id"].unique().to_numpy()] = True
+    return diverged
 
 
-def _early(curves: CurveSet, score: str, epochs: int, metric: str | None) -> NDArray[np.float64]:
-    """An early score of each run, NaN where it cannot tell."""
+def _early_scores(
+    curves: CurveSet, score: str, epochs: int, metric: str | None
+) -> NDArray[np.float64]:
+    """An early score of each run, NaN of those that cannot be ranked."""
     from earlycall.ranking.rank import rank
 
     table: Any = rank(curves, score=score, epochs=epochs, metric=metric).table
@@ -162,29 +142,31 @@ def _early(curves: CurveSet, score: str, epochs: int, metric: str | None) -> NDA
 def _bridged(
     curves: CurveSet, outcome: NDArray[np.float64], epochs: int | None, metric: str | None
 ) -> tuple[NDArray[np.float64], int]:
-    """Outcomes; of runs without one, what their early scores lead to among the finished."""
+    """Outcomes, estimated from early scores where they are missing, and how many of those."""
     from sklearn.isotonic import IsotonicRegression
 
-    early = _early(curves, EARLY, epochs or _fewest_epochs(curves, ~np.isfinite(outcome)), metric)
+    finished = np.isfinite(outcome)
+    epochs = epochs or _shortest(curves, np.flatnonzero(~finished))
+    early = _early_scores(curves, EARLY_SCORE, epochs, metric)
     groups = curves.runs["group"].to_numpy()
     value, bridged = outcome.copy(), 0
     for group in dict.fromkeys(groups.tolist()):
-        told = (groups == group) & np.isfinite(early)
-        known, missing = told & np.isfinite(outcome), told & ~np.isfinite(outcome)
-        if known.sum() < 3 or not missing.any():
+        scored = (groups == group) & np.isfinite(early)
+        past, missing = scored & finished, scored & ~finished
+        if past.sum() < MIN_FINISHED or not missing.any():
             continue
-        bridge = IsotonicRegression(out_of_bounds="clip").fit(early[known], outcome[known])
+        bridge = IsotonicRegression(out_of_bounds="clip").fit(early[past], outcome[past])
         # The early score itself orders those that the steps of the bridge cannot tell apart.
-        spread = float(np.ptp(outcome[known])) or 1.0
+        spread = float(np.ptp(outcome[past])) or 1.0
         order = standings(early[missing], [group] * int(missing.sum()))
         value[missing] = bridge.predict(early[missing]) + 1e-6 * spread * order
         bridged += int(missing.sum())
     return value, bridged
 
 
-def _fewest_epochs(curves: CurveSet, short: NDArray[np.bool_]) -> int:
-    """How many epochs the shortest of some runs have."""
+def _shortest(curves: CurveSet, runs: NDArray[np.int64]) -> int:
+    """The number of epochs of the shortest of some runs."""
     column = "epoch" if "epoch" in curves.observations.columns else "step"
-    seen = curves.observations.group_by("run_id").agg(pl.col(column).n_unique().alias("n"))
-    counted = seen.filter(pl.col("run_id").is_in(np.flatnonzero(short).tolist()))["n"].to_list()
-    return max(min(counted, default=EPOCHS), 1)
+    of_runs = curves.observations.filter(pl.col("run_id").is_in(runs.tolist()))
+    epochs = of_runs.group_by("run_id").agg(pl.col(column).n_unique())[column].to_list()
+    return max(min(epochs, default=EARLY_EPOCHS), 1)

@@ -1,8 +1,8 @@
 """A predictor in a file, without pickle: JSON for the facts, skops for the models.
 
-The file is a ZIP archive of ``predictor.json`` and ``regressor.skops``. skops builds only types
-that are named in the list below; a file that names any other is refused before anything of it is
-built. The trees' arrays are checked too, since scikit-learn walks them without looking.
+The file is a ZIP archive of ``predictor.json`` and ``regressor.skops``. skops builds only the types
+listed below; a file with any other is refused before anything of it is built. The trees' arrays
+are checked, too, since scikit-learn follows them without bounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from earlycall.extras import needed_for
 
 FORMAT = 1
 FACTS, MODELS = "predictor.json", "regressor.skops"
-LARGEST = 500_000_000
+MAX_UNPACKED_BYTES = 500_000_000
 _TRUSTED = (
     "earlycall.nas.models.ChosenRegressor",
     "earlycall.nas.models.CrossValidation",
@@ -72,7 +72,7 @@ def load(path: str | Path) -> Any:
         True
     """
     path = Path(path)
-    facts, models = _parts(path)
+    facts, models = _read(path)
     regressor = _regressor(path, models)
     try:
         return _predictor(facts, regressor)
@@ -80,11 +80,13 @@ def load(path: str | Path) -> Any:
         raise InputError(f"{path}: a damaged model file ({error!r:.80}); fit it again") from None
 
 
-def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > LARGEST:
-                raise InputError(f"{path}: unpacks to more than {LARGEST // 10**6} MB; refused")
+            if sum(item.file_size for item in archive.infolist()) > MAX_UNPACKED_BYTES:
+                raise InputError(
+                    f"{path}: unpacks to more than {MAX_UNPACKED_BYTES // 10**6} MB; refused"
+                )
             facts = json.loads(archive.read(FACTS))
             models = archive.read(MODELS)
     except OSError as error:
@@ -95,10 +97,10 @@ def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
         raise InputError(
             f"{path}: not a model that 'earlycall nas fit' wrote; fit one with -o {path.name}"
         ) from None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        told = facts.get("format") if isinstance(facts, dict) else None
+    version = facts.get("format") if isinstance(facts, dict) else None
+    if version != FORMAT:
         raise InputError(
-            f"{path}: a model of format {told!r}, this version reads {FORMAT}; fit it again"
+            f"{path}: a model of format {version!r}, this version reads {FORMAT}; fit it again"
         )
     return facts, models
 
@@ -116,19 +118,20 @@ def _regressor(path: Path, models: bytes) -> Any:
                 f"{path}: refused, since it holds {sorted(unknown)[0]!r}, which no model of "
                 "earlycall has; use only files that you trust, or fit it again"
             )
-        found = skops.io.loads(models, trusted=list(_TRUSTED))
+        regressor = skops.io.loads(models, trusted=list(_TRUSTED))
     except InputError:
         raise
     except Exception as error:  # a damaged file can fail anywhere inside skops and scikit-learn
-        kind = type(error).__name__
-        raise InputError(f"{path}: a damaged model file ({kind}); fit it again") from None
-    if not isinstance(found, ChosenRegressor) or not _sound(found):
+        raise InputError(
+            f"{path}: a damaged model file ({type(error).__name__}); fit it again"
+        ) from None
+    if not isinstance(regressor, ChosenRegressor) or not _is_sound(regressor):
         raise InputError(f"{path}: a damaged model file (no regressor inside); fit it again")
-    return found
+    return regressor
 
 
-def _sound(regressor: Any) -> bool:
-    """Whether every tree leads only to nodes and features that there are."""
+def _is_sound(regressor: Any) -> bool:
+    """Whether every tree refers only to nodes and features that exist."""
     for member in getattr(regressor, "members_", ()):
         for estimator in np.ravel(getattr(member, "estimators_", ())):
             tree = estimator.tree_

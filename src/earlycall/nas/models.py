@@ -29,41 +29,27 @@ if TYPE_CHECKING:
 TREES = 150
 MEAN = "mean of trees"
 FOLDS, REPEATS = 5, 2
-FEWEST = 6
-ADVANTAGE = 0.02  # less counts as none
+MIN_ARCHITECTURES = 6
+MIN_ADVANTAGE = 0.02
 
 
-def _ridge(seed: int) -> Any:
-    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 11)))
-
-
-def _forest(seed: int) -> Any:
-    return RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.33, random_state=seed)
-
-
-def _extra_trees(seed: int) -> Any:
-    return ExtraTreesRegressor(TREES, min_samples_leaf=2, max_features=0.33, random_state=seed)
-
-
-def _boosting(seed: int) -> Any:
-    return GradientBoostingRegressor(
-        n_estimators=TREES, max_depth=4, learning_rate=0.05, subsample=0.7, max_features=0.2,
-        random_state=seed,
-    )  # fmt: skip
-
-
-CANDIDATES: dict[str, Callable[[int], Any]] = {
-    "ridge": _ridge,
-    "random forest": _forest,
-    "extra trees": _extra_trees,
-    "boosting": _boosting,
+_FOREST = {"n_estimators": TREES, "min_samples_leaf": 2, "max_features": 0.33}
+_BOOSTING = {
+    "n_estimators": TREES, "max_depth": 4, "learning_rate": 0.05, "subsample": 0.7,
+    "max_features": 0.2,
+}  # fmt: skip
+CANDIDATES: dict[str, Callable[[int], Any]] = {  # by name: a model from its seed
+    "ridge": lambda _: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 11))),
+    "random forest": lambda seed: RandomForestRegressor(random_state=seed, **_FOREST),
+    "extra trees": lambda seed: ExtraTreesRegressor(random_state=seed, **_FOREST),
+    "boosting": lambda seed: GradientBoostingRegressor(random_state=seed, **_BOOSTING),
 }
 _AVERAGED = ("random forest", "extra trees", "boosting")
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What a model said of examples that it had not seen.
+    """Predictions of held-out examples.
 
     Attributes:
         spearman: by model, the mean over repeats of the rank correlation of all held-out
@@ -76,7 +62,7 @@ class CrossValidation:
 
 
 class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Tries ridge regression, two forests, boosting and the mean of the last three.
+    """The best of ridge regression, two forests, boosting and the mean of the last three.
 
     The one with the best cross-validated Spearman correlation is fitted to all examples; an
     advantage of less than 0.02 over the mean of the trees counts as none.
@@ -90,7 +76,7 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         model_: the name of the model that was chosen.
         members_: the fitted regressors, whose predictions are averaged.
-        cv_: what the cross-validation found, None where there were too few examples for it.
+        cv_: the cross-validation, None where there were too few examples for it.
         noise_: shape (2,), the squared error is about ``noise_[0] + noise_[1] · spread²``.
 
     Examples:
@@ -116,25 +102,21 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             y: shape (n,).
             groups: shape (n,); examples of one group are held out together.
         """
-        checked = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        features, label = checked[0], checked[1]
-        return self._fitted(features, label, None if groups is None else np.asarray(groups))
-
-    def _fitted(
-        self, X: NDArray[np.float64], y: NDArray[np.float64], groups: NDArray[Any] | None
-    ) -> ChosenRegressor:
-        held = np.arange(len(y)) if groups is None else groups
-        enough = len(np.unique(held)) >= FEWEST
-        able = self.assess and enough and np.ptp(y) > 0
+        features, label = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        held = np.arange(len(label)) if groups is None else np.asarray(groups)
+        enough = len(np.unique(held)) >= MIN_ARCHITECTURES
         names = list(CANDIDATES) if self.model is None else _members(self.model)
-        self.cv_ = _cross_validated(names, X, y, held, self.random_state) if able else None
+        self.cv_ = None
+        if self.assess and enough and np.ptp(label) > 0:
+            self.cv_ = _cross_validated(names, features, label, held, self.random_state)
         self.model_ = self.model or _best(self.cv_, enough=enough)
         self.members_ = [
-            CANDIDATES[name](self.random_state).fit(X, y) for name in _members(self.model_)
+            CANDIDATES[name](self.random_state).fit(features, label)
+            for name in _members(self.model_)
         ]
-        self.noise_ = np.array([float(np.var(y)), 0.0])
+        self.noise_ = np.array([float(np.var(label)), 0.0])
         if self.cv_ is not None:
-            self.noise_ = self._noise(self.cv_, y)
+            self.noise_ = self._noise(self.cv_, label)
         return self
 
     def _noise(self, cv: CrossValidation, y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,27 +124,26 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         from scipy.optimize import nnls
 
         squared = ((cv.predicted[self.model_] - y) ** 2).ravel()
-        several = np.array([cv.predicted[name] for name in _members(self.model_)])
-        spread = several.var(axis=0).ravel()
+        members = np.array([cv.predicted[name] for name in _members(self.model_)])
+        spread = members.var(axis=0).ravel()
         return np.asarray(nnls(np.column_stack([np.ones_like(spread), spread]), squared)[0])
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """The predictions, shape (n,); with ``return_std`` also how far they may be off."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
-        several = np.array([member.predict(X) for member in self.members_])
-        mean = several.mean(axis=0)
+        predicted = np.array([member.predict(X) for member in self.members_])
+        mean = predicted.mean(axis=0)
         if not return_std:
             return mean
-        return mean, np.sqrt(self.noise_[0] + self.noise_[1] * several.var(axis=0))
+        return mean, np.sqrt(self.noise_[0] + self.noise_[1] * predicted.var(axis=0))
 
 
 def _best(cv: CrossValidation | None, *, enough: bool) -> str:
     if cv is None:
         return MEAN if enough else "ridge"
-    found = cv.spearman
-    best = max(found, key=lambda name: found[name])
-    return MEAN if found[best] - found[MEAN] < ADVANTAGE else best
+    best = max(cv.spearman, key=cv.spearman.__getitem__)
+    return MEAN if cv.spearman[best] - cv.spearman[MEAN] < MIN_ADVANTAGE else best
 
 
 def _members(model: str) -> list[str]:
@@ -190,10 +171,10 @@ def _cross_validated(
     random_state: int,
 ) -> CrossValidation:
     predicted = {name: np.zeros((REPEATS, len(y))) for name in names}
-    for repeat, known, unknown in folds(held, random_state):
+    for repeat, training, held_out in folds(held, random_state):
         for name in names:
-            model = CANDIDATES[name](random_state).fit(X[known], y[known])
-            predicted[name][repeat, unknown] = model.predict(X[unknown])
+            model = CANDIDATES[name](random_state).fit(X[training], y[training])
+            predicted[name][repeat, held_out] = model.predict(X[held_out])
     if set(_AVERAGED) <= set(names):
         predicted[MEAN] = np.mean([predicted[name] for name in _AVERAGED], axis=0)
     spearman = {

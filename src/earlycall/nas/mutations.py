@@ -1,4 +1,4 @@
-"""Small changes of a graph; the places are numbers from 0 to 1, so that any sampler can choose."""
+"""Small changes of a graph, chosen by numbers from 0 to 1, which any sampler can suggest."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 
 from earlycall.nas.features.graph import Graph
 
-Nodes = dict[str, dict[str, Any]]
-
 
 def operation(graph: Graph, where: float, what: float, operations: Sequence[str]) -> Graph:
-    """Another operation for a node that takes one input."""
+    """Change the operation of a node that takes one input."""
     single = [n for n in graph.op if len(graph.takes[n]) == 1]
     if not single:
         return graph
@@ -21,52 +19,48 @@ def operation(graph: Graph, where: float, what: float, operations: Sequence[str]
 
 
 def rewire(graph: Graph, where: float, what: float, operations: Sequence[str]) -> Graph:
-    """One input of a node comes from elsewhere; never from a later node, which could be a cycle."""
+    """Take one input of a node from elsewhere; never from a later node, which may be a cycle."""
     nodes, order = _nodes(graph), list(graph.op)
     node = _at(order, where)
-    taken = nodes[node]["input"]
-    if taken:
-        part = where * len(order) % 1  # where within the node's own share of the unit interval
-        taken[int(part * len(taken))] = _at([*graph.inputs, *order[: order.index(node)]], what)
+    inputs = nodes[node]["input"]
+    if inputs:
+        place = where * len(order) % 1  # within the node's own share of the unit interval
+        inputs[int(place * len(inputs))] = _at([*graph.inputs, *order[: order.index(node)]], what)
     return Graph.of(nodes)
 
 
 def insert(graph: Graph, where: float, what: float, operations: Sequence[str]) -> Graph:
-    """A new node between a node and the first that it takes in."""
+    """Insert a node before the first input of a node."""
     nodes = _nodes(graph)
-    taken = nodes[_at(list(graph.op), where)]["input"]
-    if taken:
-        fresh = next(name for i in range(len(nodes) + 1) if (name := f"m{i}") not in nodes)
-        nodes[fresh] = {"op": _at(operations, what), "input": taken[:1]}
-        taken[0] = fresh
+    inputs = nodes[_at(list(graph.op), where)]["input"]
+    if inputs:
+        new = next(name for i in range(len(nodes) + 1) if (name := f"m{i}") not in nodes)
+        nodes[new] = {"op": _at(operations, what), "input": inputs[:1]}
+        inputs[0] = new
     return Graph.of(nodes)
 
 
 def remove(graph: Graph, where: float, what: float, operations: Sequence[str]) -> Graph:
-    """A node that takes one input goes; what took it takes its input instead."""
+    """Remove a node that takes one input; what took it takes its input instead."""
     states = set(graph.states.values())
-    able = [n for n in graph.op if len(graph.takes[n]) == 1 and n not in states]
-    if not able or len(graph.op) == 1:
+    removable = [n for n in graph.op if len(graph.takes[n]) == 1 and n not in states]
+    if not removable or len(graph.op) == 1:
         return graph
-    nodes = _nodes(graph)
-    gone = _at(able, where)
-    before = nodes.pop(gone)["input"][0]
+    nodes, removed = _nodes(graph), _at(removable, where)
+    before = nodes.pop(removed)["input"][0]
     for node in nodes.values():
-        node["input"] = [before if name == gone else name for name in node["input"]]
+        node["input"] = [before if name == removed else name for name in node["input"]]
     return Graph.of(nodes)
 
 
 MUTATIONS: dict[str, Callable[[Graph, float, float, Sequence[str]], Graph]] = {
-    "operation": operation,
-    "rewire": rewire,
-    "insert": insert,
-    "remove": remove,
-}
+    "operation": operation, "rewire": rewire, "insert": insert, "remove": remove,
+}  # fmt: skip
 
 
-def _nodes(graph: Graph) -> Nodes:
+def _nodes(graph: Graph) -> dict[str, dict[str, Any]]:
     return {n: {"op": graph.op[n], "input": list(graph.takes[n])} for n in graph.op}
 
 
-def _at(several: Sequence[Any], place: float) -> Any:
-    return several[min(int(place * len(several)), len(several) - 1)]
+def _at(items: Sequence[Any], place: float) -> Any:
+    return items[min(int(place * len(items)), len(items) - 1)]

@@ -13,7 +13,7 @@ from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.labels import AUTO, Labels, label
-from earlycall.nas.models import FEWEST, ChosenRegressor, folds
+from earlycall.nas.models import MIN_ARCHITECTURES, ChosenRegressor, folds
 from earlycall.ranks import rank_correlation
 
 with needed_for("train-less ranking", "nas"):
@@ -36,8 +36,8 @@ class Quality:
     """How good a predictor will be on architectures that it has not seen.
 
     Attributes:
-        n: labelled runs that it learnt from.
-        architectures: different ones among them.
+        n: the number of labelled runs that it learnt from.
+        architectures: the number of different architectures among them.
         spearman: cross-validated rank correlation, all runs of an architecture held out together;
             None where there are fewer than 6 architectures.
         low: lower end of the interval (95 %), by resampling the architectures.
@@ -61,12 +61,12 @@ class Quality:
         return self.spearman is not None and self.spearman > max(self.baseline or 0.0, 0.0)
 
     def __str__(self) -> str:
-        known = f"{self.n} runs of {self.architectures} architectures"
+        runs = f"{self.n} runs of {self.architectures} architectures"
         if self.spearman is None:
-            return f"{known}, too few to tell how good it will be (at least {FEWEST})"
+            return f"{runs}, too few to assess the predictor (at least {MIN_ARCHITECTURES})"
         size = "" if self.baseline is None else f"; parameter count alone {self.baseline:.2f}"
         return (
-            f"{known}; on unseen ones Spearman {self.spearman:.2f} "
+            f"{runs}; on unseen ones Spearman {self.spearman:.2f} "
             f"(95 % interval {self.low:.2f} to {self.high:.2f}){size}"
         )
 
@@ -81,7 +81,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model: the name of a model (see `earlycall.nas.models`), None to choose by
             cross-validation.
         random_state: seeds models, folds and resamples.
-        assess: whether to find out how good it will be; without, it learns ten times as fast.
+        assess: whether to cross-validate it; without, it learns ten times as fast.
 
     Attributes:
         features_: the fitted `ArchitectureFeatures`.
@@ -106,16 +106,16 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: ArrayLike) -> Predictor:
         """Learn from a table of architectures and their labels, shape (n,), larger is better."""
         label = np.asarray(y, dtype=np.float64)
-        known = architectures(X)
-        if len(known) != len(label):
-            raise InputError(f"{len(known)} architectures but {len(label)} labels")
+        found = architectures(X)
+        if len(found) != len(label):
+            raise InputError(f"{len(found)} architectures but {len(label)} labels")
         self.target_ = "y"
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
-        held = np.array([a.identity for a in known])
+        held = np.array([a.identity for a in found])
         self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
         self.regressor_.fit(matrix, label, groups=held)
-        self.quality_ = self._quality(known, label, held)
+        self.quality_ = self._quality(found, label, held)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -128,23 +128,16 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.regressor_.predict(self.features_.transform(X), return_std=return_std)
 
     def _quality(
-        self, known: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
+        self, found: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
     ) -> Quality:
-        names = np.unique(held)
-        cv = self.regressor_.cv_
+        n, different, cv = len(y), len(np.unique(held)), self.regressor_.cv_
         if cv is None:
-            return Quality(len(y), len(names), None, None, None, None, {})
+            return Quality(n, different, None, None, None, None, {})
         predicted = cv.predicted[self.regressor_.model_].mean(axis=0)
         low, high = _interval(predicted, y, held, self.random_state)
-        return Quality(
-            n=len(y),
-            architectures=len(names),
-            spearman=cv.spearman[self.regressor_.model_],
-            low=low,
-            high=high,
-            baseline=_size_alone(known, y, held, self.random_state),
-            by_model=dict(cv.spearman),
-        )
+        baseline = _size_alone(found, y, held, self.random_state)
+        spearman = cv.spearman[self.regressor_.model_]
+        return Quality(n, different, spearman, low, high, baseline, dict(cv.spearman))
 
 
 def fit_predictor(
@@ -163,13 +156,13 @@ def fit_predictor(
     Args:
         curves: a `CurveSet` whose runs have ``arch.*`` columns.
         target: see `earlycall.nas.labels.label`.
-        epochs: how many first epochs an early score sees.
+        epochs: the number of epochs that an early score sees.
         metric: the metric that an early score judges; by default the training loss.
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells.
         model: the name of a model, None to choose.
-        force: also where it is no better than the parameter count.
-        random_state: seeds all that is random.
+        force: return it even if it is no better than the parameter count.
+        random_state: the seed.
 
     Raises:
         InputError: if runs have no architecture or label, or the predictor is no better on
@@ -180,26 +173,26 @@ def fit_predictor(
     collected = as_curve_set(curves)
     if direction is not None:
         collected = collected.directed(collected.metric(metric), direction)
-    found = label(collected, target=target, epochs=epochs, metric=metric)
-    predictor = of_labels(found, model=model, random_state=random_state)
+    labels = label(collected, target=target, epochs=epochs, metric=metric)
+    predictor = fit_labels(labels, model=model, random_state=random_state)
     quality = predictor.quality_
     if not quality.useful and not force:
-        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it all the same")
+        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it anyway")
     return predictor
 
 
-def of_labels(found: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
-    """A predictor of how labelled runs stand, however good it is."""
-    predictor = Predictor(model, random_state).fit(found.runs, found.standing)
-    predictor.target_ = found.target
+def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
+    """A predictor of the standing of labelled runs, however good it is."""
+    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing)
+    predictor.target_ = labels.target
     return predictor
 
 
 def _why_not(quality: Quality) -> str:
     if quality.spearman is None:
         return (
-            f"{quality.architectures} different architectures are too few to tell how good it "
-            f"would be on others; collect {FEWEST} or more"
+            f"{quality.architectures} different architectures are too few to assess it on others; "
+            f"collect {MIN_ARCHITECTURES} or more"
         )
     if quality.baseline is None or quality.baseline <= 0:
         return (
@@ -213,7 +206,7 @@ def _why_not(quality: Quality) -> str:
 
 
 def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
-    """Architectures ranked by what a predictor says of them.
+    """Architectures ranked by a predictor.
 
     Args:
         predictor: a fitted one.
@@ -222,6 +215,9 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
     Returns:
         A row per architecture: ``group``, ``run``, ``rank`` (within its group, from 1, ties
         shared), ``score`` (the predicted standing, larger is better) and ``se``; the best first.
+
+    Raises:
+        InputError: if the table has no rows.
     """
     from earlycall.curves import as_polars
 
@@ -229,19 +225,15 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
     if table is None or table.height == 0:
         raise InputError("there is no architecture to rank: the table has no rows")
     score, se = predictor.predict(table, return_std=True)
-    names = [str(i) for i in range(1, table.height + 1)]
-    out = pl.DataFrame({
-        "group": _column(table, "group", ["all"] * len(names)),
-        "run": _column(table, "run", names),
-        "score": score, "se": se,
-    })  # fmt: skip
-    order = pl.col("score").rank("min", descending=True).over("group").cast(pl.Int64)
-    ranked = out.with_columns(rank=order).select("group", "run", "rank", "score", "se")
+    group = pl.col("group") if "group" in table.columns else pl.lit("all")
+    run = pl.col("run") if "run" in table.columns else pl.int_range(1, pl.len() + 1)
+    rank = pl.col("score").rank("min", descending=True).over("group").cast(pl.Int64)
+    ranked = (
+        table.select(group.cast(pl.String).alias("group"), run.cast(pl.String).alias("run"))
+        .with_columns(score=score, se=se)
+        .select("group", "run", rank.alias("rank"), "score", "se")
+    )
     return ranked.sort("group", "rank", maintain_order=True)
-
-
-def _column(table: pl.DataFrame, name: str, otherwise: list[str]) -> pl.Series:
-    return table[name].cast(pl.String) if name in table.columns else pl.Series(otherwise)
 
 
 def _interval(
@@ -249,26 +241,24 @@ def _interval(
 ) -> tuple[float, float]:
     """95 % of the correlations of resampled architectures (bootstrap)."""
     draw = np.random.default_rng(seed)
-    names, number = np.unique(held, return_inverse=True)
-    rows = [np.flatnonzero(number == i) for i in range(len(names))]
-    found = []
+    rows = [np.flatnonzero(held == name) for name in np.unique(held)]
+    correlations = []
     for _ in range(RESAMPLES):
-        sample = np.concatenate([rows[i] for i in draw.integers(0, len(names), len(names))])
-        found.append(rank_correlation(predicted[sample], y[sample]))
-    low, high = np.quantile(found, [0.025, 0.975])
+        sample = np.concatenate([rows[i] for i in draw.integers(0, len(rows), len(rows))])
+        correlations.append(rank_correlation(predicted[sample], y[sample]))
+    low, high = np.quantile(correlations, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _size_alone(
-    known: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any], seed: int
+    found: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any], seed: int
 ) -> float | None:
     """Cross-validated correlation of the parameter count, its direction learnt on the others."""
-    sizes = [a.known.get(PARAMETERS) for a in known]
-    size = np.array([np.nan if s is None else float(s) for s in sizes])
+    size = np.array([a.columns.get(PARAMETERS) for a in found], dtype=np.float64)  # None is NaN
     if not np.isfinite(size).all():
         return None
     predicted = np.zeros((2, len(y)))
-    for repeat, rest, unknown in folds(held, seed):
-        direction = np.sign(rank_correlation(size[rest], y[rest])) or 1.0
-        predicted[repeat, unknown] = direction * size[unknown]
+    for repeat, training, held_out in folds(held, seed):
+        direction = np.sign(rank_correlation(size[training], y[training])) or 1.0
+        predicted[repeat, held_out] = direction * size[held_out]
     return float(np.mean([rank_correlation(p, y) for p in predicted]))

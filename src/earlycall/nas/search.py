@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from earlycall.nas.spaces import Candidate, Space
 
 SAMPLERS = ("random", "tpe", "evolution", "nsga2")
-AT_ONCE = 10
+BATCH_SIZE = 10
 
 
-class Promise(Protocol):
+class SupportsPredict(Protocol):
     """Anything that predicts as a `Predictor` does."""
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -32,15 +32,15 @@ class Promise(Protocol):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """The candidates of a search.
 
     Attributes:
         table: a row per different candidate: ``run``, ``score`` (the predicted standing), ``se``,
-            ``cost`` (where asked for), ``front`` (whether none is better in both score and cost)
-            and ``arch.*``; the best score first.
+            ``cost`` (if given), ``front`` (whether none is better in both score and cost) and
+            ``arch.*``; the best score first.
         candidates: the candidates in the table's order.
-        tried: how many the sampler suggested, repetitions included.
+        tried: the number of suggestions, with repetitions.
     """
 
     table: pl.DataFrame
@@ -50,31 +50,29 @@ class Found:
 
 def search(
     space: Space,
-    predictor: Promise,
+    predictor: SupportsPredict,
     *,
     trials: int = 200,
     sampler: str = "evolution",
     cost: str | Callable[[Candidate], float] | None = None,
     known: Collection[str] = (),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Found:
-    """Let a sampler look for what a predictor promises most of.
+) -> SearchResult:
+    """Let a sampler search for the candidates with the best predictions.
 
     Args:
-        space: where to look.
+        space: the space to search.
         predictor: a fitted one.
-        trials: how many candidates to suggest.
+        trials: the number of suggestions.
         sampler: ``random``, ``tpe`` (Bergstra et al. 2011), ``evolution`` (regularised, Real et al.
-            2019) or ``nsga2`` (Deb et al. 2002), which is taken where there is a cost.
-        cost: a column of the candidates that should be small, such as ``arch.params``, or a
-            function of a candidate (see `earlycall.nas.costs.predicted_cost` for joules).
-        known: the identities of architectures that are trained already, to be left out.
-        seed: of all that is random.
-        progress: called with (done, total).
+            2019) or ``nsga2`` (Deb et al. 2002), which is always used with a cost.
+        cost: a column of the candidates to minimise, such as ``arch.params``, or a function of a
+            candidate (see `earlycall.nas.costs.predicted_cost` for joules).
+        known: the identities of architectures to leave out, since they are trained already.
+        seed: the seed.
 
     Raises:
-        InputError: if there is no such sampler or cost, or nothing in the space could be built.
+        InputError: if there is no such sampler or cost, or nothing new in the space can be built.
 
     Examples:
         >>> from earlycall.nas.predictor import Predictor
@@ -93,33 +91,26 @@ def search(
         sampler=_sampler("nsga2" if cost else sampler, seed),
         directions=["maximize", "minimize"] if cost else ["maximize"],
     )
-    candidates: dict[str, tuple[Candidate, float, float]] = {}
-    done = 0
-    while done < trials:
-        number = min(AT_ONCE, trials - done)
-        _judge(study, space, predictor, number, cost, candidates)
-        done += number
-        if progress is not None:
-            progress(done, trials)
-    kept = {key: value for key, value in candidates.items() if key not in known}
-    if not kept:
-        what = "everything that was found is trained already" if candidates else "none can be built"
-        raise InputError(f"the search found no new architecture in {trials} trials: {what}")
-    return _found(list(kept.values()), cost, trials)
+    predictions: dict[str, tuple[Candidate, float, float]] = {}
+    for start in range(0, trials, BATCH_SIZE):
+        asked = _ask(study, space, min(BATCH_SIZE, trials - start))
+        if not asked:
+            continue
+        score, se = predictor.predict([c.row for _, c in asked], return_std=True)
+        for (trial, candidate), s, e in zip(asked, score.tolist(), se.tolist(), strict=True):
+            study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
+            predictions.setdefault(identity(candidate.columns), (candidate, s, e))
+    new = [predicted for key, predicted in predictions.items() if key not in known]
+    if not new:
+        reason = "all that it found are trained already" if predictions else "none can be built"
+        raise InputError(f"the search found no new architecture in {trials} trials: {reason}")
+    return _result(sorted(new, key=lambda predicted: -predicted[1]), cost, trials)
 
 
-def _judge(
-    study: Study,
-    space: Space,
-    predictor: Promise,
-    number: int,
-    cost: str | Callable[[Candidate], float] | None,
-    candidates: dict[str, tuple[Candidate, float, float]],
-) -> None:
-    """Ask for a few candidates, predict them together, and tell the sampler."""
+def _ask(study: Study, space: Space, number: int) -> list[tuple[Trial, Candidate]]:
     from optuna.trial import TrialState
 
-    asked: list[tuple[Trial, Candidate]] = []
+    asked = []
     for _ in range(number):
         trial = study.ask()
         candidate = space.suggest(trial)
@@ -127,26 +118,21 @@ def _judge(
             study.tell(trial, state=TrialState.FAIL)
         else:
             asked.append((trial, candidate))
-    if not asked:
-        return
-    score, se = predictor.predict([c.row for _, c in asked], return_std=True)
-    for (trial, candidate), s, e in zip(asked, score.tolist(), se.tolist(), strict=True):
-        study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
-        candidates.setdefault(identity(candidate.known), (candidate, s, e))
+    return asked
 
 
-def identity(known: Any) -> str:
+def identity(columns: Mapping[str, Any]) -> str:
     """Equal for equal architectures."""
-    return Architecture({k: v for k, v in known.items() if k != "arch.name"}).identity
+    return Architecture({k: v for k, v in columns.items() if k != "arch.name"}).identity
 
 
 def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> float:
     if callable(cost):
         return float(cost(candidate))
-    value = candidate.known.get(cost)
+    value = candidate.columns.get(cost)
     if not isinstance(value, int | float):
-        found = ", ".join(k for k, v in candidate.known.items() if isinstance(v, int | float))
-        raise InputError(f"candidates have no number {cost!r}; there are: {found or 'none'}")
+        numbers = ", ".join(k for k, v in candidate.columns.items() if isinstance(v, int | float))
+        raise InputError(f"candidates have no number {cost!r}; there are: {numbers or 'none'}")
     return float(value)
 
 
@@ -155,31 +141,30 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
     from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
 
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed, population_size=25)
-    if name == "evolution":
-        return RegularizedEvolutionSampler(seed=seed)
-    raise InputError(f"no sampler {name!r}; there are: {', '.join(SAMPLERS)}")
+    if name not in SAMPLERS:
+        raise InputError(f"no sampler {name!r}; there are: {', '.join(SAMPLERS)}")
+    samplers: dict[str, Callable[[], BaseSampler]] = {
+        "random": lambda: optuna.samplers.RandomSampler(seed),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+        "evolution": lambda: RegularizedEvolutionSampler(seed=seed),
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=25),
+    }
+    return samplers[name]()
 
 
-def _found(
-    kept: list[tuple[Candidate, float, float]],
+def _result(
+    predictions: list[tuple[Candidate, float, float]],
     cost: str | Callable[[Candidate], float] | None,
     trials: int,
-) -> Found:
-    kept = sorted(kept, key=lambda found: -found[1])
+) -> SearchResult:
     rows: list[dict[str, Any]] = []
-    best = np.inf
-    for candidate, score, se in kept:
+    cheapest = np.inf
+    for candidate, score, se in predictions:
         row: dict[str, Any] = {"run": candidate.name, "score": score, "se": se}
         if cost is not None:
             value = _cost(candidate, cost)
-            row |= {"cost": value, "front": value < best}
-            best = min(best, value)
-        rows.append(row | dict(candidate.known))
+            row |= {"cost": value, "front": value < cheapest}
+            cheapest = min(cheapest, value)
+        rows.append(row | dict(candidate.columns))
     table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    return Found(table, tuple(c for c, _, _ in kept), trials)
+    return SearchResult(table, tuple(candidate for candidate, _, _ in predictions), trials)

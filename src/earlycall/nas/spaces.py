@@ -21,28 +21,28 @@ class Candidate:
     """An architecture that could be trained.
 
     Attributes:
-        name: what to call it.
-        known: its ``arch.*`` columns.
-        model: how `earlycall.study.models.build` names it, None where it cannot be trained there.
+        name: its name.
+        columns: its ``arch.*`` columns.
+        model: its name for `earlycall.study.models.build`, None where it cannot be built there.
         arguments: the model's arguments.
     """
 
     name: str
-    known: Mapping[str, Any]
+    columns: Mapping[str, Any]
     model: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def row(self) -> dict[str, Any]:
         """A row of a table of architectures."""
-        return {"run": self.name, **self.known}
+        return {"run": self.name, **self.columns}
 
 
 class Space(Protocol):
     """Anything that suggests an architecture."""
 
     def suggest(self, trial: Trial) -> Candidate | None:
-        """An architecture from what the trial suggests, None where that makes none."""
+        """An architecture from a trial's suggestions, None where they make none."""
 
 
 @dataclass
@@ -59,8 +59,8 @@ class ModelSpace:
     Examples:
         >>> space = ModelSpace([{"model": "thin/mlp", "widths": [[16], [32, 32]]}], 1, 10, 8)
         >>> from optuna.trial import FixedTrial
-        >>> found = space.suggest(FixedTrial({"family": 0, "0.widths": 1}))
-        >>> found.name, found.known["arch.params"]
+        >>> candidate = space.suggest(FixedTrial({"family": 0, "0.widths": 1}))
+        >>> candidate.name, candidate.columns["arch.params"]
         ('mlp_widths=32x32', 3466)
     """
 
@@ -114,22 +114,22 @@ class ModelSpace:
         try:
             net = build(model, arguments, num_classes=self.num_classes, **shape)
             image = torch.zeros(1, self.in_chans, self.image_size, self.image_size)
-            known = (self.describe or described)(net, image, name)
+            columns = (self.describe or described)(net, image, name)
         except InputError as error:
             if "cannot be built" in str(error):
                 return None
             raise
         except (RuntimeError, ValueError, AssertionError):  # does not fit the images
             return None
-        return Candidate(name, known, model, arguments)
+        return Candidate(name, columns, model, arguments)
 
 
 def _name(model: str, arguments: Mapping[str, Any]) -> str:
     """A name that can be a folder's."""
     parts = [model.rpartition("/")[2].replace(":", "_")]
     for key, value in arguments.items():
-        said = "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        parts.append(f"{key}={said}")
+        text = "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        parts.append(f"{key}={text}")
     return "_".join(parts)
 
 
@@ -138,19 +138,20 @@ class GraphSpace:
     """Graphs within a few mutations of known ones.
 
     A mutation changes the operation of a node, rewires one of its inputs, inserts a node into a
-    connection, or removes a node that takes one input. All that a sampler chooses are a parent,
-    kinds and places, so that every sampler of Optuna can be used.
+    connection, or removes a node that takes one input. A sampler chooses only a parent, kinds and
+    places, so that every sampler of Optuna can be used.
 
     Args:
         parents: the graphs to start from.
-        operations: what nodes may become; by default what the parents' nodes with one input are.
-        mutations: how many mutations at most.
+        operations: the operations that nodes may become; by default those of the parents' nodes
+            with one input.
+        mutations: the maximum number of mutations.
 
     Examples:
         >>> space = GraphSpace([Graph.of('{"a": {"op": "tanh", "input": ["x"]}}')], ("relu",), 1)
         >>> from optuna.trial import FixedTrial
         >>> fixed = FixedTrial({"parent": 0, "0.kind": "operation", "0.where": 0.1, "0.what": 0.0})
-        >>> space.suggest(fixed).known["arch.graph"]
+        >>> space.suggest(fixed).columns["arch.graph"]
         '{"a": {"op": "relu", "input": ["x"]}}'
     """
 
@@ -171,8 +172,7 @@ class GraphSpace:
             what = trial.suggest_float(f"{i}.what", 0, 1)
             if kind != "none":
                 graph = MUTATIONS[kind](graph, where, what, self._operations())
-        text = graph.json()
-        return Candidate(f"graph-{trial.number}", {"arch.graph": text})
+        return Candidate(f"graph-{trial.number}", {"arch.graph": graph.json()})
 
     def _operations(self) -> Sequence[str]:
         if self.operations:
@@ -188,16 +188,16 @@ class OptunaSpace:
     Examples:
         >>> space = OptunaSpace(lambda t: {"arch.depth": t.suggest_int("depth", 1, 9)})
         >>> from optuna.trial import FixedTrial
-        >>> space.suggest(FixedTrial({"depth": 3})).known
+        >>> space.suggest(FixedTrial({"depth": 3})).columns
         {'arch.depth': 3}
     """
 
     function: Callable[[Trial], Mapping[str, Any] | Candidate | None]
 
     def suggest(self, trial: Trial) -> Candidate | None:
-        """What the function makes of the trial."""
-        found = self.function(trial)
-        if found is None or isinstance(found, Candidate):
-            return found
-        return Candidate(str(found.get("run", f"trial-{trial.number}")),
-                         {k: v for k, v in found.items() if k != "run"})  # fmt: skip
+        """The result of the function."""
+        result = self.function(trial)
+        if result is None or isinstance(result, Candidate):
+            return result
+        columns = dict(result)
+        return Candidate(str(columns.pop("run", f"trial-{trial.number}")), columns)

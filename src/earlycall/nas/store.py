@@ -1,8 +1,8 @@
 """The experiment store: collected runs with their architectures, in one database.
 
 SQLite by default (a file; many processes of one machine may write at once), PostgreSQL by URL for
-teams. A run is one row: what is known of it as JSON, and its curve as Parquet, so that both are
-there or neither. `Store.curves` gives all of it as a curve set, `Store.export` writes that folder.
+teams. A run is one row, its settings and outcome as JSON and its curve as Parquet, so that both are
+there or neither. `Store.curves` gives all runs as a curve set.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,8 @@ with needed_for("the experiment store", "nas"):
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
-REVISION = "0002"
-KEYS = ("group", "run")
-PATIENCE = 120  # seconds that a writer waits for another
+REVISION = "0001"
+WRITE_TIMEOUT = 120  # seconds that a writer waits for another
 _MIGRATION_LOCK = 7_217_221  # any number that no other program uses in the same database
 
 RUNS = sa.Table(
@@ -52,12 +52,12 @@ RUNS = sa.Table(
 
 @dataclass(frozen=True)
 class Added:
-    """What became of runs that were added.
+    """Counts of runs that were added.
 
     Attributes:
-        new: how many were not there before.
-        grown: how many were there with fewer observations, or without an outcome.
-        there: how many were there already.
+        new: runs that were not there before.
+        grown: runs that were there with fewer observations, or without an outcome.
+        there: runs that were there already.
     """
 
     new: int = 0
@@ -69,11 +69,11 @@ class Store:
     """An experiment store.
 
     Args:
-        where: a path of an SQLite file, made where there is none, or the URL of a database
+        where: the path of an SQLite file, created where there is none, or the URL of a database
             (``postgresql://user@host/name``).
 
     Raises:
-        InputError: if it cannot be opened, is no store, or was made by a newer earlycall.
+        InputError: if it cannot be opened, is not a store, or was made by a newer earlycall.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -86,7 +86,7 @@ class Store:
     def __init__(self, where: str | Path) -> None:
         self._url = _url(where)
         self._engine = _engine(self._url)
-        with self._speaking():
+        with self._errors_named():
             _migrate(self._engine)
 
     def __enter__(self) -> Store:
@@ -96,43 +96,33 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     def __len__(self) -> int:
-        with self._speaking(), self._engine.connect() as connection:
+        with self._errors_named(), self._engine.connect() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(RUNS)) or 0)
 
-    def add(
-        self,
-        curves: CurveSet,
-        *,
-        source: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Added:
+    def add(self, curves: CurveSet, *, source: str | None = None) -> Added:
         """Add runs; one that is there already is not added again.
 
         A run is the same if its group, name and ``arch.*`` and ``hp.*`` values are: it is replaced
         where it has grown or now has an outcome. A run with the very same curve and values under
-        another name is there already too.
+        another name is there already, too.
 
         Args:
             curves: the runs.
             source: where they came from, by default the set's name.
-            progress: called with (done, total) after each run.
         """
         counts = {"new": 0, "grown": 0, "there": 0}
-        rows = list(_rows(curves, source or curves.name))
-        with self._speaking():
-            for number, row in enumerate(rows, start=1):
+        with self._errors_named():
+            for row in _rows(curves, source or curves.name):
                 with self._engine.begin() as connection:
                     counts[_put(connection, row)] += 1
-                if progress is not None:
-                    progress(number, len(rows))
         return Added(**counts)
 
     def curves(self, group: str | None = None) -> CurveSet:
-        """All runs (of a group) as a curve set.
+        """All runs (of a group) as a curve set; the second run of one name gets a number.
 
         Raises:
             InputError: if there are none.
@@ -140,23 +130,23 @@ class Store:
         query = sa.select(RUNS.c.group, RUNS.c.run, RUNS.c.known, RUNS.c.curve).order_by(RUNS.c.id)
         if group is not None:
             query = query.where(RUNS.c.group == group)
-        with self._speaking(), self._engine.connect() as connection:
+        with self._errors_named(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
         if not rows:
             raise InputError(f"{self}: the store holds no runs; add some with 'earlycall nas add'")
-        tables, known = [], []
-        names = _unique([(row.group, row.run) for row in rows])
-        for row, run in zip(rows, names, strict=True):
+        tables, runs, count = [], [], Counter[tuple[str, str]]()
+        for row in rows:
+            count[row.group, row.run] += 1
+            number = count[row.group, row.run]
+            key = {"group": row.group, "run": row.run if number == 1 else f"{row.run} ({number})"}
             table = pl.read_parquet(io.BytesIO(row.curve))
-            tables.append(table.with_columns(group=pl.lit(row.group), run=pl.lit(run)))
-            known.append({"group": row.group, "run": run, **json.loads(row.known)})
-        observations = pl.concat(tables, how="diagonal_relaxed")
-        told = pl.DataFrame(known, infer_schema_length=None, strict=False)
-        return CurveSet.from_frame(observations, told, name=str(self))
-
-    def export(self, folder: str | Path) -> Path:
-        """Write all runs as a curve set folder."""
-        return self.curves().write(folder)
+            tables.append(table.with_columns(pl.lit(v).alias(k) for k, v in key.items()))
+            runs.append(key | json.loads(row.known))
+        return CurveSet.from_frame(
+            pl.concat(tables, how="diagonal_relaxed"),
+            pl.DataFrame(runs, infer_schema_length=None, strict=False),
+            name=str(self),
+        )
 
     def __str__(self) -> str:
         if self._url.get_backend_name() == "sqlite":
@@ -164,13 +154,13 @@ class Store:
         return self._url.render_as_string(hide_password=True)
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """What the database says is one sentence."""
+    def _errors_named(self) -> Iterator[None]:
+        """Errors of the database as one sentence that names the store."""
         try:
             yield
         except sa.exc.DBAPIError as error:
-            said = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-            raise InputError(f"{self}: the store cannot be used: {said}") from None
+            reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+            raise InputError(f"{self}: the store cannot be used: {reason}") from None
 
 
 def _url(where: str | Path) -> URL:
@@ -195,7 +185,7 @@ def _engine(url: URL) -> Engine:
         )
     sqlite = url.get_backend_name() == "sqlite"
     with needed_for("PostgreSQL", "postgres"):
-        engine = sa.create_engine(url, connect_args={"timeout": PATIENCE} if sqlite else {})
+        engine = sa.create_engine(url, connect_args={"timeout": WRITE_TIMEOUT} if sqlite else {})
     if sqlite:
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)
@@ -203,7 +193,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare(connection: Any, _: object) -> None:
-    """SQLite: transactions are begun by us; writers wait for each other; readers need not."""
+    """Begin transactions ourselves; readers of SQLite need not wait for writers."""
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
@@ -219,23 +209,16 @@ def _migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        found = _revision(connection)
-        if found == REVISION:
-            return
-        if found is not None and found > REVISION:
+        revision = None
+        if sa.inspect(connection).has_table("alembic_version"):
+            revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        if revision is not None and revision > REVISION:
             raise InputError(
                 f"{engine.url.render_as_string(hide_password=True)}: made by a newer earlycall "
-                f"(schema {found}, this version knows {REVISION}); upgrade earlycall"
+                f"(schema {revision}, this version knows {REVISION}); upgrade earlycall"
             )
-        upgrade(connection)
-
-
-def _revision(connection: Connection) -> str | None:
-    tables = sa.inspect(connection).get_table_names()
-    if "alembic_version" not in tables:
-        return None
-    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+        if revision != REVISION:
+            upgrade(connection)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
@@ -252,28 +235,27 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 
 def _rows(curves: CurveSet, source: str) -> Iterator[dict[str, Any]]:
     """A row of the table for each run."""
-    parts = {key[0]: part for key, part in curves.observations.partition_by(
-        "run_id", as_dict=True, maintain_order=True).items()}  # fmt: skip
-    for number, known in enumerate(curves.runs.iter_rows(named=True)):
-        if number not in parts:
+    curve_of = curves.observations.partition_by("run_id", as_dict=True, maintain_order=True)
+    for number, columns in enumerate(curves.runs.iter_rows(named=True)):
+        if (number,) not in curve_of:
             continue
-        table = parts[number].drop("run_id")
-        table = table.select(
-            c for c in sorted(table.columns) if table[c].null_count() < table.height
+        curve = curve_of[number,].drop("run_id")
+        curve = curve.select(
+            c for c in sorted(curve.columns) if curve[c].null_count() < curve.height
         )
-        told = {
-            k: v for k, v in sorted(known.items()) if v is not None and k not in ("group", "run")
-        }
-        settings = {k: v for k, v in told.items() if k.startswith(("arch.", "hp."))}
-        group, run = str(known["group"]), str(known["run"])
+        group, run = str(columns.pop("group")), str(columns.pop("run"))
+        known = {key: value for key, value in sorted(columns.items()) if value is not None}
+        settings = {key: v for key, v in known.items() if key.startswith(("arch.", "hp."))}
+        content = io.BytesIO()
+        curve.write_parquet(content, compression="zstd")
         yield {
             "identity": _hash(json.dumps([group, run, settings], default=str)),
-            "content": _hash(json.dumps([group, told], default=str) + table.write_csv()),
+            "content": _hash(json.dumps([group, known], default=str) + curve.write_csv()),
             "group": group,
             "run": run,
-            "known": json.dumps(told, default=str),
-            "observations": table.height,
-            "curve": _parquet(table),
+            "known": json.dumps(known, default=str),
+            "observations": curve.height,
+            "curve": content.getvalue(),
             "source": source,
             "changed": datetime.datetime.now(datetime.UTC),
         }
@@ -288,28 +270,11 @@ def _put(connection: Connection, row: dict[str, Any]) -> str:
     if connection.execute(insert).first() is not None:
         return "new"
     same = sa.and_(RUNS.c.identity == row["identity"], RUNS.c.content != row["content"])
-    no_longer = RUNS.c.observations <= row["observations"]
+    not_longer = RUNS.c.observations <= row["observations"]
     copy = sa.select(RUNS.c.id).where(RUNS.c.content == row["content"]).exists()
-    update = sa.update(RUNS).where(same, no_longer, ~copy).values(row).returning(RUNS.c.id)
+    update = sa.update(RUNS).where(same, not_longer, ~copy).values(row).returning(RUNS.c.id)
     return "there" if connection.execute(update).first() is None else "grown"
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    content = io.BytesIO()
-    table.write_parquet(content, compression="zstd")
-    return content.getvalue()
-
-
-def _unique(keys: list[tuple[str, str]]) -> list[str]:
-    """Names that are different within a group: the second of one name gets a number."""
-    seen: dict[tuple[str, str], int] = {}
-    names = []
-    for group, run in keys:
-        seen[group, run] = seen.get((group, run), 0) + 1
-        number = seen[group, run]
-        names.append(run if number == 1 else f"{run} ({number})")
-    return names

@@ -1,4 +1,4 @@
-"""Train only the most promising, learn from their first epochs, and look again."""
+"""Train the most promising architectures, learn from their first epochs, and search again."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from earlycall.atomic import write_whole
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.labels import label
-from earlycall.nas.predictor import of_labels
+from earlycall.nas.predictor import fit_labels
 from earlycall.nas.search import identity, search
+from earlycall.study.plan import data_and_epochs, load_yaml
 
 if TYPE_CHECKING:
     from earlycall.nas.predictor import Predictor
-    from earlycall.nas.spaces import ModelSpace
     from earlycall.nas.store import Store
     from earlycall.study.data import Splits
 
 STATE = "search.json"
-FEWEST = 4
+MIN_UNASSESSED = 4  # architectures to learn from, while too few to assess the predictor
 _KEYS = ("name", "data", "epochs", "early", "setting", "space")
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search trains on, and where it looks.
+    """The data, schedule and space of a search.
 
     Attributes:
-        name: the group under which runs are stored.
+        name: the group of its runs in the store.
         data: ``name`` and arguments of the data set (see `earlycall.study.data.splits`).
-        epochs: how long a whole training would be; its learning-rate schedule is followed.
-        early: how many epochs of it are trained.
+        epochs: the number of epochs of a full training, whose learning-rate schedule is followed.
+        early: the number of epochs to train.
         setting: optimiser, learning rate and so on, as in a study.
         space: families of models with the choices of their arguments (see `ModelSpace`).
     """
@@ -61,16 +61,7 @@ class SearchPlan:
             >>> SearchPlan.of(declared).early
             2
         """
-        unknown = sorted(set(declared) - set(_KEYS))
-        if unknown:
-            raise InputError(f"{source}: unknown key {unknown[0]!r}; there are: {', '.join(_KEYS)}")
-        for key in ("data", "epochs", "space"):
-            if not declared.get(key):
-                raise InputError(f"{source}: the key {key!r} is missing or empty")
-        data, epochs = declared["data"], declared["epochs"]
-        data = {"name": data} if isinstance(data, str) else dict(data)
-        if not isinstance(epochs, int) or epochs < 1:
-            raise InputError(f"{source}: 'epochs' must be a whole number, got {epochs!r}")
+        data, epochs = data_and_epochs(declared, _KEYS, ("data", "epochs", "space"), source)
         early = declared.get("early", max(1, round(epochs / 5)))
         if not isinstance(early, int) or not 1 <= early <= epochs:
             raise InputError(f"{source}: 'early' must be a whole number from 1 to {epochs}")
@@ -86,31 +77,19 @@ class SearchPlan:
         """A plan from a YAML file.
 
         Raises:
-            InputError: if the file cannot be read, is no YAML, or is no plan.
+            InputError: if the file cannot be read, is not YAML, or is not a plan.
         """
-        import yaml
-
-        try:
-            declared = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            raise InputError(f"{path}{line}: not YAML; write keys and values") from None
-        if not isinstance(declared, dict):
-            raise InputError(f"{path}: a search is a mapping with {', '.join(_KEYS)}")
-        return cls.of(declared, str(path))
+        return cls.of(load_yaml(path, f"a search is a mapping with {', '.join(_KEYS)}"), str(path))
 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to end; what is None does not count.
+    """The limits of a search, over all sessions; None for no limit.
 
     Attributes:
-        runs: trainings of this search, over all sessions.
+        runs: the number of runs to train.
         seconds: seconds of training.
-        joules: energy of training; needs what `earlycall.energy` needs.
+        joules: energy of training (see `earlycall.energy.Meter`).
     """
 
     runs: int | None = None
@@ -120,14 +99,14 @@ class Budget:
 
 @dataclass
 class Progress:
-    """How far a search has come; kept in its folder, so that it can go on after a kill.
+    """The progress of a search, saved in its folder so that it can be resumed after a kill.
 
     Attributes:
         trained: the runs that this search has trained.
-        waiting: what was chosen but is not trained yet: names, models and arguments.
+        waiting: names, models and arguments of candidates that are chosen but not trained yet.
         seconds: spent on training.
         joules: spent on training, where measured.
-        rounds: for each choice, how it was made and what is expected of what was chosen.
+        rounds: for each round, the sampler, the chosen candidates and their predicted scores.
     """
 
     trained: list[str] = field(default_factory=list)
@@ -138,26 +117,24 @@ class Progress:
 
     def within(self, budget: Budget) -> bool:
         """Whether another training may begin."""
-        return (
-            (budget.runs is None or len(self.trained) < budget.runs)
-            and (budget.seconds is None or self.seconds < budget.seconds)
-            and (budget.joules is None or self.joules < budget.joules)
-        )
+        spent = {"runs": len(self.trained), "seconds": self.seconds, "joules": self.joules}
+        limits = vars(budget).items()
+        return all(limit is None or spent[unit] < limit for unit, limit in limits)
 
 
 class Loop:
     """A search that trains.
 
     Args:
-        plan: what to train on and where to look.
-        store: where collected runs are, and where new ones go.
-        folder: where the search is kept; one that is there goes on.
+        plan: the data, schedule and space.
+        store: the collected runs to learn from and add to.
+        folder: the folder of the search; a search that is there is resumed.
         sampler: see `earlycall.nas.search.search`.
-        trials: candidates that are looked at in each round.
-        train: how many of them are trained in each round.
-        seed: of all that is random.
+        trials: the number of suggestions in each round.
+        train: the number of candidates to train in each round.
+        seed: the seed.
         device: where to train.
-        tell: called with a sentence after each step.
+        log: called with a sentence after each step.
     """
 
     def __init__(
@@ -171,26 +148,30 @@ class Loop:
         train: int = 2,
         seed: int = 0,
         device: str = "cpu",
-        tell: Callable[[str], None] | None = None,
+        log: Callable[[str], None] | None = None,
     ) -> None:
+        from earlycall.nas.spaces import ModelSpace
         from earlycall.study.data import splits
 
         self.plan, self.store, self.folder = plan, store, folder
         self.sampler, self.trials, self.train = sampler, trials, train
         self.seed, self.device = seed, device
-        self.tell = tell or (lambda sentence: None)
+        self.log = log or (lambda sentence: None)
         self.data: Splits = splits(**plan.data)
-        self.space = self._space()
+        data = self.data
+        self.space = ModelSpace(plan.space, data.in_chans, data.num_classes, data.image_size)
         self.progress = self._restored()
 
     def run(self, budget: Budget) -> Progress:
-        """Choose, train, add, learn, until the budget is used.
+        """Choose, train and learn until the budget is used.
 
         Raises:
-            InputError: if the space or data cannot be used, or energy cannot be measured but is
-                what the budget counts.
+            InputError: if the space or data cannot be used, or energy is limited but cannot be
+                measured.
         """
-        meter = _meter() if budget.joules is not None else None
+        from earlycall.energy import Meter
+
+        meter = Meter("process") if budget.joules is not None else None
         while self.progress.within(budget):
             if not self.progress.waiting:
                 self._choose()
@@ -199,41 +180,42 @@ class Loop:
         return self.progress
 
     def _choose(self) -> None:
-        """What to train next: the most promising by a predictor, or while there is none, random."""
-        curves = self._collected()
-        number = len(self.progress.rounds)
-        known = [] if curves is None else [identity(row) for row in _described(curves)]
+        """Choose what to train next by a predictor, or while there is none, at random."""
+        curves = self.store.curves(self.plan.name) if len(self.store) else None
+        number = len(self.progress.rounds) + 1
+        rows = [] if curves is None else curves.runs.to_dicts()
+        known = [identity(row) for row in rows]
         predictor = None if curves is None else self._predictor(curves)
         how = "random" if predictor is None else self.sampler
-        found = search(
-            self.space, predictor or _Indifferent(), trials=self.trials, sampler=how, known=known,
-            seed=self.seed + number,
+        result = search(
+            self.space, predictor or _ConstantPredictor(), trials=self.trials, sampler=how,
+            known=known, seed=self.seed + number - 1,
         )  # fmt: skip
-        chosen = found.candidates[: self.train]
-        expected = found.table["score"].to_list()[: self.train]
+        chosen = result.candidates[: self.train]
+        names = [candidate.name for candidate in chosen]
+        scores = result.table["score"].to_list()[: self.train]
         self.progress.rounds.append({
-            "by": how, "candidates": found.table.height, "runs_known": len(known),
+            "by": how, "candidates": result.table.height, "runs_known": len(known),
             "spearman": None if predictor is None else predictor.quality_.spearman,
-            "chosen": [c.name for c in chosen],
-            "expected": expected if predictor is not None else None,
+            "chosen": names, "expected": None if predictor is None else scores,
         })  # fmt: skip
         self.progress.waiting = [
             {"name": c.name, "model": c.model, "arguments": dict(c.arguments)} for c in chosen
         ]
         self._save()
         quality = "no predictor yet" if predictor is None else str(predictor.quality_)
-        self.tell(f"round {number + 1}: {quality}; chosen: {', '.join(c.name for c in chosen)}")
+        self.log(f"round {number}: {quality}; chosen: {', '.join(names)}")
 
     def _predictor(self, curves: CurveSet) -> Predictor | None:
-        """Learnt from early scores; None where there is too little, or it is of no use."""
+        """A predictor of early scores, None where it is not useful."""
         try:
             labels = label(curves, target="auto", epochs=self.plan.early)
-            predictor = of_labels(labels, random_state=self.seed)
+            predictor = fit_labels(labels, random_state=self.seed)
         except InputError:
             return None
         quality = predictor.quality_
-        # With a handful of runs nobody can tell how good it is; it is still better than nothing.
-        few = quality.spearman is None and quality.architectures >= FEWEST
+        # With a handful of runs it cannot be assessed, but is still better than nothing.
+        few = quality.spearman is None and quality.architectures >= MIN_UNASSESSED
         return predictor if quality.useful or few else None
 
     def _train(self, meter: Any) -> None:
@@ -256,35 +238,27 @@ class Loop:
         record = training.record
         if meter is not None and not record.joules:
             raise InputError("energy cannot be measured here; give the budget in time or runs")
-        table = record.frame(training.steps)
-        known = {} if candidate is None else dict(candidate.known)
-        whole = record.epochs >= self.plan.epochs
+        keys = {"group": self.plan.name, "run": plan.name}
         row = {
-            "group": self.plan.name, "run": plan.name, "step_hint": plan.epochs * training.steps,
-            **known, **{f"hp.{key}": value for key, value in plan.hyper.items()},
-            **({"final": record.val_loss[-1], "final_metric": "val_loss"} if whole else {}),
+            **keys, "step_hint": plan.epochs * training.steps,
+            **({} if candidate is None else candidate.columns),
+            **{f"hp.{key}": value for key, value in plan.hyper.items()},
         }  # fmt: skip
-        named = table.with_columns(group=pl.lit(self.plan.name), run=pl.lit(plan.name))
-        curves = CurveSet.from_frame(named, pl.DataFrame([row]), name=self.plan.name)
+        if record.epochs >= self.plan.epochs:
+            row |= {"final": record.val_loss[-1], "final_metric": "val_loss"}
+        table = record.frame(training.steps)
+        table = table.with_columns(**{name: pl.lit(value) for name, value in keys.items()})
+        curves = CurveSet.from_frame(table, pl.DataFrame([row]), name=self.plan.name)
         self.store.add(curves, source=str(self.folder))
         self.progress.trained.append(plan.name)
         self.progress.waiting.pop(0)
         self.progress.seconds += record.seconds[-1]
         self.progress.joules += record.joules[-1] if record.joules else 0.0
         self._save()
-        self.tell(
+        self.log(
             f"trained {plan.name} for {record.epochs} epochs: validation loss "
             f"{record.val_loss[-1]:.4g}, accuracy {record.val_accuracy[-1]:.1%}"
         )
-
-    def _collected(self) -> CurveSet | None:
-        return self.store.curves(self.plan.name) if len(self.store) else None
-
-    def _space(self) -> ModelSpace:
-        from earlycall.nas.spaces import ModelSpace
-
-        data = self.data
-        return ModelSpace(self.plan.space, data.in_chans, data.num_classes, data.image_size)
 
     def _restored(self) -> Progress:
         path = self.folder / STATE
@@ -300,20 +274,9 @@ class Loop:
         write_whole(self.folder / STATE, json.dumps(vars(self.progress), indent=1))
 
 
-class _Indifferent:
-    """Promises the same of all: what is searched for without a predictor."""
+class _ConstantPredictor:
+    """Predicts the same of all architectures, while there is no predictor."""
 
     def predict(self, X: Sequence[Any], return_std: bool = False) -> Any:
-        flat = np.full(len(X), 0.5)
-        return (flat, np.full(len(X), 0.29)) if return_std else flat
-
-
-def _described(curves: CurveSet) -> list[dict[str, Any]]:
-    columns = [c for c in curves.runs.columns if c.startswith("arch.")]
-    return curves.runs.select(columns).to_dicts()
-
-
-def _meter() -> Any:
-    from earlycall.energy import Meter
-
-    return Meter("process")
+        constant = np.full(len(X), 0.5)
+        return (constant, np.full(len(X), 0.29)) if return_std else constant

@@ -8,12 +8,11 @@ from earlycall.cli import COMMANDS
 from earlycall.cli.lazy import lazy_group, show_help_alone
 
 NAS_COMMANDS = {
-    "add": "Add runs to the experiment store; those that are there are not added again.",
-    "store": "Show what the experiment store holds.",
-    "fit": "Learn from collected runs to rank architectures that were never trained.",
+    "add": "Add runs to the experiment store; a run is added only once.",
+    "store": "Show the contents of the experiment store.",
+    "fit": "Fit a predictor to collected runs, for architectures that were never trained.",
     "rank": "Rank architectures that were never trained.",
-    "search": "Search a space of architectures: propose what to train, or train it within a "
-    "budget.",
+    "search": "Search a space of architectures: propose what to train, or train within a budget.",
     "explain": "Show which features matter to a predictor, and what they mean.",
 }
 
@@ -23,6 +22,4 @@ app = typer.Typer(
     help=COMMANDS["nas"],
     add_completion=False,
 )
-
-
 app.callback(invoke_without_command=True)(show_help_alone)

@@ -9,19 +9,19 @@ import typer
 from earlycall.cli import output
 from earlycall.cli.options import Paths, Pattern
 
-Where = Annotated[
+StoreName = Annotated[
     str,
     typer.Option(
         "--store",
-        help="The experiment store: an SQLite file, or postgresql://user@host/name.",
+        help="Experiment store: an SQLite file, or postgresql://user@host/name.",
         envvar="EARLYCALL_STORE",
     ),
 ]
 DEFAULT = "experiments.db"
 
 
-def command(paths: Paths, store: Where = DEFAULT, pattern: Pattern = None) -> None:
-    """Add runs to the experiment store; those that are there are not added again.
+def command(paths: Paths, store: StoreName = DEFAULT, pattern: Pattern = None) -> None:
+    """Add runs to the experiment store; a run is added only once.
 
     Examples:
       earlycall nas add study/ runs/

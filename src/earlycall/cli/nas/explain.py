@@ -1,4 +1,4 @@
-"""``earlycall nas explain``: which features a predictor goes by."""
+"""``earlycall nas explain``: the features that matter to a predictor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.nas.rank import described
+from earlycall.cli.nas.rank import Model, Top, read_architectures
 from earlycall.cli.options import Format, Output
 
 
@@ -20,11 +20,11 @@ def command(
             show_default=False,
         ),
     ],
-    model: Annotated[Path, typer.Option(help="What 'earlycall nas fit' wrote.")],
+    model: Model,
     plot: Annotated[
-        Path | None, typer.Option(help="Also draw it, as a page (.html) or picture.")
+        Path | None, typer.Option(help="Also write a figure (.html, .png, .svg or .pdf).")
     ] = None,
-    top: Annotated[int, typer.Option(help="Rows of the table; 0 for all.")] = 20,
+    top: Top = 20,
     fmt: Output = Format.table,
 ) -> None:
     """Show which features matter to a predictor, and what they mean.
@@ -39,7 +39,7 @@ def command(
 
     predictor = load(model)
     with output.working("shuffling features"):
-        table = explain(predictor, described(runs))
+        table = explain(predictor, read_architectures(runs))
     if plot is not None:
         from earlycall import plots
 
@@ -50,7 +50,7 @@ def command(
         output.print_csv(table)
     else:
         for row in (table.head(top) if top > 0 else table).iter_rows(named=True):
-            sign = {True: "+", False: "-"}.get((row["direction"] or 0) > 0, " ")
-            sign = " " if row["direction"] is None else sign
-            said = f"{row['importance']:6.3f} {sign} {row['feature']}: {row['meaning']}"
-            output.console().print(said, markup=False, soft_wrap=True)
+            direction = row["direction"]
+            sign = " " if direction is None else "+" if direction > 0 else "-"
+            line = f"{row['importance']:6.3f} {sign} {row['feature']}: {row['meaning']}"
+            output.console().print(line, markup=False, soft_wrap=True)

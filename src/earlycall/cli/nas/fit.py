@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from earlycall.cli import output
 from earlycall.cli.options import Format, Maximize, Metric, Output, Paths, Pattern, direction
 
-if TYPE_CHECKING:
-    from earlycall.nas.predictor import Predictor
-
 
 def command(
     paths: Paths,
-    out: Annotated[Path, typer.Option("--output", "-o", help="Where the predictor is written.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Output file for the predictor.")],
     target: Annotated[
         str,
         typer.Option(
@@ -25,7 +23,7 @@ def command(
         ),
     ] = "auto",
     epochs: Annotated[
-        int | None, typer.Option(help="How many first epochs a score sees (5).", min=1)
+        int | None, typer.Option(help="Epochs that an early score sees (default: 5).", min=1)
     ] = None,
     metric: Metric = None,
     maximize: Maximize = None,
@@ -35,11 +33,11 @@ def command(
     pattern: Pattern = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Learn from collected runs to rank architectures that were never trained.
+    """Fit a predictor to collected runs, for architectures that were never trained.
 
     The runs need arch.* columns (arch.graph, arch.name, arch.params …) in the runs table beside
-    their logs. How good the predictor will be on unseen architectures is told with it; one that
-    is no better than the parameter count is not written (exit 2).
+    their logs. The predictor is assessed on unseen architectures; one that is no better than the
+    parameter count is not written (exit 2).
 
     Examples:
       earlycall nas fit study/ -o model
@@ -60,15 +58,9 @@ def command(
             force=force,
         )
     save(predictor, out)
-    if not predictor.quality_.useful:
-        output.note("the predictor was not found to be better than the parameter count")
-    _print(predictor, out, fmt)
-
-
-def _print(predictor: Predictor, out: Path, fmt: Format) -> None:
-    from dataclasses import asdict
-
     quality, chosen = predictor.quality_, predictor.regressor_.model_
+    if not quality.useful:
+        output.note("the predictor was not found to be better than the parameter count")
     if fmt is not Format.table:
         features = len(predictor.features_.names_)
         facts = {"target": predictor.target_, "model": chosen, "features": features}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,10 @@ from earlycall.cli.options import Format, Output
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.table import Table
+
+Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
+Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
 
 
 def command(
@@ -22,8 +27,8 @@ def command(
             show_default=False,
         ),
     ],
-    model: Annotated[Path, typer.Option(help="What 'earlycall nas fit' wrote.")],
-    top: Annotated[int, typer.Option(help="Rows of the table; 0 for all.")] = 30,
+    model: Model,
+    top: Top = 30,
     fmt: Output = Format.table,
 ) -> None:
     """Rank architectures that were never trained.
@@ -40,7 +45,7 @@ def command(
     from earlycall.nas.predictor import rank_unseen
 
     predictor = load(model)
-    table = described(runs)
+    table = read_architectures(runs)
     with output.working("ranking"):
         ranked = rank_unseen(predictor, table)
     if fmt is Format.json:
@@ -52,12 +57,14 @@ def command(
         output.console().print(f"learnt from {predictor.quality_}", style="dim", markup=False)
 
 
-def described(path: Path) -> pl.DataFrame:
+def read_architectures(path: Path) -> pl.DataFrame:
     """A table of architectures from a file, or that of a curve set.
 
     Raises:
         InputError: if there is none, or it cannot be read.
     """
+    import polars as pl
+
     from earlycall.errors import InputError
     from earlycall.readers.formats import curve_set, delimited
 
@@ -70,36 +77,33 @@ def described(path: Path) -> pl.DataFrame:
         raise InputError(f"{path}: no such file or folder")
     if path.suffix in (".parquet", ".pq"):
         return curve_set.load(path)
-    return _with_numbers(delimited.table(path))
-
-
-def _with_numbers(table: pl.DataFrame) -> pl.DataFrame:
-    """A table of text in which columns that hold only numbers are numbers."""
-    import polars as pl
-
+    table = delimited.table(path)  # of text
     parsed = table.with_columns(pl.col(pl.String).cast(pl.Float64, strict=False))
-    same = [c for c in table.columns if parsed[c].null_count() == table[c].null_count()]
-    return table.with_columns(parsed[c] for c in same if c not in ("run", "group"))
+    numbers = [c for c in table.columns if parsed[c].null_count() == table[c].null_count()]
+    return table.with_columns(parsed[c] for c in numbers if c not in ("run", "group"))
 
 
 def _print(ranked: pl.DataFrame, top: int) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    several = ranked["group"].n_unique() > 1
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("rank", justify="right")
-    for name in ("group", "run") if several else ("run",):
-        table.add_column(name, overflow="fold")
-    table.add_column("score", justify="right")
-    table.add_column("±", justify="right")
-    shown = ranked.head(top) if top > 0 else ranked
-    for row in shown.iter_rows(named=True):
-        names = [Text(row[name]) for name in (("group", "run") if several else ("run",))]
+    keys = ("group", "run") if ranked["group"].n_unique() > 1 else ("run",)
+    table = table_of("rank", *keys, "score", "±", text=keys)
+    rows = ranked.head(top) if top > 0 else ranked
+    for row in rows.iter_rows(named=True):
         numbers = [output.number(row["score"], 3), output.number(row["se"], 2)]
         style = "bold green" if row["rank"] == 1 else None
-        table.add_row(str(row["rank"]), *names, *numbers, style=style)
+        table.add_row(str(row["rank"]), *(Text(row[key]) for key in keys), *numbers, style=style)
     out = output.console()
     out.print(table)
-    if shown.height < ranked.height:
-        out.print(f"… and {ranked.height - shown.height} more; --top 0 shows all", style="dim")
+    if rows.height < ranked.height:
+        out.print(f"… and {ranked.height - rows.height} more; --top 0 shows all", style="dim")
+
+
+def table_of(*columns: str, text: Collection[str] = ("run",)) -> Table:
+    """A table without rules, whose columns hold numbers but for those of text."""
+    from rich.table import Table
+
+    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="left" if name in text else "right", overflow="fold")
+    return table

@@ -1,4 +1,4 @@
-"""``earlycall nas store``: what the database of collected runs holds."""
+"""``earlycall nas store``: the contents of the database of collected runs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.nas.add import DEFAULT, Where
+from earlycall.cli.nas.add import DEFAULT, StoreName
 from earlycall.cli.options import Format, Output
 
 
 def command(
-    store: Where = DEFAULT,
+    store: StoreName = DEFAULT,
     export: Annotated[
-        Path | None, typer.Option(help="Write all runs as a curve set into this folder.")
+        Path | None, typer.Option(help="Write all runs as a curve set to this folder.")
     ] = None,
     fmt: Output = Format.table,
 ) -> None:
-    """Show what the experiment store holds.
+    """Show the contents of the experiment store.
 
     Examples:
       earlycall nas store --export collected/
@@ -28,7 +28,7 @@ def command(
     from earlycall.nas.store import Store
 
     if "://" not in store and not Path(store).exists():
-        raise InputError(f"{store}: no such store; make one with 'earlycall nas add'")
+        raise InputError(f"{store}: no such store; create one with 'earlycall nas add'")
     with Store(store) as opened:
         curves = opened.curves()
         if export is not None:
@@ -37,10 +37,9 @@ def command(
     table = curves.runs.group_by("group", maintain_order=True).len("runs")
     if fmt is Format.json:
         output.print_json({"groups": table.to_dicts(), "described_by": described})
-        return
-    if fmt is Format.csv:
+    elif fmt is Format.csv:
         output.print_csv(table)
-        return
-    for row in table.iter_rows(named=True):
-        print(f"{row['group']}: {row['runs']} runs")
-    print(f"described by: {', '.join(described) or 'nothing (no arch.* columns)'}")
+    else:
+        for group, runs in table.iter_rows():
+            print(f"{group}: {runs} runs")
+        print(f"described by: {', '.join(described) or 'nothing (no arch.* columns)'}")

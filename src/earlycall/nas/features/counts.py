@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from earlycall.nas.features.family import Architecture, Family
-from earlycall.nas.features.graph import Graph
 
 _MEANINGS = {
     "nodes": "how many nodes the graph has",
@@ -18,22 +17,19 @@ _MEANINGS = {
 
 def _compute(architecture: Architecture) -> dict[str, float]:
     graph = architecture.graph
-    return {} if graph is None else {f"count:{k}": v for k, v in _counted(graph).items()}
-
-
-def _counted(graph: Graph) -> dict[str, float]:
-    found: Counter[str] = Counter()
-    found.update(
+    if graph is None:
+        return {}
+    counts = Counter(
         nodes=len(graph.op), depth=graph.depth, inputs=len(graph.inputs), states=len(graph.states)
     )
-    for node, taken in graph.takes.items():
-        found["edges"] += len(taken)
-        found[f"op {graph.op[node]}"] += 1
-        for name in taken:
-            found[f"{graph.op.get(name, name)} → {graph.op[node]}"] += 1
+    for node, inputs in graph.takes.items():
+        counts["edges"] += len(inputs)
+        counts[f"op {graph.op[node]}"] += 1
+        for name in inputs:
+            counts[f"{graph.op.get(name, name)} → {graph.op[node]}"] += 1
             if name not in graph.op:
-                found[f"use of {name}"] += 1
-    return {key: float(value) for key, value in found.items()}
+                counts[f"use of {name}"] += 1
+    return {f"count:{key}": float(value) for key, value in counts.items()}
 
 
 def _meaning(name: str) -> str:

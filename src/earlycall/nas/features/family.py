@@ -17,14 +17,14 @@ GRAPH, NAME = "arch.graph", "arch.name"
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is known of one architecture.
+    """The description of one architecture.
 
     Attributes:
-        known: its ``arch.*`` and ``hp.*`` values by column; None where unknown.
-        run: what to call it in messages.
+        columns: its ``arch.*`` and ``hp.*`` values; None where unknown.
+        run: its name in messages.
     """
 
-    known: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     run: str = ""
 
     @cached_property
@@ -32,9 +32,9 @@ class Architecture:
         """Its graph, None where there is none.
 
         Raises:
-            InputError: if ``arch.graph`` is no such graph.
+            InputError: if ``arch.graph`` is not a graph.
         """
-        text = self.known.get(GRAPH)
+        text = self.columns.get(GRAPH)
         if text is None or text == "":
             return None
         try:
@@ -45,11 +45,15 @@ class Architecture:
     @property
     def identity(self) -> str:
         """Equal for equal architectures, whatever their runs' names and hyper-parameters."""
-        told = {key: self.known[key] for key in self.known if key.startswith("arch.")}
-        if told.get(GRAPH):
-            return str(told[GRAPH])
-        told = {key: value for key, value in told.items() if not _missing(value)}
-        return json.dumps(told, sort_keys=True, default=str) if told else self.run
+        if self.columns.get(GRAPH):
+            return str(self.columns[GRAPH])
+        described = {
+            key: value
+            for key, value in self.columns.items()
+            if key.startswith("arch.") and value is not None
+            if not (isinstance(value, float) and math.isnan(value))
+        }
+        return json.dumps(described, sort_keys=True, default=str) if described else self.run
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,11 @@ class Family:
     """A family of features.
 
     Attributes:
-        name: what every name of its features begins with.
+        name: the prefix of its features' names.
         source: where the idea was published, or whose it is.
-        compute: from an architecture to its features by name; {} where it cannot tell.
-        meaning: from a feature's name to its definition in a sentence.
-        absent: the value of a feature that others have and this architecture has not, NaN where
-            that means unknown.
+        compute: the features of an architecture by name; {} where it cannot tell.
+        meaning: the definition of a feature in a sentence, from its name.
+        absent: the value of a feature that only others have; NaN for unknown.
     """
 
     name: str
@@ -70,7 +73,3 @@ class Family:
     compute: Callable[[Architecture], dict[str, float]]
     meaning: Callable[[str], str]
     absent: float = math.nan
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from earlycall.errors import InputError
 
-LARGEST = 20_000
+MAX_NODES = 20_000
 _FORM = '{"node": {"op": "linear", "input": ["x"]}, …}'
 
 
@@ -41,25 +42,26 @@ class Graph:
         """A graph from JSON: an object from nodes to their ``op`` and ``input``.
 
         Raises:
-            InputError: if it is no such object, is empty, or has a cycle.
+            InputError: if it is not such an object, is empty, or has a cycle.
         """
         try:
             nodes = json.loads(given) if isinstance(given, str | bytes) else given
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"the graph is not JSON ({error}); write {_FORM}") from None
         if not isinstance(nodes, Mapping) or not nodes:
-            raise InputError(f"the graph must be an object with a node or more; write {_FORM}")
-        if len(nodes) > LARGEST:
-            raise InputError(f"the graph has {len(nodes)} nodes, more than {LARGEST}")
+            raise InputError(f"the graph must be an object with at least one node; write {_FORM}")
+        if len(nodes) > MAX_NODES:
+            raise InputError(f"the graph has {len(nodes)} nodes, more than {MAX_NODES}")
         op, takes = {}, {}
         for name, node in nodes.items():
             if not isinstance(node, Mapping) or not isinstance(node.get("op"), str):
                 raise InputError(f"node {name!r} of the graph has no 'op'; write {_FORM}")
-            taken = node.get("input", [])
-            if not isinstance(taken, list | tuple) or not all(isinstance(i, str) for i in taken):
+            inputs = node.get("input", [])
+            if not isinstance(inputs, list | tuple) or not all(isinstance(i, str) for i in inputs):
                 raise InputError(f"node {name!r} of the graph: 'input' must be a list of names")
-            op[str(name)], takes[str(name)] = node["op"], tuple(taken)
-        return cls(*_ordered(op, takes))
+            op[str(name)], takes[str(name)] = node["op"], tuple(inputs)
+        order = _order(takes)
+        return cls({n: op[n] for n in order}, {n: takes[n] for n in order})
 
     def json(self) -> str:
         """The graph as `of` takes it."""
@@ -68,8 +70,7 @@ class Graph:
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """What is taken in but computed by no node, sorted."""
-        taken = {name for several in self.takes.values() for name in several}
-        return tuple(sorted(taken - set(self.op)))
+        return tuple(sorted(self._taken - set(self.op)))
 
     @cached_property
     def states(self) -> dict[str, str]:
@@ -87,15 +88,19 @@ class Graph:
     @cached_property
     def _ends(self) -> set[str]:
         """The nodes that no other takes in."""
-        return set(self.op) - {name for several in self.takes.values() for name in several}
+        return set(self.op) - self._taken
+
+    @cached_property
+    def _taken(self) -> set[str]:
+        return {name for names in self.takes.values() for name in names}
 
     @cached_property
     def depth(self) -> int:
         """Nodes on the longest path."""
-        deep: dict[str, int] = {}
-        for node, taken in self.takes.items():
-            deep[node] = 1 + max((deep.get(name, 0) for name in taken), default=0)
-        return max(deep.values())
+        depth: dict[str, int] = {}
+        for node, inputs in self.takes.items():
+            depth[node] = 1 + max((depth.get(name, 0) for name in inputs), default=0)
+        return max(depth.values())
 
     @cached_property
     def operations(self) -> Counter[str]:
@@ -103,26 +108,18 @@ class Graph:
         return Counter(self.op.values())
 
 
-def _ordered(
-    op: dict[str, str], takes: dict[str, tuple[str, ...]]
-) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Nodes after all that they take in."""
-    waiting = {n: sum(name in op for name in taken) for n, taken in takes.items()}
-    users: dict[str, list[str]] = {n: [] for n in op}
-    for node, taken in takes.items():
-        for name in taken:
-            if name in op:
-                users[name].append(node)
-    ready = [n for n, missing in waiting.items() if missing == 0]
-    order: list[str] = []
+def _order(takes: dict[str, tuple[str, ...]]) -> list[str]:
+    """The nodes, each after all that it takes in."""
+    sorter = TopologicalSorter(dict.fromkeys(takes, ()))
+    for node, inputs in takes.items():
+        sorter.add(node, *(name for name in inputs if name in takes))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise InputError(f"the graph has a cycle through node {error.args[1][0]!r}") from None
+    ready, order = list(sorter.get_ready()), []
     while ready:
-        node = ready.pop()
-        order.append(node)
-        for user in users[node]:
-            waiting[user] -= 1
-            if waiting[user] == 0:
-                ready.append(user)
-    if len(order) < len(op):
-        name = next(n for n, missing in waiting.items() if missing > 0)
-        raise InputError(f"the graph has a cycle through or before node {name!r}")
-    return {n: op[n] for n in order}, {n: takes[n] for n in order}
+        order.append(ready.pop())
+        sorter.done(order[-1])
+        ready += sorter.get_ready()
+    return order

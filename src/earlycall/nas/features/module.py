@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def described(module: nn.Module, image: torch.Tensor, name: str = "") -> dict[str, Any]:
-    """What there is to know of a module without training it.
+    """Describe a module without training it.
 
     Args:
         module: the module, on the CPU; it is not changed.
         image: one input, shape (1, channels, height, width).
-        name: what to call it.
+        name: its ``arch.name``.
 
     Returns:
         ``arch.name``, ``arch.params`` and ``arch.flops`` (of one image; a multiplication and an
@@ -37,7 +37,7 @@ def described(module: nn.Module, image: torch.Tensor, name: str = "") -> dict[st
     from earlycall.study.graph import graph_of
 
     stages = _stages(module, image)
-    found: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "arch.params": sum(p.numel() for p in module.parameters()),
         "arch.flops": sum(stage["flops"] for stage in stages),
         "arch.resolution": int(image.shape[-1]),
@@ -46,32 +46,39 @@ def described(module: nn.Module, image: torch.Tensor, name: str = "") -> dict[st
     }
     graph = graph_of(module)
     if graph:
-        found["arch.graph"] = json.dumps(graph)
+        columns["arch.graph"] = json.dumps(graph)
     if name:
-        found["arch.name"] = name
+        columns["arch.name"] = name
     for number, stage in enumerate(stages[:6], start=1):
-        found |= {f"arch.stage{number}.{key}": value for key, value in stage.items()}
-    return found
+        columns |= {f"arch.stage{number}.{key}": value for key, value in stage.items()}
+    return columns
 
 
 def _stages(module: nn.Module, image: torch.Tensor) -> list[dict[str, int]]:
     """Parameters, FLOPs, layers and width of the layers with weights, by resolution."""
     import torch
 
-    layers: list[tuple[int, dict[str, int]]] = []
+    stages: list[dict[str, int]] = []
+    resolution = None
 
-    def note(layer: nn.Module, _: Any, out: Any) -> None:
+    def add_layer(layer: nn.Module, _: Any, out: Any) -> None:
+        nonlocal resolution
         weight = getattr(layer, "weight", None)
         if weight is None or weight.ndim < 2 or not torch.is_tensor(out):
             return
         spatial = weight.ndim > 2  # a convolution
         positions = math.prod(out.shape[2:]) if spatial else math.prod(out.shape[1:-1])
         width = int(out.shape[1] if spatial else out.shape[-1])
-        params = sum(p.numel() for p in layer.parameters(recurse=False))
-        flops = 2 * weight.numel() * positions
-        layers.append((positions, {"params": params, "flops": flops, "width": width}))
+        if positions != resolution:
+            stages.append({"params": 0, "flops": 0, "layers": 0, "width": 0})
+            resolution = positions
+        stage = stages[-1]
+        stage["params"] += sum(p.numel() for p in layer.parameters(recurse=False))
+        stage["flops"] += 2 * weight.numel() * positions
+        stage["layers"] += 1
+        stage["width"] = max(stage["width"], width)
 
-    handles = [m.register_forward_hook(note) for m in module.modules()]
+    handles = [m.register_forward_hook(add_layer) for m in module.modules()]
     training = module.training
     try:
         module.eval()
@@ -81,15 +88,4 @@ def _stages(module: nn.Module, image: torch.Tensor) -> list[dict[str, int]]:
         module.train(training)
         for handle in handles:
             handle.remove()
-    stages: list[dict[str, int]] = []
-    before = None
-    for positions, layer in layers:
-        if positions != before:
-            stages.append({"params": 0, "flops": 0, "layers": 0, "width": 0})
-            before = positions
-        stage = stages[-1]
-        stage["params"] += layer["params"]
-        stage["flops"] += layer["flops"]
-        stage["layers"] += 1
-        stage["width"] = max(stage["width"], layer["width"])
     return stages

@@ -1,4 +1,4 @@
-"""What a name such as ``vit_small_patch16_224`` says: its family, size, variant and numbers."""
+"""Names such as ``vit_small_patch16_224``: their family, size, variant and numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEANINGS = {
 
 
 def _compute(architecture: Architecture) -> dict[str, float]:
-    name = architecture.known.get(NAME)
+    name = architecture.columns.get(NAME)
     return parsed(str(name)) if name else {}
 
 
@@ -41,37 +41,26 @@ def parsed(name: str) -> dict[str, float]:
     """
     bare = name.rpartition("/")[2].split(".")[0].lower()
     words = [word for word in re.split(r"[_\-]", bare) if word]
-    found: dict[str, float] = {}
     if not words:
-        return found
-    head = re.fullmatch(r"([a-z]+?)(?:v(\d+))?(\d+[a-z]?)?", words[0])
-    family = head[1] if head else words[0]
-    found[f"name:family={family}"] = 1.0
-    numbers: list[float] = []
+        return {}
+    head = re.fullmatch(r"([a-z]+?)(?:v(\d+))?(?:(\d+)[a-z]?)?", words[0])
+    features = {f"name:family={head[1] if head else words[0]}": 1.0}
     if head and head[2]:
-        found["name:version"] = float(head[2])
+        features["name:version"] = float(head[2])
     if head and head[3]:
-        numbers.append(float(re.sub(r"\D", "", head[3])))
-    for place, word in enumerate(words[1:], start=1):
-        numbers += _word(word, found, last=place == len(words) - 1)
-    if numbers:
-        found["name:number"] = numbers[0]
-    return found
-
-
-def _word(word: str, found: dict[str, float], *, last: bool) -> list[float]:
-    """Note what a word says; the numbers in it that say nothing else."""
-    size = _SHORT.get(word, word)
-    if size in SIZES:
-        found["name:size"] = float(SIZES.index(size))
-    elif match := re.fullmatch(r"(patch|v|[a-z])(\d+)", word):
-        kind = {"patch": "patch", "v": "version"}.get(match[1], "variant")
-        found[f"name:{kind}"] = float(match[2])
-    elif word.isdigit() and last and int(word) >= 112 and int(word) % 16 == 0:
-        found["name:resolution"] = float(word)
-    elif word.isdigit():
-        return [float(word)]
-    return []
+        features["name:number"] = float(head[3])
+    for place, word in enumerate(words[1:], start=2):
+        size = _SHORT.get(word, word)
+        if size in SIZES:
+            features["name:size"] = float(SIZES.index(size))
+        elif match := re.fullmatch(r"(patch|v|[a-z])(\d+)", word):
+            kind = {"patch": "patch", "v": "version"}.get(match[1], "variant")
+            features[f"name:{kind}"] = float(match[2])
+        elif word.isdigit() and place == len(words) and int(word) >= 112 and int(word) % 16 == 0:
+            features["name:resolution"] = float(word)
+        elif word.isdigit():
+            features.setdefault("name:number", float(word))
+    return features
 
 
 def _meaning(name: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from earlycall.nas.features.family import Architecture, Family
 
 ROUNDS = 3
-LONGEST = 60
+MAX_LABEL_LENGTH = 60
 
 
 def _compute(architecture: Architecture) -> dict[str, float]:
@@ -16,26 +16,22 @@ def _compute(architecture: Architecture) -> dict[str, float]:
     if graph is None:
         return {}
     own = dict(graph.op) | {name: name for name in graph.inputs}
-    label, found = dict(own), Counter[str]()
+    label, counts = dict(own), Counter[str]()
     for number in range(1, ROUNDS + 1):
+        inputs = {node: sorted(label[name] for name in graph.takes.get(node, ())) for node in own}
         label = {
-            node: own[node] + _joined(sorted(label[name] for name in graph.takes.get(node, ())))
-            for node in own
+            node: _short(f"{own[node]}({', '.join(names)})" if names else own[node])
+            for node, names in inputs.items()
         }
-        found.update(f"wl{number}:{_short(label[node])}" for node in graph.op)
-        label = {node: _short(text) for node, text in label.items()}
-    return {key: float(value) for key, value in found.items()}
-
-
-def _joined(labels: list[str]) -> str:
-    return f"({', '.join(labels)})" if labels else ""
+        counts.update(f"wl{number}:{label[node]}" for node in graph.op)
+    return {key: float(value) for key, value in counts.items()}
 
 
 def _short(label: str) -> str:
-    """The label itself, or where it is long its beginning and a fingerprint."""
-    if len(label) <= LONGEST:
+    """The label itself, or of a long one the beginning and a fingerprint."""
+    if len(label) <= MAX_LABEL_LENGTH:
         return label
-    return f"{label[: LONGEST - 12]}…#{hashlib.sha256(label.encode()).hexdigest()[:10]}"
+    return f"{label[: MAX_LABEL_LENGTH - 12]}…#{hashlib.sha256(label.encode()).hexdigest()[:10]}"
 
 
 def _meaning(name: str) -> str:

@@ -1,9 +1,8 @@
-"""What is told of an architecture in numbers and words: ``arch.*`` and ``hp.*`` columns."""
+"""Numbers and words that describe an architecture: its ``arch.*`` and ``hp.*`` columns."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from earlycall.nas.features.family import GRAPH, NAME, Architecture, Family
 
@@ -18,24 +17,16 @@ _LOGARITHMIC = ("params", "flops", "lr", "weight_decay", "macs", "joules")
 
 
 def _compute(architecture: Architecture) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for column, value in architecture.known.items():
-        if column not in (GRAPH, NAME):
-            found |= _features(column, value)
-    return found
-
-
-def _features(column: str, value: Any) -> dict[str, float]:
-    if isinstance(value, bool):
-        return {column: float(value)}
-    if isinstance(value, int | float):
-        number = float(value)
-        if not math.isfinite(number):
-            return {}
-        if number > 0 and column.rpartition(".")[2] in _LOGARITHMIC:
-            number = math.log10(number)
-        return {column: number}
-    return {f"{column}={value}": 1.0} if isinstance(value, str) and value else {}
+    features: dict[str, float] = {}
+    for column, value in architecture.columns.items():
+        if column in (GRAPH, NAME):
+            continue
+        if isinstance(value, str) and value:
+            features[f"{column}={value}"] = 1.0
+        elif isinstance(value, int | float) and math.isfinite(value):
+            logarithmic = column.rpartition(".")[2] in _LOGARITHMIC and value > 0
+            features[column] = math.log10(value) if logarithmic else float(value)
+    return features
 
 
 def _meaning(name: str) -> str:

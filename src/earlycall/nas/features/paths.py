@@ -1,4 +1,4 @@
-"""What signals meet on their way from each input to each output of a graph."""
+"""The nodes on the paths from each input to each output of a graph."""
 
 from __future__ import annotations
 
@@ -15,39 +15,35 @@ _NAME = re.compile(r"path:(?P<what>\w+) (?P<op>.*) from (?P<start>\S+) to (?P<en
 
 def _compute(architecture: Architecture) -> dict[str, float]:
     graph = architecture.graph
-    found: dict[str, float] = {}
+    features: dict[str, float] = {}
     if graph is None:
-        return found
+        return features
     kinds = _kinds(graph)
     for start in graph.inputs:
         ways = _ways(graph, start)
         for end, nodes in graph.outputs.items():
             if number := sum(ways.get(node, 0.0) for node in nodes):
-                found[f"path:ways node from {start} to {end}"] = math.log1p(number)
+                features[f"path:ways node from {start} to {end}"] = math.log1p(number)
         for kind, counts in kinds.items():
-            fewest, most = _met(graph, start, counts)
+            fewest, most = _counts(graph, start, counts)
             for end, nodes in graph.outputs.items():
-                reached = [node for node in nodes if node in fewest]
-                if reached:
-                    found[f"path:fewest {kind} from {start} to {end}"] = min(
-                        fewest[node] for node in reached
-                    )
-                    found[f"path:most {kind} from {start} to {end}"] = max(
-                        most[node] for node in reached
-                    )
+                if reached := fewest.keys() & nodes:
+                    path = f"{kind} from {start} to {end}"
+                    features[f"path:fewest {path}"] = min(fewest[node] for node in reached)
+                    features[f"path:most {path}"] = max(most[node] for node in reached)
     for end, nodes in graph.outputs.items():
-        found |= {f"path:last {graph.op[node]} from any to {end}": 1.0 for node in nodes}
-    return found
+        features |= {f"path:last {graph.op[node]} from any to {end}": 1.0 for node in nodes}
+    return features
 
 
 def _kinds(graph: Graph) -> dict[str, Callable[[str], bool]]:
     """What is counted along paths: any node, each operation, each family of operations."""
     kinds: dict[str, Callable[[str], bool]] = {ANY: lambda op: True}
-    for known in graph.operations:
-        kinds[known] = lambda op, known=known: op == known  # type: ignore[misc]
-        head = known.split("_")[0]
-        if head != known:
-            kinds[f"{head}_*"] = lambda op, head=head: op.startswith(f"{head}_")  # type: ignore[misc]
+    for operation in graph.operations:
+        kinds[operation] = operation.__eq__
+        head, underscore, _ = operation.partition("_")
+        if underscore:
+            kinds[f"{head}_*"] = lambda op, prefix=f"{head}_": op.startswith(prefix)  # type: ignore[misc]
     return kinds
 
 
@@ -61,7 +57,7 @@ def _ways(graph: Graph, start: str) -> dict[str, float]:
     return ways
 
 
-def _met(
+def _counts(
     graph: Graph, start: str, counts: Callable[[str], bool]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The fewest and the most nodes of a kind on any path from an input to each node."""

@@ -1,9 +1,9 @@
-"""What becomes of a signal in a graph with random weights: is it kept, forgotten, drowned?
+"""Whether a graph with random weights keeps, forgets or drowns a signal.
 
 The graph is computed once with random weights on random inputs, 32 numbers wide, without any
-training or data. A recurrent cell is run for 12 steps. Measured at its (first) output are how far
-different inputs are still told apart, and how much a small change of the input some steps ago
-still changes it.
+training or data. A recurrent cell is run for 12 steps. What is measured at its (first) output is
+how far different inputs still lie apart, and how much it still depends on a small change of the
+input some steps ago.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH, BATCH, STEPS, REPEATS = 32, 24, 12, 2
 LAGS = (0, 1, 2, 4, 8)
 NUDGE, FLOOR = 1e-4, 1e-12
-LARGEST = 400
+MAX_NODES = 400
 
 _MEANINGS = {
     "spread": "how far different inputs lie apart at the output (log10 of the standard deviation)",
@@ -36,30 +36,26 @@ _MEANINGS = {
 
 def _compute(architecture: Architecture) -> dict[str, float]:
     graph = architecture.graph
-    if graph is None or len(graph.op) > LARGEST:
+    if graph is None or len(graph.op) > MAX_NODES:
         return {}
-    rules = {op: rule(op) for op in graph.operations}
-    if any(found is None for found in rules.values()):
+    if any(rule(op) is None for op in graph.operations):
         return {}
     runs = [_measured(_Cell(graph, seed), seed) for seed in range(REPEATS)]
     return {f"signal:{key}": float(np.mean([r[key] for r in runs])) for key in runs[0]}
 
 
 def rule(op: str) -> str | None:
-    """The arithmetic that an operation's name stands for, None where the name says nothing.
+    """The arithmetic that an operation's name stands for, None of an unknown name.
 
     Examples:
         >>> rule("nor_conv_3x3"), rule("activation_sigm"), rule("skip_connect"), rule("frobnicate")
         ('linear', 'sigmoid', 'sum', None)
     """
     name = op.lower()
-    for words, meaning in _WORDS:
-        if any(word in name for word in words):
-            return meaning
-    return None
+    return next((kind for words, kind in _RULES if any(word in name for word in words)), None)
 
 
-_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
+_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("leaky",), "leaky_relu"),
     (("softsign", "tanh"), "tanh"),
     (("hardsigmoid", "sigm"), "sigmoid"),
@@ -91,16 +87,16 @@ class _Cell:
         """The values of all nodes from those of the inputs, each of shape (…, WIDTH)."""
         value = dict(given)
         for node, taken in self.graph.takes.items():
-            several = [value[name] for name in taken]
+            inputs = [value[name] for name in taken]
             kind = self.rules[self.graph.op[node]]
-            if not several:
+            if not inputs:
                 value[node] = np.zeros_like(next(iter(given.values())))
             elif kind == "linear":
                 matrices, bias = self.weights[node]
-                products = [v @ m for v, m in zip(several, matrices, strict=True)]
+                products = [v @ m for v, m in zip(inputs, matrices, strict=True)]
                 value[node] = _sum(products) + bias
             else:
-                value[node] = _ARITHMETIC[str(kind)](several)
+                value[node] = _ARITHMETIC[str(kind)](inputs)
         return value
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FAMILIES: tuple[Family, ...] = (NUMBERS, NAMES, COUNTS, PATHS, NEIGHBOURHOODS, SIGNALS)
 _OF_GRAPHS = (COUNTS, PATHS, NEIGHBOURHOODS, SIGNALS)
-RAREST = 3
+MIN_OCCURRENCES = 3
 
 
 def architectures(table: Any) -> list[Architecture]:
@@ -45,15 +45,14 @@ def architectures(table: Any) -> list[Architecture]:
     frame = None if isinstance(table, list | tuple) else as_polars(table)
     rows: list[dict[str, Any]] = list(table) if frame is None else frame.to_dicts()
     columns = {key for row in rows for key in row}
-    kept = sorted(c for c in columns if c.startswith(("arch.", "hp.")))
-    if not any(c.startswith("arch.") for c in kept):
-        found = ", ".join(sorted(columns)) or "nothing"
+    described = sorted(c for c in columns if c.startswith(("arch.", "hp.")))
+    if not any(c.startswith("arch.") for c in described):
         raise InputError(
             f"no architecture is described: columns such as 'arch.graph', 'arch.name' or "
-            f"'arch.params' are needed; found: {found}"
+            f"'arch.params' are needed; found: {', '.join(sorted(columns)) or 'nothing'}"
         )
     return [
-        Architecture({c: row.get(c) for c in kept}, str(row.get("run", number)))
+        Architecture({c: row.get(c) for c in described}, str(row.get("run", number)))
         for number, row in enumerate(rows, start=1)
     ]
 
@@ -62,8 +61,8 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
     """From a table of architectures to a matrix of features, as scikit-learn transformers do.
 
     Features that are the same in all training rows are left out, as are counts and
-    neighbourhoods that occur in fewer than three (or a twentieth, if that is fewer). What is
-    unknown of a row is taken as the median of the training rows.
+    neighbourhoods that occur in fewer than three (or a twentieth, if that is fewer). Unknown
+    values are replaced by the median of the training rows.
 
     Attributes:
         names_: the features' names, in the order of the columns.
@@ -79,74 +78,63 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def fit(self, X: Any, y: Any = None) -> ArchitectureFeatures:
         """Choose the features and learn their medians from a table of architectures."""
-        return self._learned([_features(a) for a in architectures(X)])
+        self.fit_transform(X)
+        return self
 
     def fit_transform(self, X: Any, y: Any = None, **_: Any) -> NDArray[np.float64]:
         """The same as `fit` and then `transform`, in one go."""
         rows = [_features(a) for a in architectures(X)]
-        return self._learned(rows)._matrix(rows)
-
-    def transform(self, X: Any) -> NDArray[np.float64]:
-        """The features of a table of architectures, shape (rows, features)."""
-        return self._matrix([_features(a) for a in architectures(X)])
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """The features' names."""
-        return np.asarray(self.names_, dtype=object)
-
-    def _learned(self, rows: Sequence[Mapping[str, float]]) -> ArchitectureFeatures:
-        seen = Counter(name for row in rows for name in row)
-        rarest = min(RAREST, max(1, len(rows) // 20))
-        self.names_ = sorted(n for n, k in seen.items() if k >= rarest or "=" in n)
-        self.medians_ = np.zeros(len(self.names_))
-        whole = self._matrix(rows, fill=False)
-        known = np.isfinite(whole)
-        medians = np.array([
-            np.median(column[is_known]) if is_known.any() else 0.0
-            for column, is_known in zip(whole.T, known.T, strict=True)
-        ])  # fmt: skip
-        filled = np.where(known, whole, medians)
+        counts = Counter(name for row in rows for name in row)
+        minimum = min(MIN_OCCURRENCES, max(1, len(rows) // 20))
+        self.names_ = sorted(n for n, k in counts.items() if k >= minimum or "=" in n)
+        matrix = self._matrix(rows)
+        finite = np.isfinite(matrix)
+        medians = np.array([np.median(column[ok]) if ok.any() else 0.0
+                            for column, ok in zip(matrix.T, finite.T, strict=True)])  # fmt: skip
+        filled = np.where(finite, matrix, medians)
         varies = np.ptp(filled, axis=0) > 0 if len(filled) else np.zeros(len(medians), bool)
-        self.names_ = [n for n, kept in zip(self.names_, varies, strict=True) if kept]
+        self.names_ = [name for name, used in zip(self.names_, varies, strict=True) if used]
         self.medians_ = medians[varies]
         if not self.names_:
             raise InputError(
                 "the architectures cannot be told apart: all have the same arch.* columns"
             )
-        return self
+        return filled[:, varies]
 
-    def _matrix(
-        self, rows: Sequence[Mapping[str, float]], *, fill: bool = True
-    ) -> NDArray[np.float64]:
-        absent = [_absent(name) for name in self.names_]
-        out = np.empty((len(rows), len(self.names_)))
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """The features of a table of architectures, shape (rows, features)."""
+        matrix = self._matrix([_features(a) for a in architectures(X)])
+        return np.where(np.isfinite(matrix), matrix, self.medians_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """The features' names."""
+        return np.asarray(self.names_, dtype=object)
+
+    def _matrix(self, rows: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+        """The features of these names; NaN where unknown."""
+        sources = [_source(name) for name in self.names_]
+        out = np.full((len(rows), len(self.names_)), np.nan)
         for i, row in enumerate(rows):
-            told = {_head(name) for name in row}
-            for j, name in enumerate(self.names_):
-                value = row.get(name)
-                out[i, j] = value if value is not None else absent[j](told)
-        return np.where(np.isfinite(out), out, self.medians_) if fill else out
+            described = {_source(name)[0] for name in row}
+            for j, (name, (source, absent)) in enumerate(zip(self.names_, sources, strict=True)):
+                out[i, j] = row.get(name, absent if source in described else math.nan)
+        return out
 
 
-def _absent(name: str) -> Any:
-    """What a missing feature is, from the families that an architecture has features of."""
-    head, family = _head(name), family_of(name)
-    value = 0.0 if "=" in name and family in (NUMBERS, NAMES) else family.absent
-    return lambda told: value if head in told else math.nan
-
-
-def _head(name: str) -> str:
-    """What tells that a family's features are known: its own name, or the column's."""
+@lru_cache(maxsize=65536)
+def _source(name: str) -> tuple[str, float]:
+    """What a feature is computed from, its family or column, and its value where it is absent."""
     family = family_of(name)
-    return name.partition("=")[0] if family is NUMBERS else family.name
+    absent = 0.0 if "=" in name and family in (NUMBERS, NAMES) else family.absent
+    return name.partition("=")[0] if family is NUMBERS else family.name, absent
 
 
 def _features(architecture: Architecture) -> dict[str, float]:
-    """All features of an architecture; those of a graph are remembered."""
-    found = NUMBERS.compute(architecture) | NAMES.compute(architecture)
+    """All features of an architecture; those of a graph are cached."""
+    features = NUMBERS.compute(architecture) | NAMES.compute(architecture)
     if architecture.graph is not None:
-        found |= _of_graph(architecture.graph.json())
-    return found
+        features |= _of_graph(architecture.graph.json())
+    return features
 
 
 @lru_cache(maxsize=4096)

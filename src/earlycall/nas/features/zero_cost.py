@@ -7,25 +7,21 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
     from torch import nn
 
-MEANINGS = {
-    "grad_norm": "norm of the loss's gradient (Abdelfattah et al., ICLR 2021), log10",
-    "snip": "Σ |gradient · weight| (Lee et al., SNIP, ICLR 2019), log10",
-    "synflow": "Σ |weight · gradient of the output for an input of ones| with all weights made "
-    "positive (Tanaka et al., SynFlow, NeurIPS 2020), log10",
-    "jacov": "how little the gradients for different inputs resemble each other, from the "
-    "eigenvalues of their correlation (Mellor et al., 2020, first version)",
-    "naswot": "log-determinant of the kernel of how many ReLU-like units agree between inputs "
-    "(Mellor et al., Neural Architecture Search without Training, ICML 2021)",
-}
-
 
 def zero_cost(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
-    """The five measures, as columns ``arch.zero.*``; the module is not changed.
+    """Five measures as columns ``arch.zero.*``; the module is not changed.
+
+    - ``grad_norm``: norm of the loss's gradient (Abdelfattah et al., ICLR 2021), log10;
+    - ``snip``: Σ |gradient · weight| (Lee et al., ICLR 2019), log10;
+    - ``synflow``: Σ |weight · gradient of the output| for an input of ones and all weights made
+      positive (Tanaka et al., NeurIPS 2020), log10;
+    - ``jacov``: how little the gradients for different inputs resemble each other, from the
+      eigenvalues of their correlation (Mellor et al., 2020, first version);
+    - ``naswot``: log-determinant of the kernel of how many ReLU-like units agree between inputs
+      (Mellor et al., ICML 2021).
 
     Args:
         module: a classifier with random weights.
@@ -43,21 +39,21 @@ def zero_cost(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, 
          'arch.zero.synflow']
     """
     grad_norm, snip = _of_gradient(copy.deepcopy(module), x, y)
-    found = {
+    measures = {
         "grad_norm": _log(grad_norm),
         "snip": _log(snip),
         "synflow": _log(_synflow(copy.deepcopy(module), x[:1])),
         "jacov": _jacov(copy.deepcopy(module), x),
         "naswot": _naswot(copy.deepcopy(module), x),
     }
-    return {f"arch.zero.{name}": value for name, value in found.items()}
+    return {f"arch.zero.{name}": value for name, value in measures.items()}
 
 
 def _logits(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """The network's answer; some return auxiliary ones beside it."""
+    """The network's output, without the auxiliary ones that some return, too."""
     out = module(x)
-    answer: torch.Tensor = out if hasattr(out, "ndim") else out[0]
-    return answer
+    logits: torch.Tensor = out if hasattr(out, "ndim") else out[0]
+    return logits
 
 
 def _of_gradient(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
@@ -65,9 +61,14 @@ def _of_gradient(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[f
 
     module.train()
     cross_entropy(_logits(module, x), y).backward()  # type: ignore[no-untyped-call]
-    pairs = [(p, p.grad) for p in module.parameters() if p.grad is not None]
-    norm = math.sqrt(sum(float((g**2).sum()) for _, g in pairs))
-    return norm, sum(float((g * p.detach()).abs().sum()) for p, g in pairs)
+    squares = (float((p.grad**2).sum()) for p in module.parameters() if p.grad is not None)
+    return math.sqrt(sum(squares)), _saliency(module)
+
+
+def _saliency(module: nn.Module) -> float:
+    """Σ |gradient · weight|."""
+    pairs = ((p.detach(), p.grad) for p in module.parameters() if p.grad is not None)
+    return sum(float((weight * gradient).abs().sum()) for weight, gradient in pairs)
 
 
 def _synflow(module: nn.Module, image: torch.Tensor) -> float:
@@ -79,8 +80,7 @@ def _synflow(module: nn.Module, image: torch.Tensor) -> float:
             p.abs_()
     ones = torch.ones_like(image, dtype=torch.float64)
     _logits(module, ones).sum().backward()  # type: ignore[no-untyped-call]
-    pairs = ((p, p.grad) for p in module.parameters() if p.grad is not None)
-    return sum(float((g * p.detach()).abs().sum()) for p, g in pairs)
+    return _saliency(module)
 
 
 def _jacov(module: nn.Module, x: torch.Tensor) -> float:
@@ -100,27 +100,23 @@ def _jacov(module: nn.Module, x: torch.Tensor) -> float:
 
 def _naswot(module: nn.Module, x: torch.Tensor) -> float:
     import torch
+    from torch import nn
 
     kernel = torch.zeros(len(x), len(x), dtype=torch.float64)
 
-    def note(_: nn.Module, taken: tuple[torch.Tensor, ...], __: torch.Tensor) -> None:
-        active = (taken[0].flatten(1) > 0).double()
+    def count_agreement(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: torch.Tensor) -> None:
+        active = (inputs[0].flatten(1) > 0).double()
         kernel.add_(active @ active.T + (1 - active) @ (1 - active).T)
 
-    for layer in _activations(module):
-        layer.register_forward_hook(note)
+    kinds = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ELU, nn.Mish)
+    for layer in module.modules():
+        if isinstance(layer, kinds):
+            layer.register_forward_hook(count_agreement)
     module.eval()
     with torch.no_grad():
         module(x)
     value = torch.linalg.slogdet(kernel + 1e-6 * torch.eye(len(x), dtype=torch.float64))
     return float(value.logabsdet) if float(kernel.sum()) else math.nan
-
-
-def _activations(module: nn.Module) -> Iterator[nn.Module]:
-    from torch import nn
-
-    kinds = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ELU, nn.Mish)
-    return (layer for layer in module.modules() if isinstance(layer, kinds))
 
 
 def _log(value: float) -> float:

@@ -1,4 +1,4 @@
-"""The table of runs: what is known of each, its outcome and its curve."""
+"""The table of runs: settings, outcome, curve and origin of each."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "runs",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -19,10 +19,7 @@ def upgrade() -> None:
         sa.Column("known", sa.Text, nullable=False),
         sa.Column("observations", sa.Integer, nullable=False),
         sa.Column("curve", sa.LargeBinary, nullable=False),
+        sa.Column("source", sa.String),
+        sa.Column("changed", sa.DateTime(timezone=True)),
     )
     op.create_index("runs_of_group", "runs", ["group"])
-
-
-def downgrade() -> None:
-    """Drop it."""
-    op.drop_table("runs")
