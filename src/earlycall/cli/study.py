@@ -303,18 +303,20 @@ def report(
 
     sets = [_curves(path) for path in paths]
     with output.progress("scores × budgets") as progress:
-        found = compare(sets, epochs=_epochs(epochs), axis=axis.value, progress=progress)
+        comparison = compare(sets, epochs=_epochs(epochs), axis=axis.value, progress=progress)
     if plot is not None:
         from earlycall import plots
 
-        plots.write(found.plot(), plot)
+        plots.write(comparison.plot(), plot)
     if fmt is Format.json:
-        output.print_json({"rows": found.table.to_dicts(), "savings": found.savings.to_dicts()})
+        output.print_json(
+            {"rows": comparison.table.to_dicts(), "savings": comparison.savings.to_dicts()}
+        )
     elif fmt is Format.csv:
-        output.print_csv(found.table)
+        output.print_csv(comparison.table)
     else:
         out = output.console()
-        for title, table in (*_agreement_tables(found), *_savings_tables(found)):
+        for title, table in (*_agreement_tables(comparison), *_savings_tables(comparison)):
             out.print(title, style="bold", markup=False)
             out.print(table)
             out.print()

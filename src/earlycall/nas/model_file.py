@@ -59,7 +59,7 @@ def load(path: str | Path) -> Any:
     """Read a `Predictor` that `save` wrote; nothing in the file is executed.
 
     Raises:
-        InputError: if it is no such file, is damaged, or names a type that is not expected in it.
+        InputError: if it is not such a file, is damaged, or holds an unexpected type.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -72,28 +72,18 @@ def load(path: str | Path) -> Any:
         True
     """
     path = Path(path)
-    facts, models = _read(path)
-    regressor = _regressor(path, models)
-    try:
-        return _predictor(facts, regressor)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: a damaged model file ({error!r:.80}); fit it again") from None
-
-
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(item.file_size for item in archive.infolist()) > MAX_UNPACKED_BYTES:
                 raise InputError(
                     f"{path}: unpacks to more than {MAX_UNPACKED_BYTES // 10**6} MB; refused"
                 )
-            facts = json.loads(archive.read(FACTS))
-            models = archive.read(MODELS)
+            facts, models = json.loads(archive.read(FACTS)), archive.read(MODELS)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (KeyError, ValueError, zipfile.BadZipFile, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (KeyError, ValueError, zipfile.BadZipFile, RecursionError):
         raise InputError(
             f"{path}: not a model that 'earlycall nas fit' wrote; fit one with -o {path.name}"
         ) from None
@@ -102,7 +92,12 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         raise InputError(
             f"{path}: a model of format {version!r}, this version reads {FORMAT}; fit it again"
         )
-    return facts, models
+    try:
+        return _predictor(facts, _regressor(path, models))
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere inside skops and scikit-learn
+        raise InputError(f"{path}: a damaged model file ({error!r:.80}); fit it again") from None
 
 
 def _regressor(path: Path, models: bytes) -> Any:
@@ -111,22 +106,15 @@ def _regressor(path: Path, models: bytes) -> Any:
 
     from earlycall.nas.models import ChosenRegressor
 
-    try:
-        unknown = set(skops.io.get_untrusted_types(data=models)) - set(_TRUSTED)
-        if unknown:
-            raise InputError(
-                f"{path}: refused, since it holds {sorted(unknown)[0]!r}, which no model of "
-                "earlycall has; use only files that you trust, or fit it again"
-            )
-        regressor = skops.io.loads(models, trusted=list(_TRUSTED))
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere inside skops and scikit-learn
+    unknown = set(skops.io.get_untrusted_types(data=models)) - set(_TRUSTED)
+    if unknown:
         raise InputError(
-            f"{path}: a damaged model file ({type(error).__name__}); fit it again"
-        ) from None
+            f"{path}: refused, since it holds {sorted(unknown)[0]!r}, which no model of "
+            "earlycall has; use only files that you trust, or fit it again"
+        )
+    regressor = skops.io.loads(models, trusted=list(_TRUSTED))
     if not isinstance(regressor, ChosenRegressor) or not _is_sound(regressor):
-        raise InputError(f"{path}: a damaged model file (no regressor inside); fit it again")
+        raise ValueError("no sound regressor inside")
     return regressor
 
 

@@ -106,16 +106,16 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: ArrayLike) -> Predictor:
         """Learn from a table of architectures and their labels, shape (n,), larger is better."""
         label = np.asarray(y, dtype=np.float64)
-        found = architectures(X)
-        if len(found) != len(label):
-            raise InputError(f"{len(found)} architectures but {len(label)} labels")
+        rows = architectures(X)
+        if len(rows) != len(label):
+            raise InputError(f"{len(rows)} architectures but {len(label)} labels")
         self.target_ = "y"
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
-        held = np.array([a.identity for a in found])
+        held = np.array([a.identity for a in rows])
         self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
         self.regressor_.fit(matrix, label, groups=held)
-        self.quality_ = self._quality(found, label, held)
+        self.quality_ = self._quality(rows, label, held)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -128,14 +128,14 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.regressor_.predict(self.features_.transform(X), return_std=return_std)
 
     def _quality(
-        self, found: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
+        self, rows: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
     ) -> Quality:
         n, different, cv = len(y), len(np.unique(held)), self.regressor_.cv_
         if cv is None:
             return Quality(n, different, None, None, None, None, {})
         predicted = cv.predicted[self.regressor_.model_].mean(axis=0)
         low, high = _interval(predicted, y, held, self.random_state)
-        baseline = _size_alone(found, y, held, self.random_state)
+        baseline = _size_alone(rows, y, held, self.random_state)
         spearman = cv.spearman[self.regressor_.model_]
         return Quality(n, different, spearman, low, high, baseline, dict(cv.spearman))
 
@@ -251,10 +251,10 @@ def _interval(
 
 
 def _size_alone(
-    found: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any], seed: int
+    rows: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any], seed: int
 ) -> float | None:
     """Cross-validated correlation of the parameter count, its direction learnt on the others."""
-    size = np.array([a.columns.get(PARAMETERS) for a in found], dtype=np.float64)  # None is NaN
+    size = np.array([a.columns.get(PARAMETERS) for a in rows], dtype=np.float64)  # None is NaN
     if not np.isfinite(size).all():
         return None
     predicted = np.zeros((2, len(y)))

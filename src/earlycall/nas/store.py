@@ -34,19 +34,12 @@ REVISION = "0001"
 WRITE_TIMEOUT = 120  # seconds that a writer waits for another
 _MIGRATION_LOCK = 7_217_221  # any number that no other program uses in the same database
 
-RUNS = sa.Table(
+RUNS = sa.table(  # as migrations/versions create it
     "runs",
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("identity", sa.String(64), nullable=False, unique=True),
-    sa.Column("content", sa.String(64), nullable=False, unique=True),
-    sa.Column("group", sa.String, nullable=False),
-    sa.Column("run", sa.String, nullable=False),
-    sa.Column("known", sa.Text, nullable=False),
-    sa.Column("observations", sa.Integer, nullable=False),
-    sa.Column("curve", sa.LargeBinary, nullable=False),
-    sa.Column("source", sa.String),
-    sa.Column("changed", sa.DateTime(timezone=True)),
+    *map(sa.column, ("id", "identity", "content", "group", "run", "known", "observations")),
+    sa.column("curve", sa.LargeBinary),
+    sa.column("source"),
+    sa.column("changed", sa.DateTime(timezone=True)),
 )
 
 

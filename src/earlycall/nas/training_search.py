@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from earlycall.errors import InputError
 from earlycall.nas.labels import label
 from earlycall.nas.predictor import fit_labels
 from earlycall.nas.search import identity, search
-from earlycall.study.plan import data_and_epochs, load_yaml
+from earlycall.study.files import FolderFiles
+from earlycall.study.plan import Plan, data_and_epochs, load_yaml
 
 if TYPE_CHECKING:
     from earlycall.nas.predictor import Predictor
     from earlycall.nas.store import Store
-    from earlycall.study.data import Splits
 
 STATE = "search.json"
 MIN_UNASSESSED = 4  # architectures to learn from, while too few to assess the predictor
@@ -122,6 +122,7 @@ class Progress:
         return all(limit is None or spent[unit] < limit for unit, limit in limits)
 
 
+@dataclass
 class Loop:
     """A search that trains.
 
@@ -137,29 +138,23 @@ class Loop:
         log: called with a sentence after each step.
     """
 
-    def __init__(
-        self,
-        plan: SearchPlan,
-        store: Store,
-        folder: Path,
-        *,
-        sampler: str = "evolution",
-        trials: int = 200,
-        train: int = 2,
-        seed: int = 0,
-        device: str = "cpu",
-        log: Callable[[str], None] | None = None,
-    ) -> None:
+    plan: SearchPlan
+    store: Store
+    folder: Path
+    _: KW_ONLY
+    sampler: str = "evolution"
+    trials: int = 200
+    train: int = 2
+    seed: int = 0
+    device: str = "cpu"
+    log: Callable[[str], None] = lambda sentence: None
+
+    def __post_init__(self) -> None:
         from earlycall.nas.spaces import ModelSpace
         from earlycall.study.data import splits
 
-        self.plan, self.store, self.folder = plan, store, folder
-        self.sampler, self.trials, self.train = sampler, trials, train
-        self.seed, self.device = seed, device
-        self.log = log or (lambda sentence: None)
-        self.data: Splits = splits(**plan.data)
-        data = self.data
-        self.space = ModelSpace(plan.space, data.in_chans, data.num_classes, data.image_size)
+        self.data = data = splits(**self.plan.data)
+        self.space = ModelSpace(self.plan.space, data.in_chans, data.num_classes, data.image_size)
         self.progress = self._restored()
 
     def run(self, budget: Budget) -> Progress:
@@ -219,8 +214,6 @@ class Loop:
         return predictor if quality.useful or few else None
 
     def _train(self, meter: Any) -> None:
-        from earlycall.study.files import FolderFiles
-        from earlycall.study.plan import Plan
         from earlycall.study.training import Training
 
         waiting = self.progress.waiting[0]

@@ -75,11 +75,7 @@ class FolderFiles:
 
 
 def read_json(files: Files, name: str) -> dict[str, Any] | None:
-    """The content of a JSON file, None where there is no such file.
-
-    Raises:
-        InputError: if the file is damaged.
-    """
+    """The content of a JSON file, None where there is none; an `InputError` if it is damaged."""
     content = files.read(name)
     try:
         return None if content is None else dict(json.loads(content))
@@ -102,11 +98,7 @@ def finished_result(plan: RunPlan, files: Files) -> dict[str, Any] | None:
 
 
 def refuse_other_plan(plan: RunPlan, fingerprint: str) -> None:
-    """Raise an error where a file's fingerprint is not that of the plan.
-
-    Raises:
-        InputError: naming the run.
-    """
+    """Raise an `InputError` unless the fingerprint is the plan's own."""
     if fingerprint != plan.fingerprint:
         raise InputError(
             f"the study holds a run called {plan.name!r} that was planned differently; rename the "

@@ -13,11 +13,11 @@ with needed_for("a study", "study"):
 
 
 Graph = dict[str, dict[str, Any]]
-_PLAIN = {
+_OPERATORS = {
     operator.add: "add", operator.mul: "mul", operator.sub: "sub", operator.truediv: "div",
     operator.matmul: "matmul", operator.getitem: "getitem",
 }  # fmt: skip
-# What only looks at shapes, or leaves values as they are.
+# Functions that only inspect shapes, or leave values unchanged.
 _IGNORED = {
     "getattr", "getitem", "size", "dim", "eq", "ne", "assert", "floordiv", "identity", "contiguous",
 }  # fmt: skip
@@ -47,23 +47,17 @@ def graph_of(model: nn.Module) -> Graph:
     names: dict[fx.Node, str] = {}
     graph: Graph = {}
     for node in traced.nodes:
-        if node.op == "output":
-            continue
+        inputs = list(dict.fromkeys(names[n] for n in node.all_input_nodes if n in names))
         if node.op == "placeholder":
             names[node] = "x"
+        elif node.op in ("output", "get_attr") or not inputs:
             continue
-        inputs = list(dict.fromkeys(names[n] for n in node.all_input_nodes if n in names))
-        if node.op == "get_attr" or not inputs:
-            continue
-        kind = _kind(node, modules)
-        if kind in _IGNORED:
+        elif (kind := _kind(node, modules)) in _IGNORED:
             names[node] = inputs[0]
-            continue
-        names[node] = node.name
-        graph[node.name] = {"op": kind, "input": inputs} | (
-            _weights(modules[node.target]) if isinstance(node.target, str)
-            and node.op == "call_module" else {}
-        )  # fmt: skip
+        else:
+            names[node] = node.name
+            weights = _weights(modules[str(node.target)]) if node.op == "call_module" else {}
+            graph[node.name] = {"op": kind, "input": inputs} | weights
     return graph
 
 
@@ -72,8 +66,8 @@ def _kind(node: fx.Node, modules: dict[str, nn.Module]) -> str:
         return type(modules[str(node.target)]).__name__.lower()
     if node.op == "call_method":
         return str(node.target).lower()
-    known = _PLAIN.get(node.target)  # type: ignore[arg-type]
-    return known or str(getattr(node.target, "__name__", node.target)).lower().strip("_")
+    operator_name = _OPERATORS.get(node.target)  # type: ignore[arg-type]
+    return operator_name or str(getattr(node.target, "__name__", node.target)).lower().strip("_")
 
 
 def _weights(module: nn.Module) -> dict[str, int]:
@@ -82,9 +76,8 @@ def _weights(module: nn.Module) -> dict[str, int]:
 
 
 def _chain(model: nn.Module) -> Graph:
-    """The modules without parts, one after the other."""
-    graph: Graph = {}
-    before = "x"
+    """The innermost modules, one after the other."""
+    graph, before = {}, "x"
     for path, module in model.named_modules():
         if not list(module.children()):
             name = path.replace(".", "_") or "model"

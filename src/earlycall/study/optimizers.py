@@ -15,32 +15,31 @@ with needed_for("a study", "study"):
 
 
 def learning_rate(plan: RunPlan, step: int, steps: int) -> float:
-    """The learning rate of an optimiser step, counted from 0, with so many steps an epoch.
+    """The learning rate of an optimiser step, counted from 0, with ``steps`` steps per epoch.
 
     Linear warm-up, then constant, cosine to 0 (Loshchilov & Hutter 2017), a tenth after half and
     again after three quarters (step), linear to 0, or one cycle (Smith 2018): up for 30 %, down.
     """
-    hyper, whole, warm = plan.hyper, plan.epochs * steps, plan.hyper["warmup_epochs"] * steps
-    lr = float(hyper["lr"])
-    if step < warm:
-        return float(lr * (step + 1) / warm)
-    part = (step - warm) / max(whole - warm, 1)
-    return float(lr * SHARES[hyper["schedule"]](part))
+    lr, warmup = float(plan.hyper["lr"]), plan.hyper["warmup_epochs"] * steps
+    if step < warmup:
+        return float(lr * (step + 1) / warmup)
+    progress = (step - warmup) / max(plan.epochs * steps - warmup, 1)
+    return float(lr * FACTORS[plan.hyper["schedule"]](progress))
 
 
-def _cosine(part: float) -> float:
-    return (1 + math.cos(math.pi * part)) / 2
+def _cosine(progress: float) -> float:
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
-def _one_cycle(part: float, up: float = 0.3) -> float:
-    return (1 + 24 * part / up) / 25 if part < up else _cosine((part - up) / (1 - up))
+def _one_cycle(progress: float, up: float = 0.3) -> float:
+    return (1 + 24 * progress / up) / 25 if progress < up else _cosine((progress - up) / (1 - up))
 
 
-SHARES: dict[str, Callable[[float], float]] = {  # of the learning rate, by the part that is done
-    "constant": lambda part: 1.0,
+FACTORS: dict[str, Callable[[float], float]] = {  # of the learning rate, by progress from 0 to 1
+    "constant": lambda progress: 1.0,
     "cosine": _cosine,
-    "step": lambda part: 0.01 if part >= 0.75 else 0.1 if part >= 0.5 else 1.0,
-    "linear": lambda part: 1 - part,
+    "step": lambda progress: 0.01 if progress >= 0.75 else 0.1 if progress >= 0.5 else 1.0,
+    "linear": lambda progress: 1 - progress,
     "onecycle": _one_cycle,
 }
 

@@ -21,28 +21,23 @@ with needed_for("a study", "study"):
 
 
 class RemoteFiles:
-    """The files of one run on another machine (see `earlycall.study.files.Files`).
+    """The files of one run, read and written by an actor: a remote `FolderFiles` of the study."""
 
-    Args:
-        server: the actor that serves the study's folder, a remote `FolderFiles`.
-        run: the run's name.
-    """
-
-    def __init__(self, server: Any, run: str) -> None:
-        self.server, self.run = server, run
+    def __init__(self, file_server: Any, run: str) -> None:
+        self.file_server, self.run = file_server, run
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is no such file."""
-        content: bytes | None = ray.get(self.server.read.remote(f"{self.run}/{name}"))
+        content: bytes | None = ray.get(self.file_server.read.remote(f"{self.run}/{name}"))
         return content
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, or replace it."""
-        ray.get(self.server.write.remote(f"{self.run}/{name}", content))
+        ray.get(self.file_server.write.remote(f"{self.run}/{name}", content))
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        ray.get(self.server.remove.remote(f"{self.run}/{name}"))
+        ray.get(self.file_server.remove.remote(f"{self.run}/{name}"))
 
 
 class StudyTrial(Trainable):

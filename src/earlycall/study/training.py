@@ -40,6 +40,7 @@ with needed_for("a study", "study"):
     from torch.utils.flop_counter import FlopCounterMode
 
 EVALUATION_BATCH = 512
+_OF_PLAN = ("architecture", "setting", "seed", "model", "hyper")
 
 
 def train(
@@ -182,18 +183,17 @@ class Training:
         return loss / len(part), correct / len(part)
 
     def _checkpoint(self) -> bytes:
+        state = {
+            "fingerprint": self.plan.fingerprint,
+            "record": asdict(self.record),
+            **{name: part.state_dict() for name, part in self._stateful().items()},
+        }
         content = io.BytesIO()
-        torch.save(
-            {
-                "fingerprint": self.plan.fingerprint,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "record": asdict(self.record),
-            },
-            content,
-        )
+        torch.save(state, content)
         return content.getvalue()
+
+    def _stateful(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
 
     def _restore(self) -> None:
         content = self.files.read(CHECKPOINT)
@@ -201,9 +201,8 @@ class Training:
             return
         saved = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
         refuse_other_plan(self.plan, saved["fingerprint"])
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
+        for name, part in self._stateful().items():
+            part.load_state_dict(saved[name])
         self.record = Record(**saved["record"])
 
     def _write_curve(self) -> None:
@@ -219,11 +218,7 @@ class Training:
         result = {
             "run": plan.name,
             "fingerprint": plan.fingerprint,
-            "architecture": plan.architecture,
-            "setting": plan.setting,
-            "seed": plan.seed,
-            "model": plan.model,
-            "hyper": plan.hyper,
+            **{key: vars(plan)[key] for key in _OF_PLAN},
             "test_accuracy": accuracy,
             "test_loss": loss if math.isfinite(loss) else None,
             "best_val_accuracy": max(record.val_accuracy),

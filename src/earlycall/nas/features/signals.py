@@ -162,13 +162,13 @@ def _facts(ends: list[NDArray[np.float64]], lags: Sequence[int]) -> dict[str, fl
     """What is measured at the outputs, each of shape (1 + lags, BATCH, WIDTH)."""
     first = ends[0][0]
     spread, level = _log(first.std(axis=0).mean()), _log(np.sqrt((first**2).mean()))
-    found = {"spread": spread, "level": level, "contrast": spread - level, "rank": _rank(first)}
+    facts = {"spread": spread, "level": level, "contrast": spread - level, "rank": _rank(first)}
     for i, lag in enumerate(lags):
         change = np.sqrt(((ends[0][1 + i] - first) ** 2).mean()) / NUDGE
-        found[f"lag {lag}"] = _log(change)
+        facts[f"lag {lag}"] = _log(change)
     for number, end in enumerate(ends[1:3], start=1):
-        found[f"level of output {number}"] = _log(np.sqrt((end[0] ** 2).mean()))
-    return found
+        facts[f"level of output {number}"] = _log(np.sqrt((end[0] ** 2).mean()))
+    return facts
 
 
 def _rank(values: NDArray[np.float64]) -> float:
@@ -178,8 +178,8 @@ def _rank(values: NDArray[np.float64]) -> float:
     power = np.linalg.svd(centred, compute_uv=False) ** 2
     if power.sum() <= 0:
         return 0.0
-    part = power / power.sum()
-    return float(np.exp(-(part * np.log(part + FLOOR)).sum()))
+    share = power / power.sum()
+    return float(np.exp(-(share * np.log(share + FLOOR)).sum()))
 
 
 def _log(value: float) -> float:
