@@ -129,8 +129,8 @@ class Splits:
         return self.train.shape[1]
 
     @property
-    def image_shape(self) -> dict[str, int]:
-        """What `earlycall.study.models.build` needs to know to make a model for them."""
+    def model_shape(self) -> dict[str, int]:
+        """The arguments of `earlycall.study.models.build` that fit a model to the images."""
         return {
             "in_chans": self.in_chans,
             "num_classes": self.num_classes,

@@ -114,7 +114,7 @@ def _graphs(study: StudyFolder) -> dict[str, str]:
     from earlycall.study.models import add_import_folders, build
 
     add_import_folders(study.imports)
-    shape = splits(**study.plan.data).image_shape
+    shape = splits(**study.plan.data).model_shape
     return {
         run.architecture: json.dumps(
             graph_of(build(run.model, run.arguments, **shape)), separators=(",", ":")

@@ -16,12 +16,10 @@ SETTING: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005, "schedule": "cosine",
     "batch_size": 64, "augment": False, "warmup_epochs": 0, "label_smoothing": 0.0,
 }  # fmt: skip
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "cosine", "step", "onecycle", "linear")
-_NUMBERS: dict[str, tuple[type, float]] = {  # keys of a setting: type and minimum
-    "lr": (float, 0), "momentum": (float, 0), "weight_decay": (float, 0), "batch_size": (int, 1),
-    "warmup_epochs": (float, 0), "label_smoothing": (float, 0),
-}  # fmt: skip
+_CHOICES = {
+    "optimizer": ("sgd", "adam", "adamw", "rmsprop"),
+    "schedule": ("constant", "cosine", "step", "onecycle", "linear"),
+}
 _KEYS = ("name", "data", "epochs", "architectures", "settings", "seeds")
 
 
@@ -216,21 +214,27 @@ def _setting(where: str, spec: Any) -> dict[str, Any]:
             f"{where} has an unknown key {unknown[0]!r}; there are: {', '.join(SETTING)}"
         )
     setting = SETTING | dict(spec)
-    for key, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        if setting[key] not in choices:
-            raise InputError(f"{where} has {key} {setting[key]!r}; there are: {', '.join(choices)}")
-    for key, (kind, minimum) in _NUMBERS.items():
-        value = setting[key]
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InputError(f"{where} has {key} {value!r}, not a number")
-        if kind is int and not float(value).is_integer():
-            raise InputError(f"{where} has {key} {value!r}; it must be a whole number")
-        if not value >= minimum or (key == "lr" and value == 0):
-            limit = "above 0" if key == "lr" else f"at least {minimum}"
-            raise InputError(f"{where} has {key} {value!r}; it must be {limit}")
-    if not isinstance(setting["augment"], bool):
-        raise InputError(f"{where} has augment {setting['augment']!r}; write true or false")
+    for key, value in setting.items():
+        if problem := _problem(key, value):
+            raise InputError(f"{where} has {key} {value!r}{problem}")
     return setting
+
+
+def _problem(key: str, value: Any) -> str:
+    """Why a setting cannot have this value; empty if it can."""
+    if key in _CHOICES:
+        choices = _CHOICES[key]
+        return "" if value in choices else f"; there are: {', '.join(choices)}"
+    if key == "augment":
+        return "" if isinstance(value, bool) else "; write true or false"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ", not a number"
+    if key == "batch_size" and not float(value).is_integer():
+        return "; it must be a whole number"
+    minimum = 1 if key == "batch_size" else 0
+    if value >= minimum and not (key == "lr" and value == 0):
+        return ""
+    return f"; it must be {'above 0' if key == 'lr' else f'at least {minimum}'}"
 
 
 def _seeds(seeds: Any, source: str) -> tuple[int, ...]:

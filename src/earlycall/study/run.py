@@ -33,7 +33,7 @@ def check(study: StudyFolder) -> None:
     data = splits(**study.plan.data)
     for run in {run.architecture: run for run in study.plan.runs()}.values():
         try:
-            model = build(run.model, run.arguments, **data.image_shape)
+            model = build(run.model, run.arguments, **data.model_shape)
             count_flops(run.model, model, data, torch.device("cpu"))
         except InputError as error:
             raise InputError(f"architecture {run.architecture!r}: {error}") from None

@@ -109,7 +109,7 @@ class Training:
         self.plan, self.data, self.files = plan, data, files
         self.device, self.meter = torch.device(device), meter
         torch.manual_seed(plan.seed)
-        self.model = build(plan.model, plan.arguments, **data.image_shape).to(self.device)
+        self.model = build(plan.model, plan.arguments, **data.model_shape).to(self.device)
         self.flops = count_flops(plan.model, self.model, data, self.device)
         hyper = plan.hyper
         self.batch = int(hyper["batch_size"])
