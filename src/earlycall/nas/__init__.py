@@ -1,6 +1,6 @@
 """Architectures ranked before any training, from collected runs.
 
-`earlycall.nas.labels` tells how good collected runs were, `features` what is known of their
-architectures, `predictor` learns the one from the other, `store` keeps what was collected,
-`search` proposes what to train next, `explain` says which features matter.
+`earlycall.nas.labels` grades collected runs, `features` describes their architectures, `predictor`
+learns the grades from the features, `store` holds the runs, `search` proposes what to train next,
+`explain` ranks the features.
 """

@@ -1,4 +1,4 @@
-"""A regression model chosen among a few well-kept ones by cross-validated rank correlation."""
+"""A regression model chosen among a few by cross-validated rank correlation."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(nnls(np.column_stack([np.ones_like(spread), spread]), squared)[0])
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
-        """The predictions, shape (n,); with ``return_std`` also how far they may be off."""
+        """The predictions, shape (n,); with ``return_std`` also their standard errors."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         predicted = np.array([member.predict(X) for member in self.members_])

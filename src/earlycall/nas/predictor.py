@@ -72,9 +72,9 @@ class Quality:
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Predicts from an architecture's columns how it will stand among others: scikit-learn's way.
+    """Predicts an architecture's standing among others from its columns, as scikit-learn does.
 
-    ``fit(table, y)`` takes a table with ``arch.*`` (and ``hp.*``) columns and any label of which
+    ``fit(table, y)`` takes a table with ``arch.*`` (and ``hp.*``) columns and any label where
     larger is better; `fit_predictor` takes collected runs and makes the labels.
 
     Args:
@@ -121,8 +121,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The predicted labels of a table of architectures, shape (n,).
 
-        With ``return_std`` also their standard errors, from how far the cross-validated
-        predictions were off and how far the models disagree.
+        With ``return_std`` also their standard errors, from the errors of the cross-validated
+        predictions and the disagreement of the models.
         """
         check_is_fitted(self)
         return self.regressor_.predict(self.features_.transform(X), return_std=return_std)

@@ -102,7 +102,7 @@ def search(
             predictions.setdefault(identity(candidate.columns), (candidate, s, e))
     new = [predicted for key, predicted in predictions.items() if key not in known]
     if not new:
-        reason = "all that it found are trained already" if predictions else "none can be built"
+        reason = "all found are trained already" if predictions else "none can be built"
         raise InputError(f"the search found no new architecture in {trials} trials: {reason}")
     return _result(sorted(new, key=lambda predicted: -predicted[1]), cost, trials)
 

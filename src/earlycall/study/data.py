@@ -146,8 +146,8 @@ def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments:
             ``dataset-fashion-mnist`` where it is installed, else downloaded), ``mnist``,
             ``kmnist``, ``cifar10``, ``cifar100``, ``svhn`` (downloaded by torchvision),
             ``folder`` (images in ``PATH/CLASS/``) or ``MODULE:FUNCTION``, which returns a `Splits`.
-        train: how many training images to use; all by default.
-        val: how many of the training images are kept for validation.
+        train: the number of training images to use; all others by default.
+        val: the number of training images to hold out for validation.
         **arguments: ``root`` (where downloads go, or the folder), ``size`` (pixels; images are
             resized to it), ``classes`` (only these labels); or the arguments of the function.
 

@@ -65,7 +65,7 @@ class EarlyStopping:
         rule: a stop rule on the validation loss over epochs, such as ``gain:0.1``.
         halving: a score for successive halving on the validation loss, such as ``outlook``.
         min_epochs: the first rung of the halving.
-        factor: at each rung, one run in ``factor`` goes on.
+        factor: at each rung, one run in ``factor`` continues.
     """
 
     rule: str | None = None

@@ -1,4 +1,4 @@
-"""Features of an architecture from what is known of it, before any training.
+"""Features of an architecture, before any training.
 
 Each family is a file: numbers, names, and of graphs the counts, paths, neighbourhoods and signals.
 `module` describes a ``torch.nn.Module`` in the columns that these read, `zero_cost` adds measures

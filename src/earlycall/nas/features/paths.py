@@ -37,7 +37,7 @@ def _compute(architecture: Architecture) -> dict[str, float]:
 
 
 def _kinds(graph: Graph) -> dict[str, Callable[[str], bool]]:
-    """What is counted along paths: any node, each operation, each family of operations."""
+    """What to count along paths: any node, each operation, each family of operations."""
     kinds: dict[str, Callable[[str], bool]] = {ANY: lambda op: True}
     for operation in graph.operations:
         kinds[operation] = operation.__eq__
