@@ -221,8 +221,8 @@ def _row(state: State) -> dict[str, object]:
 def _states_table(states: list[State]) -> Table:
     from earlycall.study.progress import duration
 
-    table = _table("run", "status", "epochs", "validation", "test", "time", "")
-    table.columns[1].justify = table.columns[-1].justify = "left"
+    numbers = ("epochs", "validation", "test", "time")
+    table = output.grid("run", "status", *numbers, "", right=numbers, padding=3)
     for state in states:
         table.add_row(
             state.plan.name,
@@ -233,17 +233,6 @@ def _states_table(states: list[State]) -> Table:
             duration(state.seconds) if state.seconds else "–",
             state.why or "",
         )
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    """A table without rules, its first column of text, the others of numbers."""
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table
 
 
@@ -379,7 +368,8 @@ def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str
 def _score_table(rows: pl.DataFrame, cell: Callable[[dict[str, Any]], str]) -> Table:
     """A row per score, a column per number of epochs."""
     budgets = rows["epochs"].unique().sort().to_list()
-    table = _table("score", *(f"{b} epoch{'s' if b > 1 else ''}" for b in budgets))
+    heads = [f"{budget} epoch{'s' if budget > 1 else ''}" for budget in budgets]
+    table = output.grid("score", *heads, right=heads, padding=3)
     for (source, score), group in rows.group_by("from", "score", maintain_order=True):
         by_budget = {row["epochs"]: cell(row) for row in group.iter_rows(named=True)}
         label = score if source == "training" else f"{score} ({source})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import output
-from earlycall.cli.nas.rank import Top, read_architectures, table_of
+from earlycall.cli.nas.rank import Top, read_architectures
 from earlycall.cli.options import Format, Output
 from earlycall.errors import InputError
 
@@ -174,7 +174,8 @@ def _show_proposals(result: SearchResult, top: int, fmt: Format) -> None:
         output.print_csv(result.table)
         return
     costs = ("cost", "front") if "cost" in result.table.columns else ()
-    table = table_of("run", "score", "±", *costs)
+    numbers = ("score", "±", *costs)
+    table = output.grid("run", *numbers, right=numbers)
     rows = result.table.head(top) if top > 0 else result.table
     for row in rows.iter_rows(named=True):
         cells = [output.number(row["score"], 3), output.number(row["se"], 2)]
