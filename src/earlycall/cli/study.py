@@ -175,7 +175,7 @@ def _train(study: StudyFolder, resources: Resources) -> None:
 
 
 @app.command("list")
-def listed(folder: Folder, fmt: options.Output = options.Format.table) -> None:
+def listed(folder: Folder, fmt: Output = Format.table) -> None:
     """Show the state of each run.
 
     Examples:
@@ -220,8 +220,8 @@ def _row(state: State) -> dict[str, object]:
 def _states_table(states: list[State]) -> Table:
     from earlycall.study.progress import duration
 
-    table = _table("run", "status", "epochs", "validation", "test", "time", "")
-    table.columns[1].justify = table.columns[-1].justify = "left"
+    numbers = ("epochs", "validation", "test", "time")
+    table = output.grid("run", "status", *numbers, "", right=numbers, padding=3)
     for state in states:
         table.add_row(
             state.plan.name,
@@ -307,11 +307,11 @@ def report(
         from earlycall import plots
 
         plots.write(comparison.plot(), plot)
-    if fmt is options.Format.json:
+    if fmt is Format.json:
         output.print_json(
             {"rows": comparison.table.to_dicts(), "savings": comparison.savings.to_dicts()}
         )
-    elif fmt is options.Format.csv:
+    elif fmt is Format.csv:
         output.print_csv(comparison.table)
     else:
         out = output.console()
@@ -334,7 +334,7 @@ def _curves(path: Path) -> CurveSet:
 
 
 def _epochs(text: str) -> list[int]:
-    epochs = [int(word) if word.isdecimal() else 0 for word in options.words(text)]
+    epochs = [int(word) if word.isdecimal() else 0 for word in words(text)]
     if not epochs or min(epochs) < 1:
         raise InputError(f"--epochs {text!r} must be whole numbers from 1 on, such as 1,2,3,5,10")
     return epochs
@@ -378,7 +378,8 @@ def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str
 def _score_table(rows: pl.DataFrame, cell: Callable[[dict[str, Any]], str]) -> Table:
     """A row per score, a column per number of epochs."""
     budgets = rows["epochs"].unique().sort().to_list()
-    table = _table("score", *(f"{b} epoch{'s' if b > 1 else ''}" for b in budgets))
+    heads = [f"{budget} epoch{'s' if budget > 1 else ''}" for budget in budgets]
+    table = output.grid("score", *heads, right=heads, padding=3)
     for (source, score), group in rows.group_by("from", "score", maintain_order=True):
         by_budget = {row["epochs"]: cell(row) for row in group.iter_rows(named=True)}
         label = score if source == "training" else f"{score} ({source})"

@@ -19,9 +19,7 @@ StoreName = Annotated[
 DEFAULT = "experiments.db"
 
 
-def command(
-    paths: options.Paths, store: StoreName = DEFAULT, pattern: options.Pattern = None
-) -> None:
+def command(paths: Paths, store: StoreName = DEFAULT, pattern: Pattern = None) -> None:
     """Add runs to the experiment store; a run is added only once.
 
     Examples:

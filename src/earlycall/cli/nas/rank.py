@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
 Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
 
+Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
+Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
+
 
 def command(
     runs: Annotated[
@@ -28,7 +31,7 @@ def command(
     ],
     model: Model,
     top: Top = 30,
-    fmt: options.Output = options.Format.table,
+    fmt: Output = Format.table,
 ) -> None:
     """Rank architectures that were never trained.
 
@@ -86,7 +89,7 @@ def _print(ranked: pl.DataFrame, top: int) -> None:
     from rich.text import Text
 
     keys = ("group", "run") if ranked["group"].n_unique() > 1 else ("run",)
-    table = table_of("rank", *keys, "score", "±", text=keys)
+    table = output.grid("rank", *keys, "score", "±", right=("rank", "score", "±"))
     rows = ranked.head(top) if top > 0 else ranked
     for row in rows.iter_rows(named=True):
         numbers = [output.number(row["score"], 3), output.number(row["se"], 2)]
@@ -96,13 +99,3 @@ def _print(ranked: pl.DataFrame, top: int) -> None:
     out.print(table)
     if rows.height < ranked.height:
         out.print(f"… and {ranked.height - rows.height} more; --top 0 shows all", style="dim")
-
-
-def table_of(*columns: str, text: Collection[str] = ("run",)) -> Table:
-    """A table without rules, whose columns hold numbers but for those of text."""
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="left" if name in text else "right", overflow="fold")
-    return table

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earlycall.cli import options, output
-from earlycall.cli.nas.rank import Top, read_architectures, table_of
+from earlycall.cli import output
+from earlycall.cli.nas.rank import Top, read_architectures
+from earlycall.cli.options import Format, Output
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     device: Annotated[str, typer.Option(help="Training device: cpu, cuda, mps …")] = "cpu",
     top: Top = 10,
-    fmt: options.Output = options.Format.table,
+    fmt: Output = Format.table,
 ) -> None:
     """Search a space of architectures: propose what to train, or train within a budget.
 
@@ -163,17 +164,18 @@ def _write(table: pl.DataFrame, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
-def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None:
+def _show_proposals(result: SearchResult, top: int, fmt: Format) -> None:
     from rich.text import Text
 
-    if fmt is options.Format.json:
+    if fmt is Format.json:
         output.print_json({"tried": result.tried, "candidates": result.table.to_dicts()})
         return
-    if fmt is options.Format.csv:
+    if fmt is Format.csv:
         output.print_csv(result.table)
         return
     costs = ("cost", "front") if "cost" in result.table.columns else ()
-    table = table_of("run", "score", "±", *costs)
+    numbers = ("score", "±", *costs)
+    table = output.grid("run", *numbers, right=numbers)
     rows = result.table.head(top) if top > 0 else result.table
     for row in rows.iter_rows(named=True):
         cells = [output.number(row["score"], 3), output.number(row["se"], 2)]
@@ -185,8 +187,8 @@ def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None
     out.print(f"{result.table.height} different of {result.tried} candidates", style="dim")
 
 
-def _show_progress(progress: Progress, fmt: options.Format) -> None:
-    if fmt is options.Format.json:
+def _show_progress(progress: Progress, fmt: Format) -> None:
+    if fmt is Format.json:
         waiting = [candidate["name"] for candidate in progress.waiting]
         output.print_json(vars(progress) | {"waiting": waiting})
         return
