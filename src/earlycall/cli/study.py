@@ -175,7 +175,7 @@ def _train(study: StudyFolder, resources: Resources) -> None:
 
 
 @app.command("list")
-def listed(folder: Folder, fmt: Output = Format.table) -> None:
+def listed(folder: Folder, fmt: options.Output = options.Format.table) -> None:
     """Show the state of each run.
 
     Examples:
@@ -232,17 +232,6 @@ def _states_table(states: list[State]) -> Table:
             duration(state.seconds) if state.seconds else "–",
             state.why or "",
         )
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    """A table without rules, its first column of text, the others of numbers."""
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table
 
 
@@ -307,11 +296,11 @@ def report(
         from earlycall import plots
 
         plots.write(comparison.plot(), plot)
-    if fmt is Format.json:
+    if fmt is options.Format.json:
         output.print_json(
             {"rows": comparison.table.to_dicts(), "savings": comparison.savings.to_dicts()}
         )
-    elif fmt is Format.csv:
+    elif fmt is options.Format.csv:
         output.print_csv(comparison.table)
     else:
         out = output.console()
@@ -334,7 +323,7 @@ def _curves(path: Path) -> CurveSet:
 
 
 def _epochs(text: str) -> list[int]:
-    epochs = [int(word) if word.isdecimal() else 0 for word in words(text)]
+    epochs = [int(word) if word.isdecimal() else 0 for word in options.words(text)]
     if not epochs or min(epochs) < 1:
         raise InputError(f"--epochs {text!r} must be whole numbers from 1 on, such as 1,2,3,5,10")
     return epochs

@@ -126,6 +126,4 @@ def first_line(error: Exception) -> str:
 
 def _check_name(name: str, library: str, names: list[str]) -> None:
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"{library} has no model {name!r}{hint}")
+        raise InputError(f"{library} has no model {name!r}{nearest(name, names)}")

@@ -19,7 +19,9 @@ StoreName = Annotated[
 DEFAULT = "experiments.db"
 
 
-def command(paths: Paths, store: StoreName = DEFAULT, pattern: Pattern = None) -> None:
+def command(
+    paths: options.Paths, store: StoreName = DEFAULT, pattern: options.Pattern = None
+) -> None:
     """Add runs to the experiment store; a run is added only once.
 
     Examples:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
+from earlycall.cli import options, output
 from earlycall.cli.nas.rank import Model, Top, read_architectures
-from earlycall.cli.options import Format, Output
 
 
 def command(
@@ -25,7 +24,7 @@ def command(
         Path | None, typer.Option(help="Also write a figure (.html, .png, .svg or .pdf).")
     ] = None,
     top: Top = 20,
-    fmt: Output = Format.table,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Show which features matter to a predictor, and what they mean.
 

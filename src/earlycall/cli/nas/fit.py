@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
-from earlycall.cli.options import Format, Maximize, Metric, Output, Paths, Pattern, direction
+from earlycall.cli import options, output
 
 
 def command(
-    paths: Paths,
+    paths: options.Paths,
     out: Annotated[Path, typer.Option("--output", "-o", help="Output file for the predictor.")],
     target: Annotated[
         str,
@@ -61,7 +60,7 @@ def command(
     quality, chosen = predictor.quality_, predictor.regressor_.model_
     if not quality.useful:
         output.note("the predictor was not found to be better than the parameter count")
-    if fmt is not Format.table:
+    if fmt is not options.Format.table:
         features = len(predictor.features_.names_)
         facts = {"target": predictor.target_, "model": chosen, "features": features}
         output.print_json(facts | asdict(quality))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +11,6 @@ from earlycall.cli import options, output
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.table import Table
-
-Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
-Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
 
 Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
 Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
@@ -31,7 +26,7 @@ def command(
     ],
     model: Model,
     top: Top = 30,
-    fmt: Output = Format.table,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Rank architectures that were never trained.
 

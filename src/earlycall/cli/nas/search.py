@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earlycall.cli import output
+from earlycall.cli import options, output
 from earlycall.cli.nas.rank import Top, read_architectures
-from earlycall.cli.options import Format, Output
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     device: Annotated[str, typer.Option(help="Training device: cpu, cuda, mps …")] = "cpu",
     top: Top = 10,
-    fmt: Output = Format.table,
+    fmt: options.Output = options.Format.table,
 ) -> None:
     """Search a space of architectures: propose what to train, or train within a budget.
 
@@ -164,13 +163,13 @@ def _write(table: pl.DataFrame, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
-def _show_proposals(result: SearchResult, top: int, fmt: Format) -> None:
+def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None:
     from rich.text import Text
 
-    if fmt is Format.json:
+    if fmt is options.Format.json:
         output.print_json({"tried": result.tried, "candidates": result.table.to_dicts()})
         return
-    if fmt is Format.csv:
+    if fmt is options.Format.csv:
         output.print_csv(result.table)
         return
     costs = ("cost", "front") if "cost" in result.table.columns else ()
@@ -187,8 +186,8 @@ def _show_proposals(result: SearchResult, top: int, fmt: Format) -> None:
     out.print(f"{result.table.height} different of {result.tried} candidates", style="dim")
 
 
-def _show_progress(progress: Progress, fmt: Format) -> None:
-    if fmt is Format.json:
+def _show_progress(progress: Progress, fmt: options.Format) -> None:
+    if fmt is options.Format.json:
         waiting = [candidate["name"] for candidate in progress.waiting]
         output.print_json(vars(progress) | {"waiting": waiting})
         return

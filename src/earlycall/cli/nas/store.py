@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from earlycall.cli import output
+from earlycall.cli import options, output
 from earlycall.cli.nas.add import DEFAULT, StoreName
-from earlycall.cli.options import Format, Output
 
 
 def command(
@@ -37,7 +36,7 @@ def command(
     table = curves.runs.group_by("group", maintain_order=True).len("runs")
     if fmt is options.Format.json:
         output.print_json({"groups": table.to_dicts(), "described_by": described})
-    elif fmt is Format.csv:
+    elif fmt is options.Format.csv:
         output.print_csv(table)
     else:
         for group, runs in table.iter_rows():
