@@ -10,7 +10,7 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
 from earlycall.evaluation.outcomes import outcomes
-from earlycall.formatting import common_ending, plain
+from earlycall.formatting import capitalised, common_ending, duration, listed, percent, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.ranks import rank_correlation
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
-LEAST = 0.005  # part of the training that is worth naming as saved
-NAMED = 3  # runs
+MIN_LEFT = 0.005  # part of the training below which there is nothing left to stop
 
 
 @dataclass(frozen=True)
@@ -54,32 +53,6 @@ class GroupVerdict:
 def verdicts(ranking: Ranking, curves: CurveSet) -> list[GroupVerdict]:
     """The verdict on each group of a ranking of these curves."""
     return [_verdict(ranking, prefixes, curves) for prefixes in ranking.prefixes]
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    Examples:
-        >>> duration(45), duration(5400), duration(400_000)
-        ('45 s', '1.5 h', '4.6 days')
-    """
-    for size, unit, most in ((1, "s", 90), (60, "min", 5400), (3600, "h", 172_800)):
-        if seconds < most:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86_400:.2g} days"
-
-
-def several(names: list[str], most: int = NAMED) -> str:
-    """Some names in words.
-
-    Examples:
-        >>> several(["a", "b"]), several(["a", "b", "c", "d", "e"])
-        ('a and b', 'a, b, c and 2 more')
-    """
-    shown = [plain(name, 48) for name in names]
-    if len(shown) > most:
-        return f"{', '.join(shown[:most])} and {len(shown) - most} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVerdict:
@@ -134,7 +107,7 @@ def _sentences(
         seen = f"the first {100 * ranking.budget:.3g} % of training"
     sure = ""
     if found.chance is not None:
-        first, among = (_percent(table[name][0]) for name in ("p_first", "p_top"))
+        first, among = (percent(table[name][0]) for name in ("p_first", "p_top"))
         sure = (
             f", with a chance of {first} to end first and of {among} to end among the best "
             f"{ranking.top}"
@@ -142,14 +115,14 @@ def _sentences(
     said = [f"From {seen}, {found.leader} leads {found.runs} runs{sure}."]
     if found.group in ranking.verdicts:
         sentence = str(ranking.verdicts[found.group])
-        said.append(f"{sentence[0].upper()}{sentence[1:]}.")
+        said.append(f"{capitalised(sentence)}.")
     said += _stopping(ranking, found, table)
     said += _outcome(table, found, curves)
     return tuple(said)
 
 
 def _stopping(ranking: Ranking, found: GroupVerdict, table: pl.DataFrame) -> list[str]:
-    if found.left < LEAST:
+    if found.left < MIN_LEFT:
         return ["The runs have reached the end of their training, so there is nothing to stop."]
     if not found.stop:
         return ["No run is hopeless enough to be stopped yet."] if found.chance is not None else []
@@ -159,9 +132,9 @@ def _stopping(ranking: Ranking, found: GroupVerdict, table: pl.DataFrame) -> lis
     named = [run.removesuffix(ending) for run in found.stop]
     time = "" if found.seconds is None else f" ({duration(found.seconds)})"
     return [
-        f"{who} less than a {_percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
-        f"diverged: {several(named)}. Stopping {'it' if one else 'them'} here saves "
-        f"{_percent(found.saved)} of the training of all runs{time}."
+        f"{who} less than a {percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
+        f"diverged: {listed(named)}. Stopping {'it' if one else 'them'} here saves "
+        f"{percent(found.saved)} of the training of all runs{time}."
     ]  # fmt: skip
 
 
@@ -181,10 +154,6 @@ def _outcome(table: pl.DataFrame, found: GroupVerdict, curves: CurveSet) -> list
         rho = rank_correlation(both["score"].to_numpy(), both["outcome"].to_numpy())
         agreed = f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
     return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{agreed}."]
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.0f} %"
 
 
 def _short(run: str, table: pl.DataFrame) -> str:
