@@ -78,11 +78,9 @@ class RunTable:
         """The texts, run by run."""
         return list(zip(*(column.texts for column in self.columns), strict=True))
 
-    def cells(self) -> list[tuple[tuple[Column, str, Any], ...]]:
-        """The (column, text, value) triples of each run, as templates take them."""
-        columns = (
-            [(c, *cell) for cell in zip(c.texts, c.values, strict=True)] for c in self.columns
-        )
+    def cells(self) -> list[tuple[tuple[Column, str, float | str | None], ...]]:
+        """The (column, text, sort key) triples of each run, as templates take them."""
+        columns = ([(column, *cell) for cell in column.cells] for column in self.columns)
         return list(zip(*columns, strict=True))
 
     def select(self, *keys: str) -> RunTable:

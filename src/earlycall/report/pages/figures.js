@@ -9,11 +9,13 @@ const earlycall = { figures: {} };
   const narrow = window.matchMedia("(max-width: 40rem)");
   const button = document.getElementById("theme");
 
+  // A name of more than 14 letters, as HTML, before its place: "a&lt;b  <b>1</b>".
+  const LONG_NAME = /^((?:&[#\w]+;|[^&]){13})(?:&[#\w]+;|[^&]){2,}?(?=  <b>|$)/u;
+
   // A copy, which Plotly may change.
   function themed(value, theme) {
-    if (typeof value === "string") {
-      return theme === "light" ? value
-        : value.replace(/#[\da-f]{6}|rgba\(\d+, \d+, \d+, /g, (colour) => dark.get(colour) ?? colour);
+    if (typeof value === "string" && theme === "dark") {
+      return value.replace(/#[\da-f]{6}|rgba\(\d+, \d+, \d+, /g, (colour) => dark.get(colour) ?? colour);
     }
     if (Array.isArray(value)) return value.map((item) => themed(item, theme));
     if (value === null || typeof value !== "object") return value;
@@ -27,15 +29,8 @@ const earlycall = { figures: {} };
     for (const [name, axis] of Object.entries(layout)) {
       if (!/^[xy]axis\d*$/.test(name)) continue;
       axis.tickfont = { ...axis.tickfont, size: 10 };
-      if (axis.title?.text) {
-        axis.title = { ...axis.title, text: axis.title.text.split(" (")[0], font: { size: 11 } };
-      }
-      if (axis.ticktext) axis.ticktext = axis.ticktext.map((text) => {
-        const [run, place] = text.split("  <b>");
-        const letters = run.match(/&(#\d+|\w+);|./gu) ?? [];
-        const short = letters.length > 14 ? letters.slice(0, 13).join("") + "…" : run;
-        return place === undefined ? short : `${short}  <b>${place}`;
-      });
+      if (axis.title?.text) axis.title.text = axis.title.text.split(" (")[0];
+      axis.ticktext &&= axis.ticktext.map((text) => text.replace(LONG_NAME, "$1…"));
     }
   }
 
@@ -46,27 +41,25 @@ const earlycall = { figures: {} };
       if (!figure || !window.Plotly) continue;
       const { data, layout } = themed(figure, theme);
       if ((width ?? box.parentElement.clientWidth) < 600) narrowed({ layout });
-      if (width) layout.width = width;
-      window.Plotly.react(box, data, layout, JSON.parse(config));
+      window.Plotly.react(box, data, { ...layout, width }, JSON.parse(config));
     }
   };
 
   // Light or dark: as the system has it, until a person chooses.
-  earlycall.chosen = () => { try { return localStorage.getItem("earlycall-theme"); } catch { return null; } };
-  earlycall.choose = (theme) => { try { localStorage.setItem("earlycall-theme", theme); } catch { /* until it is closed, then */ } };
+  let choice = null; // where the browser keeps nothing
+  earlycall.chosen = () => { try { return localStorage.earlycallTheme; } catch { return choice; } };
+  earlycall.choose = (theme) => { try { localStorage.earlycallTheme = theme; } catch { choice = theme; } };
   earlycall.paint = (theme = earlycall.chosen() || (system.matches ? "dark" : "light")) => {
     if (root.dataset.theme === theme) return;
     root.dataset.theme = theme;
-    const other = theme === "dark" ? "Light" : "Dark";
     button.hidden = false;
-    button.textContent = other;
-    button.setAttribute("aria-label", `Show in ${other.toLowerCase()} colours`);
+    button.textContent = theme === "dark" ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Show in ${button.textContent.toLowerCase()} colours`);
     earlycall.draw();
   };
   button.addEventListener("click", () => {
-    const other = root.dataset.theme === "dark" ? "light" : "dark";
-    earlycall.choose(other);
-    earlycall.paint(other);
+    earlycall.choose(root.dataset.theme === "dark" ? "light" : "dark");
+    earlycall.paint();
   });
   system.addEventListener("change", () => earlycall.paint());
   narrow.addEventListener("change", () => earlycall.draw());
