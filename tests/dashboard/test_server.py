@@ -26,7 +26,7 @@ def test_only_names_of_this_machine_are_answered(of_digits):
     for name in ("localhost", "127.0.0.1", "[::1]"):
         assert get(of_digits.port, host=f"{name}:{of_digits.port}")[0].status == 200
     for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""):
-        for path in ("/", "/_live", "/_view", "/assets/style.css"):
+        for path in ("/", "/_live", "/_view", "/assets/live.css"):
             answer, page = get(of_digits.port, path, host=name or " ")
             assert answer.status == 403, (name, path)
             assert b"linear" not in page
@@ -53,7 +53,7 @@ def test_a_host_needs_a_token_once(serve, digits):
     assert "can be reached from other machines" in served.said
     token = served.query.removeprefix("?token=")
     assert len(token) >= 32
-    for path in ("/", "/?token=wrong", "/_live", "/_view", "/assets/style.css"):
+    for path in ("/", "/?token=wrong", "/_live", "/_view", "/assets/live.css"):
         assert get(served.port, path, host="workstation")[0].status == 403, path
     page = get(served.port, "/?token=x&budget=10&find=%22%3E%3Cscript%3E", host="w")[1]
     assert b"<script>" not in page

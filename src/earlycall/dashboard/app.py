@@ -40,7 +40,8 @@ ASSETS = {
     "plotly.js": plotly_script(),
     "figures.js": REPORT_PAGES / "figures.js",
     "live.js": PAGES / "live.js",
-    "style.css": PAGES / "live.css",
+    "base.css": REPORT_PAGES / "base.css",
+    "live.css": PAGES / "live.css",
 }
 CAPTIONS = {
     "curves": "Loss curves of the runs",

@@ -13,7 +13,7 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.readers.growing.follower import Follower
 
-PATIENCE = 4  # the part of the time that reading may take is one in so many
+REST = 4  # seconds without reading for each that the last reading took
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Live:
 
     def _run(self) -> None:
         took = 0.0
-        while not self._end.wait(max(self.every, PATIENCE * took)):
+        while not self._end.wait(max(self.every, REST * took)):
             began = time.monotonic()
             self.look()
             took = time.monotonic() - began

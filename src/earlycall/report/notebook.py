@@ -55,7 +55,9 @@ def _ranking_table(ranking: Ranking) -> Table:
          for text, value in zip(column.texts, column.values, strict=True)]
         for column in table.columns
     ]  # fmt: skip
-    return [column.title for column in table.columns], [list(row) for row in zip(*cells, strict=True)]
+    return [column.title for column in table.columns], [
+        list(row) for row in zip(*cells, strict=True)
+    ]
 
 
 def _evaluation_table(evaluation: Evaluation) -> Table:

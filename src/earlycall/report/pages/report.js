@@ -1,6 +1,6 @@
 // The report: its figures are unpacked, its table is sorted and searched. Nothing is fetched or sent.
 (() => {
-  const root = document.documentElement, element = (id) => element(id);
+  const root = document.documentElement, element = (id) => document.getElementById(id);
 
   async function unpacked(id) {
     const bytes = Uint8Array.from(atob(element(id).textContent), (c) => c.charCodeAt(0));
