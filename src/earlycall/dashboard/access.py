@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlencode
 
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
+from earlycall.report.templating import template
+
+PAGES = Path(__file__).parent / "pages"
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _HEADERS = {
@@ -91,7 +94,7 @@ class Guard:
             return None
         wrong = "" if given is None else "This token is not the right one. "
         sentence = f"{wrong}Open the address that earlycall printed, or give its token:"
-        return _page(403, sentence, form=rest)
+        return _page(403, sentence, rest)
 
 
 def _same(given: str, token: str) -> bool:
@@ -99,19 +102,7 @@ def _same(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def _page(status: int, sentence: str, form: Sequence[tuple[str, str]] | None = None) -> Response:
-    fields = "".join(
-        f'<input type="hidden" name="{html.escape(k)}" value="{html.escape(v)}">'
-        for k, v in form or ()
-    )
-    asked = "" if form is None else (
-        f'<form method="get">{fields}<label>Token <input name="token" type="password" '
-        'autocomplete="off" required></label> <button>Open</button></form>'
-    )  # fmt: skip
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>earlycall</title>'
-        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
-        'content="light dark"><body style="font:16px/1.5 system-ui,sans-serif;margin:4rem auto;'
-        f'max-width:34rem;padding:0 1rem"><main><h1>earlycall</h1><p>{sentence}</p>{asked}</main>'
-    )
+def _page(status: int, sentence: str, fields: Sequence[tuple[str, str]] | None = None) -> Response:
+    """A page that says why, and asks for the token where there are fields to keep."""
+    page = template("refusal.html.j2", PAGES).render(sentence=sentence, fields=fields)
     return Response(page, status, mimetype="text/html")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from earlycall.dashboard.access import Guard
-from earlycall.dashboard.cache import RankedView, ViewCache, saved
+from earlycall.dashboard.access import PAGES, Guard
+from earlycall.dashboard.cache import RankedView, ViewCache
 from earlycall.dashboard.choices import choices, nearest
 from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.live import Live
@@ -28,11 +28,11 @@ from earlycall.report.page import plotly_script
 from earlycall.report.run_table import SETTINGS_PREFIXES, RunTable
 from earlycall.report.templating import PAGES as REPORT_PAGES
 from earlycall.report.templating import template
+from earlycall.report.verdict import saving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-PAGES = Path(__file__).parent / "pages"
 FIRST_COLUMNS = ("rank", "run", "score", "se", "p_first", "p_top", "last", "step", "final", "note")
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
@@ -140,7 +140,7 @@ class App:
             n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
             marked=marked, unlikely=[run for run in unlikely if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),
-            saved=saved(ranked.ranking, stop) if ranked.ranking is not None else 0.0,
+            saved=saving(ranked.ranking.prefixes[0], stop)[0] if ranked.ranking else 0.0,
         )  # fmt: skip
 
 

@@ -9,8 +9,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from earlycall.curves import CurveSet
 from earlycall.dashboard.live import Live, Snapshot
 from earlycall.dashboard.view import View
@@ -109,14 +107,3 @@ def _ranked(snapshot: Snapshot, view: View) -> RankedView:
         )  # fmt: skip
     except Exception as error:  # whatever a log holds, the page goes on and says so
         return replace(result, problem=problem_of(error))
-
-
-def saved(ranking: Ranking, runs: list[str]) -> float:
-    """The part of the whole group's training that is saved if some runs are stopped now."""
-    total, left = 0.0, 0.0
-    for prefixes in ranking.prefixes:
-        last = np.nan_to_num(prefixes.step.last())
-        total += prefixes.horizon * len(prefixes)
-        stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
-        left += float(np.maximum(prefixes.horizon - last[stopped], 0).sum())
-    return left / total if total > 0 else 0.0

@@ -102,40 +102,39 @@ def report(
         >>> made.verdicts[0].best, [s.key for s in made.sections]
         ('a', ['curves', 'ranking', 'elasticity', 'rules'])
     """
-    done = progress or (lambda _: None)
+    progress = progress or (lambda _: None)
     with needed_for("the report", "plots"):  # before anything is computed
         import jinja2  # noqa: F401
         import plotly  # noqa: F401
-    whole = as_curve_set(curves)
+    curves = as_curve_set(curves)
     if group is not None:
-        whole = whole.select(group=group)
-    if not len(whole):
+        curves = curves.select(group=group)
+    if not len(curves):
         raise InputError("there is no run to report on")
-    named = whole.metric(metric)
-    whole = whole.directed(named, direction)
+    metric = curves.metric(metric)
+    curves = curves.directed(metric, direction)
     part = None if budget is None else as_part(budget)
-    done("ranking")
+    progress("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(whole, score=score, metric=named, budget=part, horizon=horizon, axis=axis)
+        ranking = rank(curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis)
     except InputError as error:
-        if len(whole.groups) < len(whole):
+        if len(curves.groups) < len(curves):
             raise
         problem = str(error)
-    seen = whole.prefix(budget=part, horizon=horizon, metric=named)
-    measured = elasticity(seen, metric=worth_watching(seen, named)).table
+    seen = curves.prefix(budget=part, horizon=horizon, metric=metric)
+    elasticities = elasticity(seen, metric=worth_watching(seen, metric)).table
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CurveWarning)
-        drawn = tuple(sections(whole, ranking, named, done))
-    name = title or whole.name or "runs"
+        drawn = tuple(sections(curves, ranking, metric, progress))
     return Report(
-        title=name,
-        verdicts=() if ranking is None else tuple(verdicts(ranking, whole)),
+        title=title or curves.name or "runs",
+        verdicts=() if ranking is None else tuple(verdicts(ranking, curves)),
         problem=problem,
         warnings=() if ranking is None else ranking.warnings,
         sections=drawn,
-        runs=run_table(ranking, whole, measured),
-        how=_how(whole, ranking, named, part),
+        runs=run_table(ranking, curves, elasticities),
+        how=_how(curves, ranking, metric, part),
         version=earlycall.__version__,
         made=datetime.now(UTC),
         ranking=ranking,
@@ -143,13 +142,13 @@ def report(
 
 
 def _how(
-    whole: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
+    curves: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
 ) -> tuple[tuple[str, str], ...]:
     """What anyone needs to compute the report again."""
-    groups = len(whole.groups)
-    counted = f"{len(whole):,} in {groups:,} group{'' if groups == 1 else 's'}"
+    groups = len(curves.groups)
+    counted = f"{len(curves):,} in {groups:,} group{'' if groups == 1 else 's'}"
     facts = [
-        ("Runs", f"{counted}, {whole.observations.height:,} observations"),
+        ("Runs", f"{counted}, {curves.observations.height:,} observations"),
         ("Loss", metric),
         ("Seen", "all that was logged" if budget is None else f"the first {100 * budget:.3g} %"),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,6 @@ from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import common_ending, duration, listed, percent, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.ranks import rank_correlation
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
 MIN_LEFT = 0.005  # part of the training below which there is nothing left to stop
@@ -63,9 +60,7 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     tied = 1 if certainty is None else max(certainty.tied, 1)
     unlikely = (pl.col("p_top") < UNLIKELY) & (pl.col("rank") > tied)
     stop = table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
-    steps, seconds = _left(prefixes)
-    stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(stop, dtype=object))
-    total = max(prefixes.horizon * len(prefixes), 1e-300)
+    saved, seconds = saving(prefixes, stop)
     ending = common_ending(table["run"].to_list())
     verdict = GroupVerdict(
         group=prefixes.group,
@@ -74,9 +69,9 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
         leader="" if best is None else plain(best.removesuffix(ending)),
         chance=None if best is None else table["p_first"][0],
         stop=tuple(stop),
-        saved=float(steps[stopped].sum() / total),
-        seconds=float(np.nansum(seconds[stopped])) if np.isfinite(seconds).any() else None,
-        left=float(steps.sum() / total),
+        saved=saved,
+        seconds=seconds,
+        left=saving(prefixes, prefixes.runs)[0],
         sentences=(),
     )
     sentences = ranking.sentences(prefixes.group)
@@ -86,16 +81,23 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     return replace(verdict, sentences=tuple(sentences))
 
 
-def _left(prefixes: Prefixes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The steps of each run between what was seen and the horizon, and the time they take."""
-    last = np.nan_to_num(prefixes.step.last())
-    left = np.maximum(prefixes.horizon - last, 0.0)
+def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None]:
+    """What stopping some runs of a group now saves.
+
+    Returns:
+        The part of the training of the whole group, and seconds, None where no time was logged.
+    """
+    stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
+    steps = np.maximum(prefixes.horizon - np.nan_to_num(prefixes.step.last()), 0.0)
+    part = float(steps[stopped].sum() / max(prefixes.horizon * len(prefixes), 1e-300))
     if not prefixes.has("seconds"):
-        return left, np.full(len(left), np.nan)
+        return part, None
     spent, at = prefixes.ragged("seconds"), prefixes.ragged("step", where="seconds")
     with np.errstate(divide="ignore", invalid="ignore"):
         pace = (spent.last() - spent.first()) / (at.last() - at.first())
-    return left, left * np.where(np.isfinite(pace) & (pace > 0), pace, np.nan)
+    known = np.isfinite(pace) & (pace > 0)
+    seconds = float((steps * pace)[stopped & known].sum())
+    return part, seconds if known.any() else None
 
 
 def _stopping(ranking: Ranking, verdict: GroupVerdict, names: list[str]) -> list[str]:
