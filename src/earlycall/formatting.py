@@ -1,8 +1,9 @@
-"""Names as figures show them: as text, whatever they hold, and no longer than there is room."""
+"""Names and numbers as people read them, in the terminal, in figures and on pages."""
 
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Sequence
 
@@ -55,14 +56,56 @@ def labels(runs: Sequence[str], most: int = MAX_NAME) -> list[str]:
     return [shown(run.removesuffix(ending), most) for run in runs]
 
 
-def percent(part: float) -> str:
-    """A chance or another part of a whole.
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits; whole numbers and thousands in full.
 
     Examples:
-        >>> percent(0.314)
-        '31 %'
+        >>> number(0.123456), number(1140.0), number(12345.678), number(3e-7, 2), number(None)
+        ('0.1235', '1,140', '12,346', '3e-07', '–')
     """
-    return f"{100 * part:.0f} %"
+    if value is None or math.isnan(value):
+        return "–"
+    size = abs(value)
+    if size < 1e9 and (size >= 10**digits or float(value).is_integer()):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def percent(part: float | None) -> str:
+    """A part of a whole in percent.
+
+    Examples:
+        >>> percent(0.618), percent(0.001), percent(0), percent(None)
+        ('62 %', '<1 %', '0 %', '–')
+    """
+    if part is None or math.isnan(part):
+        return "–"
+    return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Examples:
+        >>> duration(45), duration(5400), duration(400_000)
+        ('45 s', '1.5 h', '4.6 days')
+    """
+    for size, unit, limit in ((1, "s", 90), (60, "min", 5400), (3600, "h", 172_800)):
+        if seconds < limit:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds / 86_400:.2g} days"
+
+
+def listed(names: Sequence[str], limit: int = 3) -> str:
+    """Some names in a sentence, the others counted.
+
+    Examples:
+        >>> listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
+        ('a and b', 'a, b, c and 2 more')
+    """
+    first = [plain(name, 48) for name in names[:limit]]
+    last = f"{len(names) - limit} more" if len(names) > limit else first.pop()
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def capitalised(sentence: str) -> str:

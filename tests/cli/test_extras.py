@@ -46,7 +46,7 @@ def said(ran: Ran) -> str:
         ("jinja2", "report demo -o r.html", "the report needs jinja2: 'earlycall[plots]'"),
         ("plotly", "replay demo --plot p.html", "a figure needs plotly: 'earlycall[plots]'"),
         ("kaleido", "replay demo --plot p.png", "a picture needs kaleido: 'earlycall[plots]'"),
-        ("dash", "serve demo", "the page needs dash: 'earlycall[dashboard]'"),
+        ("werkzeug", "serve demo", "the page needs werkzeug: 'earlycall[dashboard]'"),
         ("mlflow", "rank http://[::1]:9", "http://[::1]:9 needs mlflow: 'earlycall[mlflow]'"),
         ("sqlalchemy", "nas add demo", "the experiment store needs sqlalchemy: 'earlycall[nas]'"),
         ("alembic", "nas add demo --store a.db",

@@ -26,7 +26,7 @@ def test_only_names_of_this_machine_are_answered(of_digits):
     for name in ("localhost", "127.0.0.1", "[::1]"):
         assert get(of_digits.port, host=f"{name}:{of_digits.port}")[0].status == 200
     for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""):
-        for path in ("/", "/_live", "/_dash-layout", "/_dash-dependencies"):
+        for path in ("/", "/_live", "/_view", "/assets/live.css"):
             answer, page = get(of_digits.port, path, host=name or " ")
             assert answer.status == 403, (name, path)
             assert b"linear" not in page
@@ -53,7 +53,7 @@ def test_a_host_needs_a_token_once(serve, digits):
     assert "can be reached from other machines" in served.said
     token = served.query.removeprefix("?token=")
     assert len(token) >= 32
-    for path in ("/", "/?token=wrong", "/_live", "/_dash-layout", "/assets/style.css"):
+    for path in ("/", "/?token=wrong", "/_live", "/_view", "/assets/live.css"):
         assert get(served.port, path, host="workstation")[0].status == 403, path
     page = get(served.port, "/?token=x&budget=10&find=%22%3E%3Cscript%3E", host="w")[1]
     assert b"<script>" not in page
@@ -70,8 +70,8 @@ def test_a_host_needs_a_token_once(serve, digits):
 
 
 def test_answers_are_packed_for_those_who_take_it(of_digits):
-    plain, page = get(of_digits.port, "/_dash-layout")
-    packed, small = get(of_digits.port, "/_dash-layout", **{"Accept-Encoding": "gzip"})
+    plain, page = get(of_digits.port, "/_view")
+    packed, small = get(of_digits.port, "/_view", **{"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["Content-Encoding"] == "gzip"
     assert len(small) < len(page)
@@ -142,7 +142,8 @@ def test_the_command_makes_the_stop_files_and_does_nothing_else(tmp_path):
 def test_a_view_and_its_link_say_the_same():
     view = View(
         tab="rules", group="a&b", score="tse", budget=0.07, horizon=1e6, find="<x>",
-        settings={"hp.lr": ("0.1", "1e-3"), "hp.wd": ("0.1..",)}, focus="ü", theme="dark",
+        settings={"hp.lr": ("0.1", "1e-3"), "hp.wd": ("0.1..",)}, focus="ü", stop=("a", "b"),
+        sort="se.up",
     )  # fmt: skip
     assert View.from_query(view.query()) == view
     assert View.from_query("") == View()

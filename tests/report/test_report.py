@@ -27,7 +27,7 @@ def hostile():
 
 
 def column(made, title):
-    return next(c for c in made.columns if c.title == title)
+    return next(c for c in made.runs.columns if c.title == title)
 
 
 def test_the_verdict_names_the_leader_and_what_stopping_saves(digits):
@@ -73,10 +73,10 @@ def test_the_verdict_does_not_look_past_the_budget(digits):
 
 def test_the_table_has_every_run_with_its_settings(digits):
     made = report(digits, budget=0.1)
-    assert [c.title for c in made.columns][:7] == [
-        "rank", "run", "outlook", "±", "first, %", "best 3, %", "learning_rate",
+    assert [c.title for c in made.runs.columns][:7] == [
+        "rank", "run", "outlook", "±", "P(first)", "P(best 3)", "learning_rate",
     ]  # fmt: skip
-    assert {len(c.cells) for c in made.columns} == {16}
+    assert {len(c.cells) for c in made.runs.columns} == {16}
     assert column(made, "run").cells[0] == ("cnn-16-32-bn_lr0.1", "cnn-16-32-bn_lr0.1.csv")
     assert column(made, "learning_rate").cells[0] == ("0.1", 0.1)
 

@@ -66,10 +66,10 @@ def test_every_figure_is_drawn_from_disk_with_the_network_off(opened, digits_pag
 def test_headings_sort_and_the_field_searches(opened, digits_page):
     page = opened(digits_page)
     ranked = names(page)
-    heading = page.get_by_role("button", name="best 3, %")
+    heading = page.get_by_role("button", name="P(best 3)")
     heading.focus()
     page.keyboard.press("Enter")  # worst first
-    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("best 3")
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("P(best 3)")
     assert names(page)[-1] == ranked[0]
     page.keyboard.press("Enter")
     assert page.locator("th[aria-sort=descending]").count() == 1

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import gzip
-import html
 import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from urllib.parse import urlencode
 
-if TYPE_CHECKING:
-    from flask import Flask, Response
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Request, Response
 
+from earlycall.report.templating import template
+
+PAGES = Path(__file__).parent / "pages"
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_WORTH_PACKING = 2000  # bytes
-_TEXT = ("text/", "application/json", "application/javascript", "image/svg")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -55,27 +62,13 @@ class Guard:
         """The guard of an address, with a token of its own where others can reach it."""
         return cls(host, None if is_loopback(host) else secrets.token_urlsafe(24))
 
-    def attach(self, server: Flask, scripts: Sequence[str]) -> None:
-        """Guard a server.
+    def secured(self, response: Response) -> Response:
+        """A response that no other site can frame, script or guess the type of."""
+        response.headers.update(_HEADERS)
+        return response
 
-        Args:
-            server: the Flask server of a dash app.
-            scripts: the hashes of the page's own inline scripts; no others are run.
-        """
-        server.before_request(self._refusal)
-        policy = _policy(scripts)
-
-        @server.after_request
-        def _finish(response: Response) -> Response:
-            response.headers["Content-Security-Policy"] = policy
-            response.headers["X-Content-Type-Options"] = "nosniff"
-            response.headers["Referrer-Policy"] = "no-referrer"
-            return _packed(response)
-
-    def _refusal(self) -> Response | None:
+    def refusal(self, request: Request) -> Response | None:
         """Why a request is not answered, None if it is."""
-        from flask import request
-
         if request.method not in ("GET", "HEAD", "POST"):
             return _page(405, "This page can only be looked at.")
         if self.token is None:
@@ -87,27 +80,21 @@ class Guard:
                     "other name of this machine. To reach it from elsewhere, start it with --host.",
                 )
             return None
-        return self._ask_for_token(self.token)
+        return self._ask_for_token(request, self.token)
 
-    def _ask_for_token(self, token: str) -> Response | None:
-        from flask import make_response, redirect, request
-
+    def _ask_for_token(self, request: Request, token: str) -> Response | None:
         cookie = f"earlycall_{request.environ.get('SERVER_PORT', '')}"
         given = request.args.get("token")
+        rest = [(k, v) for k, v in request.args.items(multi=True) if k != "token"]
         if given is not None and _same(given, token):
-            kept = [(k, v) for k, v in request.args.items(multi=True) if k != "token"]
-            from urllib.parse import urlencode
-
-            query = urlencode(kept)
-            there = make_response(redirect(request.path + (f"?{query}" if query else ""), 303))
-            there.set_cookie(cookie, token, httponly=True, samesite="Lax", path="/")
-            return there
+            page = redirect(request.path + (f"?{urlencode(rest)}" if rest else ""), 303)
+            page.set_cookie(cookie, token, httponly=True, samesite="Lax", path="/")
+            return page
         if given is None and _same(request.cookies.get(cookie, ""), token):
             return None
-        rest = [(k, v) for k, v in request.args.items(multi=True) if k != "token"]
-        said = "This token is not the right one." if given is not None else ""
-        return _page(403, f"{said} Open the address that earlycall printed, or give its token:",
-                     form=rest)  # fmt: skip
+        wrong = "" if given is None else "This token is not the right one. "
+        sentence = f"{wrong}Open the address that earlycall printed, or give its token:"
+        return _page(403, sentence, rest)
 
 
 def _same(given: str, token: str) -> bool:
@@ -115,59 +102,7 @@ def _same(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    own = " ".join(["'self'", *scripts])
-    return (
-        f"default-src 'self'; script-src {own}; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-    )
-
-
-def _page(status: int, sentence: str, form: Sequence[tuple[str, str]] | None = None) -> Response:
-    from flask import make_response
-
-    fields = "".join(
-        f'<input type="hidden" name="{html.escape(k)}" value="{html.escape(v)}">'
-        for k, v in form or ()
-    )
-    asked = "" if form is None else (
-        f'<form method="get">{fields}<label>Token <input name="token" type="password" '
-        'autocomplete="off" required></label> <button>Open</button></form>'
-    )  # fmt: skip
-    response = make_response(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>earlycall</title>'
-        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
-        'content="light dark"><body style="font:16px/1.5 system-ui,sans-serif;margin:4rem auto;'
-        f'max-width:34rem;padding:0 1rem"><main><h1>earlycall</h1><p>{sentence}</p>{asked}</main>'
-    )
-    response.status_code = status
-    return response
-
-
-def _packed(response: Response) -> Response:
-    """A response in fewer bytes, for those who look from afar or through a tunnel."""
-    from flask import request
-
-    kind = response.mimetype or ""
-    if (
-        response.status_code != 200
-        or "gzip" not in request.headers.get("Accept-Encoding", "")
-        or "Content-Encoding" in response.headers
-        or not kind.startswith(_TEXT)
-        or (response.content_length or 0) < _WORTH_PACKING
-    ):
-        return response
-    response.direct_passthrough = False
-    lasting = request.path.startswith(("/_dash-component-suites/", "/assets/"))
-    content = response.get_data()
-    response.set_data(_pack_once(content) if lasting else gzip.compress(content, 1))
-    response.headers["Content-Encoding"] = "gzip"
-    response.headers.add("Vary", "Accept-Encoding")
-    response.headers.pop("ETag", None)  # it was of the unpacked bytes
-    return response
-
-
-@lru_cache(maxsize=64)
-def _pack_once(content: bytes) -> bytes:
-    return gzip.compress(content, 6)
+def _page(status: int, sentence: str, fields: Sequence[tuple[str, str]] | None = None) -> Response:
+    """A page that says why, and asks for the token where there are fields to keep."""
+    page = template("refusal.html.j2", PAGES).render(sentence=sentence, fields=fields)
+    return Response(page, status, mimetype="text/html")

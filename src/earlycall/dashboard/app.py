@@ -1,85 +1,199 @@
-"""The page as a dash app."""
+"""The page: its templates filled with a view, and the addresses under which it is served."""
 
 from __future__ import annotations
 
+import gzip
+import json
 import logging
-from collections.abc import Sequence
+import mimetypes
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from html import escape
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dash import Dash, html, set_props
+from werkzeug.wrappers import Request, Response
 
-from earlycall.dashboard.access import Guard
-from earlycall.dashboard.cache import Answers
-from earlycall.dashboard.callbacks import wire
+from earlycall.dashboard.access import PAGES, Guard
+from earlycall.dashboard.cache import RankedView, ViewCache
+from earlycall.dashboard.choices import choices, nearest
+from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.live import Live
-from earlycall.dashboard.page import page
+from earlycall.dashboard.tabs import TabContent, tab_content
+from earlycall.dashboard.view import TABS, View
+from earlycall.errors import InputError
+from earlycall.plots.theme import exchanged
+from earlycall.plots.write import CONFIG
+from earlycall.report.page import plotly_script
+from earlycall.report.run_table import SETTINGS_PREFIXES, RunTable
+from earlycall.report.templating import PAGES as REPORT_PAGES
+from earlycall.report.templating import template
+from earlycall.report.verdict import saving
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+FIRST_COLUMNS = ("rank", "run", "score", "se", "p_first", "p_top", "last", "step", "final", "note")
+FIRST_ROWS = 100  # of the table of runs, before all are asked for
+MIN_GZIPPED = 2000  # bytes
+ASSETS = {
+    "plotly.js": plotly_script(),
+    "figures.js": REPORT_PAGES / "figures.js",
+    "live.js": PAGES / "live.js",
+    "base.css": REPORT_PAGES / "base.css",
+    "live.css": PAGES / "live.css",
+}
+CAPTIONS = {
+    "curves": "Loss curves of the runs",
+    "ranking": "Ranking of the runs with its uncertainty",
+    "elasticity": "A loss curve and its elasticity along the cost",
+    "rules": "Cost of stop rules against what they lose",
+    "agreement": "Correlation of early values with outcomes at several budgets",
+    "outcomes": "Early rank of each run against its outcome",
+    "energy": "Loss along the energy used",
+}
 
 
-def make_app(
-    live: Live, guard: Guard, paths: Sequence[str | Path], *, stop_command: str | None = None
-) -> Dash:
-    """The page over followed logs.
+class App:
+    """The page as a WSGI application.
 
     Args:
         live: the logs.
         guard: who may look.
         paths: what is followed, as it was given.
-        stop_command: a template of the command that stops a run, as `serve` takes it.
+        stop_template: of the command that stops a run, as `serve` takes it.
     """
-    app = Dash(
-        "earlycall.dashboard",
-        title=escape(f"earlycall {_shown(paths)}"),  # dash puts it into the page as it is
-        update_title="",
-        serve_locally=True,
-        assets_folder=str(Path(__file__).parent / "assets"),
-        add_log_handler=False,
-        enable_mcp=False,
-        on_error=_amiss,
-        suppress_callback_exceptions=False,
-    )
-    app.layout = lambda: page(_shown(paths), live.now.version)
-    app.index_string = _INDEX
-    wire(app, Answers(live), paths, stop_command)
-    app.server.add_url_rule("/_live", "live", lambda: _pulse(live))
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
-    guard.attach(app.server, app.csp_hashes())
-    return app
+
+    def __init__(
+        self, live: Live, guard: Guard, paths: Sequence[str | Path], stop_template: str | None
+    ) -> None:
+        self.live, self.guard, self.paths, self.stop_template = live, guard, paths, stop_template
+        self.cache = ViewCache(live)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        request = Request(environ)
+        response = self.guard.refusal(request) or self._answer(request)
+        return self.guard.secured(response)(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path == "/":
+            page = template("page.html.j2", PAGES).render(
+                paths=" ".join(map(str, self.paths)), colours=exchanged(), config=CONFIG
+            )
+            return _packed(request, page, "text/html")
+        if request.path == "/_live":
+            return _packed(request, json.dumps(self.pulse()), "application/json")
+        if request.path == "/_view":
+            answer = self.answer(request.get_data(as_text=True), request.args.get("drawn", ""))
+            return _packed(request, answer, "application/json")
+        name = request.path.removeprefix("/assets/")
+        return _asset(request, name) if name in ASSETS else Response("not found", 404)
+
+    def pulse(self) -> dict[str, str]:
+        """Whether there is something new, in a few bytes."""
+        now = self.live.now
+        count = 0 if now.curves is None else len(now.curves)
+        ago = _ago((datetime.now(UTC) - now.at).total_seconds())
+        words = f"{count} run{'' if count == 1 else 's'} · new data {ago}"
+        return {"version": now.version, "words": words}
+
+    def answer(self, query: str, drawn: str) -> str:
+        """What the page shows of a view, as JSON.
+
+        Args:
+            query: of the view.
+            drawn: the figures that the page has: the ``drawn`` of an earlier answer.
+
+        Returns:
+            The ``version`` of the logs, the ``html`` of the page's parts, and ``figures`` by name,
+            null where the page has them; they go by the name ``drawn``.
+        """
+        try:
+            view, problem = View.from_query(query), ""
+        except InputError as error:
+            view, problem = View(), f"this link cannot be used: {error}"
+        ranked = self.cache.ranked(view)
+        snapshot, key = ranked.snapshot, view.of_tab().query()
+        content, figures = self.cache.memoize(
+            snapshot, ("tab", key), lambda: _drawn(self.cache, ranked)
+        )
+        name = f"{snapshot.version}?{key}"
+        head = {
+            "version": snapshot.version, "drawn": name, "html": self._html(ranked, content, problem)
+        }  # fmt: skip
+        return f'{json.dumps(head)[:-1]}, "figures": {"null" if name == drawn else figures}}}'
+
+    def _html(self, ranked: RankedView, content: TabContent, problem: str) -> str:
+        view, curves = ranked.view, ranked.snapshot.curves
+        table = _sorted(ranked.runs, view)
+        marked = set(view.stop) & set(() if curves is None else curves.runs["run"].to_list())
+        stop = [run for run in view.stop if run in marked]
+        unlikely = [run for verdict in ranked.verdicts for run in verdict.stop]
+        return template("view.html.j2", PAGES).render(
+            ranked=ranked, view=view, content=content, tabs=TABS, captions=CAPTIONS,
+            broken=list(ranked.snapshot.broken.values()),
+            problems=[p for p in dict.fromkeys((problem, ranked.problem, content.problem)) if p],
+            chosen=None if curves is None else choices(curves, view), nearest=nearest,
+            table=table if table is None or view.rows == "all" else table.head(FIRST_ROWS),
+            n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
+            marked=marked, unlikely=[run for run in unlikely if run not in marked],
+            stop=stop, command=stop_command(stop, self.paths, self.stop_template),
+            saved=saving(ranked.ranking.prefixes[0], stop)[0] if ranked.ranking else 0.0,
+        )  # fmt: skip
 
 
-_INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head>
-{%metas%}
-<meta name="color-scheme" content="light dark">
-<title>{%title%}</title>
-{%favicon%}
-{%css%}
-</head>
-<body>
-{%app_entry%}
-<footer>{%config%}{%scripts%}{%renderer%}</footer>
-</body>
-</html>"""
+def _drawn(cache: ViewCache, ranked: RankedView) -> tuple[TabContent, str]:
+    """What a tab shows, and its figures as JSON."""
+    from plotly.io.json import to_json_plotly
+
+    content = tab_content(cache, ranked)
+    return content, to_json_plotly(content.figures)
 
 
-def _amiss(error: Exception) -> None:
-    """Say on the page that a view cannot be shown, and go on."""
-    why = f"This view cannot be shown: {type(error).__name__}: {error}"
-    set_props("messages", {"children": [html.P(why[:1000], className="message wrong")]})
+def _sorted(table: RunTable | None, view: View) -> RunTable | None:
+    """The table of one group as the page shows it: the settings, which may be many, stand last."""
+    if table is None:
+        return None
+    settings = [c.key for c in table.columns if c.key.startswith(SETTINGS_PREFIXES)]
+    table = table.select(*FIRST_COLUMNS, *settings)
+    key, _, way = view.sort.rpartition(".")
+    if key not in table or view.sort == View.sort:
+        return table
+    return table.sort(key, descending=way == "down")
 
 
-def _pulse(live: Live) -> dict[str, Any]:
-    """Whether there is something new, in a few bytes."""
-    now = live.now
-    return {
-        "version": now.version,
-        "runs": 0 if now.curves is None else len(now.curves),
-        "seconds": round((datetime.now(UTC) - now.at).total_seconds(), 1),
-    }
+def _ago(seconds: float) -> str:
+    if seconds < 10:
+        return "just now"
+    if seconds < 100:
+        return f"{round(seconds / 10) * 10} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 5400 else f"{seconds / 3600:.0f} h ago"
 
 
-def _shown(paths: Sequence[str | Path]) -> str:
-    return " ".join(str(path) for path in paths)
+def _packed(request: Request, text: str, kind: str) -> Response:
+    """An answer in few bytes, for those who look from afar or through a tunnel."""
+    content = text.encode()
+    response = Response(content, mimetype=kind, headers={"Cache-Control": "no-store"})
+    if request.accept_encodings.quality("gzip") and len(content) >= MIN_GZIPPED:
+        response.set_data(gzip.compress(content, 1))
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _asset(request: Request, name: str) -> Response:
+    packed = request.accept_encodings.quality("gzip") > 0
+    response = Response(_content(name, packed), mimetype=mimetypes.guess_type(name)[0])
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = "no-cache"  # ask whether it is another one
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@cache
+def _content(name: str, packed: bool) -> bytes:
+    content = ASSETS[name].read_bytes()
+    return gzip.compress(content, 6, mtime=0) if packed else content

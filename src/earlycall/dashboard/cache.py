@@ -5,30 +5,25 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-import numpy as np
-import polars as pl
+from typing import Any, TypeVar, cast
 
 from earlycall.curves import CurveSet
 from earlycall.dashboard.live import Live, Snapshot
-from earlycall.dashboard.view import SETTINGS, View, setting_text
+from earlycall.dashboard.view import View
 from earlycall.errors import InputError, UnknownDirectionError
-from earlycall.formatting import common_ending
-from earlycall.ranking.rank import TIED, Ranking, rank
+from earlycall.ranking.rank import Ranking, rank
+from earlycall.report.run_table import RunTable, run_table
 from earlycall.report.verdict import GroupVerdict, verdicts
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-KEPT = 32  # answers
+MAX_KEPT = 64  # results
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Answer:
+class RankedView:
     """The runs of a view, ranked.
 
     Attributes:
@@ -37,7 +32,8 @@ class Answer:
         curves: the runs that are looked at, whole; None where there is none.
         ranking: None where they cannot be ranked.
         verdicts: of the group that is looked at.
-        problem: why not, in a sentence.
+        runs: the table of the runs; None where there is none.
+        problem: why they cannot be ranked, in a sentence.
     """
 
     snapshot: Snapshot
@@ -45,167 +41,69 @@ class Answer:
     curves: CurveSet | None = None
     ranking: Ranking | None = None
     verdicts: tuple[GroupVerdict, ...] = ()
-    problem: str | None = None
+    runs: RunTable | None = None
+    problem: str = ""
 
 
-class Answers:
-    """The answers to the views of one or several pages over the same logs."""
+class ViewCache:
+    """The rankings and figures of the views of one or several pages over the same logs."""
 
     def __init__(self, live: Live) -> None:
         self.live = live
-        self._kept: OrderedDict[Any, _Once] = OrderedDict()
+        self._results: OrderedDict[Any, Future[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def ranked(self, view: View) -> Answer:
-        """The runs of a view, ranked; what cannot be done is said in ``problem``."""
-        snapshot = self.live.now
-        asked = replace(view, tab="curves", cost="step", focus=None, theme="light", width="wide")
-        return self.once(snapshot, ("ranked", asked.query()), lambda: _ranked(snapshot, view))
+    def ranked(self, view: View) -> RankedView:
+        """The runs of a view, ranked; errors are reported in ``problem``."""
+        snapshot, asked = self.live.now, view.of_ranking()
+        ranked = self.memoize(snapshot, asked.query(), lambda: _ranked(snapshot, asked))
+        return replace(ranked, view=view)
 
-    def once(self, snapshot: Snapshot, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
-        """What was computed of the same logs under the same key; who asks at once waits for it."""
+    def memoize(self, snapshot: Snapshot, key: Any, compute: Callable[[], T]) -> T:
+        """A result for these logs and this key; those who ask at the same time wait for one."""
         with self._lock:
-            for old in [k for k in self._kept if k[0] != snapshot.version]:
-                del self._kept[old]
-            mine = self._kept.setdefault((snapshot.version, key), _Once())
-            self._kept.move_to_end((snapshot.version, key))
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return cast("T", mine.get(compute))
+            for old in [k for k in self._results if k[0] != snapshot.version]:
+                del self._results[old]
+            result = self._results.get((snapshot.version, key))
+            mine = result is None
+            if result is None:
+                result = self._results[snapshot.version, key] = Future()
+            self._results.move_to_end((snapshot.version, key))
+            while len(self._results) > MAX_KEPT:
+                self._results.popitem(last=False)
+        if mine:
+            try:
+                result.set_result(compute())
+            except BaseException as error:
+                result.set_exception(error)
+        return cast("T", result.result())
 
 
-class _Once:
-    """A value that is computed by the first who asks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made: list[Any] = []
-
-    def get(self, compute: Callable[[], Any]) -> Any:
-        with self._lock:
-            if not self._made:
-                self._made.append(compute())
-            return self._made[0]
+def problem_of(error: Exception) -> str:
+    """A sentence on why a view cannot be shown."""
+    if isinstance(error, UnknownDirectionError):
+        return f"{error.question}: choose it under 'Better is'"
+    if isinstance(error, InputError):
+        return str(error)
+    return f"This view cannot be shown: {type(error).__name__}: {error}"[:1000]
 
 
-def _ranked(snapshot: Snapshot, view: View) -> Answer:
-    start = Answer(snapshot, view)
+def _ranked(snapshot: Snapshot, view: View) -> RankedView:
+    result = RankedView(snapshot, view)
     if snapshot.curves is None:
-        return start
+        return result
     try:
         curves = view.runs(snapshot.curves)
-    except InputError as error:
-        return replace(start, problem=str(error))
-    if not len(curves):
-        return replace(start, problem="no run matches the filters")
-    try:
-        metric = curves.metric(view.metric)
-        ranking = rank(curves, score=view.score, metric=metric, budget=view.budget,
-                       horizon=view.horizon, axis=view.axis)  # fmt: skip
-    except UnknownDirectionError as error:
-        problem = f"{error.question}: choose it under 'Better is'"
-        return replace(start, curves=curves, problem=problem)
-    except InputError as error:
-        return replace(start, curves=curves, problem=str(error))
-    said = tuple(verdicts(ranking, curves))
-    return replace(start, curves=curves, ranking=ranking, verdicts=said)
-
-
-def saved(ranking: Ranking, runs: list[str]) -> float:
-    """The part of the whole group's training that is saved if some runs are stopped now."""
-    total, left = 0.0, 0.0
-    for prefixes in ranking.prefixes:
-        last = np.nan_to_num(prefixes.step.last())
-        total += prefixes.horizon * len(prefixes)
-        chosen = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
-        left += float(np.maximum(prefixes.horizon - last[chosen], 0).sum())
-    return left / total if total > 0 else 0.0
-
-
-def table(answer: Answer) -> dict[str, Any]:
-    """The runs as the page's table takes them: columns, and a list of values for each row."""
-    ranking, curves = answer.ranking, answer.curves
-    if curves is None:
-        return {"columns": [], "rows": [], "unlikely": []}
-    if ranking is None:
-        names = curves.runs["run"].cast(pl.String).to_list()
-        columns = [_column("run", "Run", "text")]
-        return {"columns": columns, "rows": [[n] for n in names], "unlikely": []}
-    metric = ranking.metric
-    columns = [
-        _column("rank", "Rank", "number", "Place within the group; ties share it"),
-        _column("run", "Run", "text"),
-        _column("score", ranking.score, "number", "Larger is better"),
-    ]
-    values: dict[str, list[Any]] = {
-        "rank": ranking.table["rank"].to_list(),
-        "run": ranking.table["run"].to_list(),
-        "score": ranking.table["score"].to_list(),
-    }
-    if ranking.table["p_top"].count():
-        columns += [
-            _column("se", "±", "number", "Standard error of the score"),
-            _column("p_top", f"P(best {ranking.top})", "percent",
-                    f"Chance to end among the best {ranking.top}"),
-        ]  # fmt: skip
-        values |= {"se": ranking.table["se"].to_list(), "p_top": ranking.table["p_top"].to_list()}
-    columns += [
-        _column("last", f"last {metric}", "number", "The last value within the budget"),
-        _column("step", "to step", "number", "The last step within the budget"),
-    ]
-    # That the first runs are tied stands above the figures; a column need not repeat it.
-    notes = [None if why == TIED else why for why in ranking.table["reason"].to_list()]
-    columns += [_column("why", "Note", "note")] if any(notes) else []
-    last, step = _ends(ranking)
-    values |= {
-        "last": [last.get(run) for run in values["run"]],
-        "step": [step.get(run) for run in values["run"]],
-        "why": notes,
-    }
-    known = curves.runs.select("run", *settings_of(curves))
-    told = {row["run"]: row for row in known.iter_rows(named=True)}
-    for name in settings_of(curves):
-        columns.append(_column(name, name.removeprefix("hp."), "value"))
-        values[name] = [_setting(told.get(run, {}).get(name)) for run in values["run"]]
-    rows = [list(row) for row in zip(*(values[c["key"]] for c in columns), strict=True)]
-    return {
-        "columns": columns,
-        "rows": [_finite(row) for row in rows],
-        "unlikely": [run for said in answer.verdicts for run in said.stop],
-        "ending": common_ending(values["run"]),
-    }
-
-
-def settings_of(curves: CurveSet) -> list[str]:
-    """The settings in which the runs differ."""
-    names = [c for c in curves.runs.columns if c.startswith(SETTINGS) and c != "arch.graph"]
-    names.sort(key=lambda name: [name.startswith(start) for start in SETTINGS], reverse=True)
-    return [c for c in names if curves.runs[c].n_unique() > 1]
-
-
-def _ends(ranking: Ranking) -> tuple[dict[str, float], dict[str, float]]:
-    """The last value of the metric of each run, and its step."""
-    last: dict[str, float] = {}
-    step: dict[str, float] = {}
-    for prefixes in ranking.prefixes:
-        ends: NDArray[np.float64] = prefixes.values.last()
-        last |= dict(zip(prefixes.runs, ends.tolist(), strict=True))
-        step |= dict(zip(prefixes.runs, prefixes.step.last().tolist(), strict=True))
-    return last, step
-
-
-def _column(key: str, title: str, kind: str, hint: str = "") -> dict[str, str]:
-    return {"key": key, "title": title, "kind": kind, "hint": hint}
-
-
-def _setting(value: object) -> Any:
-    return value if isinstance(value, int | float) else setting_text(value)
-
-
-def _finite(row: list[Any]) -> list[Any]:
-    """JSON has no NaN and no infinities; they are shown as text."""
-    return [
-        f"{v:g}" if isinstance(v, float) and np.isinf(v)
-        else None if isinstance(v, float) and np.isnan(v) else v
-        for v in row
-    ]  # fmt: skip
+        if not len(curves):
+            return replace(result, problem="no run matches the filters")
+        result = replace(result, curves=curves, runs=run_table(None, curves))
+        ranking = rank(
+            curves, score=view.score, metric=curves.metric(view.metric), budget=view.budget,
+            horizon=view.horizon, axis=view.axis,
+        )  # fmt: skip
+        return replace(
+            result, ranking=ranking, verdicts=tuple(verdicts(ranking, curves)),
+            runs=run_table(ranking, curves),
+        )  # fmt: skip
+    except Exception as error:  # whatever a log holds, the page goes on and says so
+        return replace(result, problem=problem_of(error))

@@ -9,20 +9,23 @@ import polars as pl
 from earlycall.curves import AXES, CurveSet
 from earlycall.curves.columns import direction
 from earlycall.curves.prefixes import COST_AXES
-from earlycall.dashboard.cache import settings_of
-from earlycall.dashboard.figures import metric_of
-from earlycall.dashboard.view import View, setting_text
+from earlycall.dashboard.tabs import metric_of
+from earlycall.dashboard.view import View
 from earlycall.errors import InputError
+from earlycall.formatting import number
+from earlycall.report.run_table import setting_text, settings_of
 from earlycall.scores import names
 
-FEW = 12  # values of a setting that are offered one by one
-SETTINGS = 40  # settings offered at most
+MAX_CHECKBOXES = 12  # values of a numeric setting that are offered one by one
+MAX_VALUES = 100  # of any setting
+MAX_SETTINGS = 40
+BUDGETS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)  # percent
 MANTISSAS = (1, 1.5, 2, 3, 5, 7)  # of the horizons offered by the slider
-FARTHEST = 8  # times the horizon of the logs that the slider goes
+MAX_HORIZON = 8  # times that of the logs
 
 
 def choices(curves: CurveSet, view: View) -> dict[str, Any]:
-    """What can be chosen among these runs, as the page's form takes it."""
+    """What can be chosen among these runs, as the form's template takes it."""
     groups = curves.groups
     group = view.group if view.group in groups else groups[0]
     mine = curves.select(group=group) if len(groups) > 1 else curves
@@ -31,21 +34,49 @@ def choices(curves: CurveSet, view: View) -> dict[str, Any]:
         metric = metric_of(mine, view)
     except InputError:
         metric = next(iter(mine.metrics), "")
-    horizon = mine.horizon(group, metric or None)
+    logged = mine.horizon(group, metric or None)
+    budgets = [[f"{percent}", f"first {percent} %"] for percent in BUDGETS]
+    steps = [[f"{step:g}", f"{number(step, 6)} steps"] for step in horizons(logged)]
     return {
-        "groups": groups if len(groups) > 1 else [],
-        "scores": names(),
-        "metrics": [m for m in mine.metrics if m in observed],
-        "metric": metric,
+        "selects": [
+            ("group", "Group", groups if len(groups) > 1 else [], group),
+            ("score", "Score", names(), view.score),
+            ("metric", "Metric", [m for m in mine.metrics if m in observed], metric),
+            ("axis", "Fit along",
+             [a for a in AXES if a in ("observation", "step") or a in observed], view.axis),
+            ("cost", "Cost", [c for c in COST_AXES if c == "step" or c in observed]
+             if view.tab in ("elasticity", "rules") else [], view.cost),
+        ],
         "directed": not metric or direction(metric) is not None,
-        "axes": [a for a in AXES if a in ("observation", "step") or a in observed],
-        "costs": [c for c in COST_AXES if c == "step" or c in observed],
-        "horizon": {"logged": horizon, "offered": horizons(horizon)},
-        "settings": [_setting(mine.runs, name) for name in settings_of(mine)[:SETTINGS]],
-        "runs": len(mine),
-        "energy": "joules" in observed,
-        "outcomes": "final" in mine.runs.columns and mine.runs["final"].count() > 2,
-    }
+        "sliders": [
+            ("budget", "Budget", [*budgets, ["", "all that was logged"]],
+             100 * view.budget if view.budget else None),
+            ("horizon", "Horizon", [["", f"as logged, {number(logged, 6)} steps"], *steps],
+             view.horizon),
+        ],
+        "settings": [_setting(mine.runs, name) for name in settings_of(mine)[:MAX_SETTINGS]],
+        "hidden_tabs": [tab for tab, known in (
+            ("agreement", "final" in mine.runs.columns and mine.runs["final"].count() > 2),
+            ("energy", "joules" in observed),
+        ) if not known],
+    }  # fmt: skip
+
+
+def nearest(steps: list[list[str]], value: float | None) -> int:
+    """The place of a slider: of the step nearest to a value, or of the one that stands for none.
+
+    Examples:
+        >>> nearest([["", "all"], ["10", "ten"], ["20", "twenty"]], 17.0)
+        2
+    """
+
+    def distance(i: int) -> float:
+        step = steps[i][0]
+        if value is None:
+            return 1.0 if step else 0.0
+        return max(float(step) / value, value / float(step)) if step else float("inf")
+
+    return min(range(len(steps)), key=distance)
 
 
 def horizons(logged: float) -> list[float]:
@@ -55,21 +86,19 @@ def horizons(logged: float) -> list[float]:
         >>> horizons(100)[:3], horizons(100)[-1]
         ([50.0, 70.0, 100.0], 700.0)
     """
-    if logged <= 0:
-        return []
-    powers = [10.0**k for k in range(-3, 13)]
-    round_steps = [m * p for p in powers for m in MANTISSAS]
-    return [s for s in round_steps if logged / 2 <= s <= FARTHEST * logged]
+    steps = (m * 10.0**k for k in range(-3, 13) for m in MANTISSAS)
+    return [step for step in steps if logged > 0 and logged / 2 <= step <= MAX_HORIZON * logged]
 
 
 def _setting(runs: pl.DataFrame, name: str) -> dict[str, Any]:
-    column = runs[name]
-    number = column.dtype.is_numeric()
-    if number and column.n_unique() > FEW:
-        low, high = column.drop_nulls().min(), column.drop_nulls().max()
-        return {"name": name, "kind": "range", "low": low, "high": high}
+    column, title = runs[name], name.removeprefix("hp.")
+    numeric = column.dtype.is_numeric()
+    if numeric and column.n_unique() > MAX_CHECKBOXES:
+        known = column.drop_nulls().to_numpy()
+        low, high = float(known.min()), float(known.max())
+        return {"name": name, "title": title, "low": number(low, 3), "high": number(high, 3)}
     counts = column.value_counts(sort=True).rows()
-    if number:
+    if numeric:
         counts.sort(key=lambda row: (row[0] is None, row[0] or 0))
-    values = [{"value": setting_text(value), "runs": n} for value, n in counts[:100]]
-    return {"name": name, "kind": "values", "values": values}
+    values = [(setting_text(value), n) for value, n in counts[:MAX_VALUES]]
+    return {"name": name, "title": title, "values": values}

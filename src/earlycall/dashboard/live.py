@@ -13,7 +13,7 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.readers.growing.follower import Follower
 
-PATIENCE = 4  # the part of the time that reading may take is one in so many
+REST = 4  # seconds without reading for each that the last reading took
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Snapshot:
     """What the logs hold at a moment.
 
     Attributes:
-        version: another one whenever the rest is another.
+        version: changes whenever anything else does.
         curves: the runs; None as long as there is none.
         broken: for each log that cannot be read now, the sentence that says why.
         at: when that was found, in UTC.
@@ -57,25 +57,24 @@ class Live:
         self._start = secrets.token_hex(3)  # a page that outlives the server must look anew
         self._count = 0
         self._end = threading.Event()
-        self._whole: CurveSet | None = None
+        self._curves: CurveSet | None = None
 
     def look(self) -> None:
         """Look at the logs once."""
-        whole: CurveSet | None
+        curves, broken = self._curves, {}
         try:
-            whole = self.follower.update()
+            curves = self.follower.update()
             broken = {str(path): why for path, why in self.follower.broken.items()}
         except Exception as error:  # whatever a log holds, the page goes on and says so
-            known = isinstance(error, InputError)
-            why = str(error) if known else f"{type(error).__name__}: {error}"
-            whole, broken = self._whole, {"": why}
-        if whole is self._whole and broken == self.now.broken and self._count:
+            name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            broken = {"": f"{name}{error}"}
+        if curves is self._curves and broken == self.now.broken and self._count:
             return
-        self._whole = whole
+        self._curves = curves
         self._count += 1
         self.now = Snapshot(
             version=f"{self._start}-{self._count}",
-            curves=whole if whole is not None and len(whole) else None,
+            curves=curves if curves is not None and len(curves) else None,
             broken=broken,
         )
 
@@ -89,7 +88,7 @@ class Live:
 
     def _run(self) -> None:
         took = 0.0
-        while not self._end.wait(max(self.every, PATIENCE * took)):
+        while not self._end.wait(max(self.every, REST * took)):
             began = time.monotonic()
             self.look()
             took = time.monotonic() - began

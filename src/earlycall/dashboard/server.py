@@ -9,13 +9,15 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from earlycall.dashboard.command import checked
+from earlycall.dashboard.live import Live
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.readers.growing.follower import Follower
 
 PORT = 8765
-TRIED = 20  # ports, one after the other, where none was asked for
+MAX_TRIED = 20  # ports, one after the other, where none was asked for
 
 
 def serve(
@@ -45,9 +47,25 @@ def serve(
         say: takes the lines that a person should read.
 
     Raises:
-        InputError: if dash is not installed, a path is not there, or the port is taken.
+        InputError: if a package is not installed, a path is not there, or the port is taken.
     """
-    server, guard, live = _made(paths, port, host, pattern, every, stop_command)
+    if every <= 0:
+        raise InputError(f"--every {every:g} must be longer than 0 seconds")
+    with needed_for("the page", "dashboard"):
+        import jinja2  # noqa: F401
+        from werkzeug.serving import make_server
+
+        from earlycall.dashboard.access import LOOPBACK, Guard
+        from earlycall.dashboard.app import App
+    followed = [paths] if isinstance(paths, str | Path) else list(paths)
+    template = checked(stop_command)
+    live = Live(Follower(followed, pattern=pattern), every)
+    guard = Guard.of(host or LOOPBACK)
+    app = App(live, guard, followed, template)
+    with _socket(guard.host, port) as bound:
+        taken = bound.getsockname()[1]
+        server = make_server(guard.host, taken, app, threaded=True, fd=bound.fileno())
+    live.look()
     address = _address(guard.host, server.server_address[1], guard.token)
     if guard.token is not None:
         say(
@@ -71,47 +89,16 @@ def serve(
             signal.signal(number, handler)
 
 
-def _made(
-    paths: Any, port: int | None, host: str | None, pattern: str | None, every: float,
-    stop_command: str | None,
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    if every <= 0:
-        raise InputError(f"--every {every:g} must be longer than 0 seconds")
-    with needed_for("the page", "dashboard"):
-        from earlycall.dashboard.app import make_app
-    from earlycall.dashboard.access import LOOPBACK, Guard
-    from earlycall.dashboard.command import checked
-    from earlycall.dashboard.live import Live
-    from earlycall.readers.growing.follower import Follower
-
-    several = [paths] if isinstance(paths, str | Path) else list(paths)
-    template = checked(stop_command)
-    live = Live(Follower(several, pattern=pattern), every)
-    guard = Guard.of(host or LOOPBACK)
-    app = make_app(live, guard, several, stop_command=template)
-    server = _listening(app.server, guard.host, port)
-    live.look()
-    return server, guard, live
-
-
-def _listening(app: Any, host: str, port: int | None) -> Any:
-    """A server at the port, or at the next free one where none was asked for.
+def _socket(host: str, port: int | None) -> socket.socket:
+    """A socket at the port, or at the next free one where none was asked for.
 
     Raises:
         InputError: if the port is taken, may not be used, or the host is not this machine's.
     """
-    from werkzeug.serving import make_server
-
-    with _socket(host, port) as bound:
-        taken = bound.getsockname()[1]
-        return make_server(host, taken, app, threaded=True, fd=bound.fileno())
-
-
-def _socket(host: str, port: int | None) -> socket.socket:
-    wanted = [port] if port is not None else [*range(PORT, PORT + TRIED), 0]
-    for one in wanted:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for one in [port] if port is not None else [*range(PORT, PORT + MAX_TRIED), 0]:
         try:
-            return socket.create_server((host, one), family=_family(host), backlog=128)
+            return socket.create_server((host, one), family=family, backlog=128)
         except PermissionError:
             raise InputError(f"port {one} may not be used; choose one above 1023") from None
         except OverflowError:
@@ -127,10 +114,6 @@ def _socket(host: str, port: int | None) -> socket.socket:
     raise InputError(
         f"port {port} is taken; choose another with --port, or leave it out to get a free one"
     )
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _address(host: str, port: int, token: str | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import polars as pl
@@ -14,12 +14,19 @@ import polars as pl
 from earlycall.curves import AXES, Axis, CurveSet, Direction
 from earlycall.errors import InputError
 from earlycall.ranking.rank import DEFAULT_SCORE
+from earlycall.report.run_table import SETTINGS_PREFIXES, setting_text
 
-TABS = ("curves", "elasticity", "rules", "agreement", "energy")
-SETTINGS = ("hp.", "arch.", "tag.")  # columns of runs that can be filtered by
+TABS = {
+    "curves": "Curves",
+    "elasticity": "Elasticity",
+    "rules": "Stop rules",
+    "agreement": "Agreement",
+    "energy": "Energy",
+}
+MAX_MARKED = 2000  # runs marked to stop
 _RANGE = re.compile(r"([-+.\deE]*)\.\.([-+.\deE]*)")
-_ONE = ("tab", "group", "score", "metric", "direction", "axis", "cost", "budget", "horizon",
-        "find", "focus", "theme", "width")  # fmt: skip
+_SINGLE = ("tab", "group", "score", "metric", "direction", "axis", "cost", "budget", "horizon",
+           "find", "focus", "sort", "rows")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,9 @@ class View:
         find: a part of the run's name.
         settings: the values of a setting that are looked at, or its range as ``low..high``.
         focus: the run that is looked at closely.
-        theme: light or dark.
-        width: wide, or narrow on a phone.
+        sort: the column that the table is sorted by, with ``.up`` or ``.down``.
+        rows: "all" for a table of all runs.
+        stop: the runs marked to stop.
 
     Examples:
         >>> view = View.from_query("budget=10&score=tse&hp.lr=0.1&hp.lr=0.01")
@@ -63,50 +71,54 @@ class View:
     find: str = ""
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     focus: str | None = None
-    theme: Literal["light", "dark"] = "light"
-    width: Literal["wide", "narrow"] = "wide"
+    sort: str = "rank.up"
+    rows: str = ""
+    stop: tuple[str, ...] = ()
 
     @classmethod
     def from_query(cls, query: str) -> View:
-        """The view that a link speaks of; what it does not know is left out.
+        """The view of a link; unknown names are ignored.
 
         Raises:
             InputError: if a value cannot be used.
         """
-        given = parse_qsl(query.removeprefix("?"), keep_blank_values=False, max_num_fields=2000)
-        one = {name: value for name, value in given if name in _ONE}
+        pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=False)
+        given = {name: value for name, value in pairs if name in _SINGLE}
         settings: dict[str, tuple[str, ...]] = {}
-        for name, value in given:
-            if name.startswith(SETTINGS):
+        for name, value in pairs:
+            if name.startswith(SETTINGS_PREFIXES):
                 settings[name] = (*settings.get(name, ()), value)
-        return cls(
-            tab=_among("tab", one.get("tab", "curves"), TABS),
-            group=one.get("group"),
-            score=one.get("score", DEFAULT_SCORE),
-            metric=one.get("metric"),
-            direction=_direction(one.get("direction")),
-            axis=cast("Axis", _among("axis", one.get("axis", "observation"), AXES)),
-            cost=one.get("cost", "step"),
-            budget=_budget(one.get("budget")),
-            horizon=_number("horizon", one.get("horizon")),
-            find=one.get("find", ""),
-            settings=settings,
-            focus=one.get("focus"),
-            theme="dark" if one.get("theme") == "dark" else "light",
-            width="narrow" if one.get("width") == "narrow" else "wide",
-        )
+        _among(given, "tab", tuple(TABS))
+        _among(given, "axis", AXES)
+        _among(given, "direction", get_args(Direction))
+        numbers = {name: _number(name, given.pop(name, None)) for name in ("budget", "horizon")}
+        percent = numbers.pop("budget")
+        if percent is not None and not 0 < percent <= 100:
+            raise InputError(f"budget {percent:g} % is outside (0, 100]")
+        budget = None if percent is None else percent / 100
+        stop = tuple(value for name, value in pairs if name == "stop")[:MAX_MARKED]
+        fields = cast("dict[str, Any]", given) | numbers
+        return cls(**fields, budget=budget, settings=settings, stop=stop)
 
     def query(self) -> str:
         """The query of a link to this view."""
-        start = View()
+        default = View()
         pairs: list[tuple[str, str]] = []
-        for name in _ONE:
+        for name in _SINGLE:
             value = getattr(self, name)
-            if value != getattr(start, name) and value is not None:
+            if value is not None and value != getattr(default, name):
                 number = 100 * value if name == "budget" else value
                 pairs.append((name, f"{number:.12g}" if isinstance(number, float) else number))
         pairs += [(name, v) for name, values in self.settings.items() for v in values]
-        return urlencode(pairs)
+        return urlencode([*pairs, *(("stop", run) for run in self.stop)])
+
+    def of_tab(self) -> View:
+        """The part of the view that its tab's figures depend on."""
+        return replace(self, sort="rank.up", rows="", stop=())
+
+    def of_ranking(self) -> View:
+        """The part of the view that the ranking depends on."""
+        return replace(self.of_tab(), tab="curves", cost="step", focus=None)
 
     def runs(self, curves: CurveSet) -> CurveSet:
         """The runs that are looked at, with the direction of the metric where the view gives it.
@@ -114,22 +126,22 @@ class View:
         Raises:
             InputError: if there is no such group, or no such setting.
         """
-        keep = pl.lit(True)
+        mask = pl.lit(True)
         if len(curves.groups) > 1:
             group = curves.groups[0] if self.group is None else self.group
             if group not in curves.groups:
                 raise InputError(f"no group is called {group!r}; choose another one")
-            keep &= pl.col("group") == group
+            mask &= pl.col("group") == group
         if self.find:
             name = pl.col("run").cast(pl.String).str.to_lowercase()
-            keep &= name.str.contains(self.find.lower(), literal=True)
+            mask &= name.str.contains(self.find.lower(), literal=True)
         for column, values in self.settings.items():
             if column not in curves.runs.columns:
                 raise InputError(f"no run has a setting {column!r}; clear the filters")
-            keep &= _matching(curves.runs, column, values)
+            mask &= _matching(curves.runs, column, values)
         if self.metric is not None:
             curves = curves.directed(self.metric, self.direction)
-        return curves.filter(curves.runs.select(kept=keep)["kept"])
+        return curves.filter(curves.runs.select(mask=mask)["mask"])
 
 
 def _matching(runs: pl.DataFrame, column: str, values: tuple[str, ...]) -> pl.Expr:
@@ -141,36 +153,16 @@ def _matching(runs: pl.DataFrame, column: str, values: tuple[str, ...]) -> pl.Ex
         return number.is_between(
             -math.inf if low is None else low, math.inf if high is None else high
         ).fill_null(False)
-    shown = pl.Series([setting_text(v) for v in runs[column].to_list()], dtype=pl.String)
-    return pl.lit(shown.is_in(list(values)))
+    texts = pl.Series([setting_text(v) for v in runs[column].to_list()], dtype=pl.String)
+    return pl.lit(texts.is_in(list(values)))
 
 
-def setting_text(value: object) -> str:
-    """The value of a setting, as it is shown and stands in links.
-
-    Examples:
-        >>> setting_text(0.1), setting_text(64.0), setting_text(True), setting_text(None)
-        ('0.1', '64', 'true', '–')
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+def _among(given: Mapping[str, str], name: str, known: tuple[str, ...]) -> None:
+    if name in given and given[name] not in known:
+        raise InputError(f"{name} {given[name]!r} is unknown; use one of: {', '.join(known)}")
 
 
-def _among(what: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise InputError(f"{what} {value!r} is unknown; use one of: {', '.join(known)}")
-    return value
-
-
-def _direction(text: str | None) -> Direction | None:
-    known = get_args(Direction)
-    return None if text is None else cast("Direction", _among("direction", text, known))
-
-
-def _number(what: str, text: str | None) -> float | None:
+def _number(name: str, text: str | None) -> float | None:
     if text is None:
         return None
     try:
@@ -178,12 +170,5 @@ def _number(what: str, text: str | None) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{what} {text!r} is not a number")
+        raise InputError(f"{name} {text!r} is not a number")
     return value
-
-
-def _budget(text: str | None) -> float | None:
-    percent = _number("budget", text)
-    if percent is not None and not 0 < percent <= 100:
-        raise InputError(f"budget {text} % is outside (0, 100]")
-    return None if percent is None else percent / 100

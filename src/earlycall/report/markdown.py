@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from earlycall.report.report import Report
+from earlycall.report.model import ReportContents
+from earlycall.report.run_table import RunTable
 
-MOST = 30  # rows
+MAX_ROWS = 30
 _MARKS = re.compile(r"([\\`*_\[\]<>#|~&@])")
 
 
-def text(report: Report) -> str:
+def markdown(report: ReportContents) -> str:
     """The words and the first 30 rows of the table of a report, as GitHub's Markdown."""
-    lines = [f"# {plain(report.title)}", ""]
+    lines = [f"# {escaped(report.title)}", ""]
     if report.problem is not None:
-        lines += [plain(report.problem), ""]
+        lines += [escaped(report.problem), ""]
     for verdict in report.verdicts:
         if len(report.verdicts) > 1:
-            lines += [f"## {plain(verdict.group)}", ""]
-        lines += [*(f"- {plain(sentence)}" for sentence in verdict.sentences), ""]
-    lines += [f"> {plain(warning)}" for warning in report.warnings]
-    lines += ["", "## Runs", "", *_table(report), "", "## How it was computed", ""]
-    lines += [f"- {plain(term)}: {plain(said)}" for term, said in report.how]
+            lines += [f"## {escaped(verdict.group)}", ""]
+        lines += [*(f"- {escaped(sentence)}" for sentence in verdict.sentences), ""]
+    lines += [f"> {escaped(warning)}" for warning in report.warnings]
+    lines += ["", "## Runs", "", *_table(report.runs), "", "## How it was computed", ""]
+    lines += [f"- {escaped(term)}: {escaped(text)}" for term, text in report.how]
     made = f"{report.made:%Y-%m-%d %H:%M} UTC"
-    lines += [f"- earlycall {plain(report.version)}, {made}", ""]
+    lines += [f"- earlycall {escaped(report.version)}, {made}", ""]
     return "\n".join(lines)
 
 
-def plain(words: str) -> str:
+def escaped(words: str) -> str:
     r"""A text in which Markdown finds no marks.
 
     Examples:
-        >>> plain("<b>a_b|c\nd")
+        >>> escaped("<b>a_b|c\nd")
         '\\<b\\>a\\_b\\|c d'
     """
     return _MARKS.sub(r"\\\1", " ".join(words.split()))
 
 
-def _table(report: Report) -> list[str]:
-    columns = report.columns
-    rows = list(zip(*(column.cells for column in columns), strict=True))
-    out = [
-        "| " + " | ".join(plain(column.title) for column in columns) + " |",
-        "|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|",
+def _table(runs: RunTable) -> list[str]:
+    lines = [
+        [escaped(column.title) for column in runs.columns],
+        ["---:" if column.numeric else "---" for column in runs.columns],
+        *(map(escaped, texts) for texts in runs.head(MAX_ROWS).rows()),
     ]
-    out += ["| " + " | ".join(plain(shown) for shown, _ in row) + " |" for row in rows[:MOST]]
-    if len(rows) > MOST:
-        out += ["", f"… and {len(rows) - MOST} more."]
-    return out
+    table = [f"| {' | '.join(cells)} |" for cells in lines]
+    if len(runs) > MAX_ROWS:
+        table += ["", f"… and {len(runs) - MAX_ROWS} more."]
+    return table

@@ -5,132 +5,103 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from earlycall.formatting import plain
+from earlycall.formatting import number, percent, plain
+from earlycall.report.model import ReportContents
+from earlycall.report.run_table import run_table
 from earlycall.report.templating import template
 
 if TYPE_CHECKING:
     from earlycall.evaluation.evaluate import Evaluation
     from earlycall.ranking.rank import Ranking
-    from earlycall.report.report import Report
     from earlycall.results import Result
     from earlycall.stopping.replay import Replay
 
-MOST = 20  # rows of a table
+MAX_ROWS = 40
 
 Cell = dict[str, Any]  # text, and bar (the part of the cell that is filled, from 0 to 1)
+Table = tuple[list[str], list[list[Cell]]]  # headings, and rows
 
 
 def result_html(result: Result) -> str | None:
     """A result's verdict and table."""
-    views = {"Ranking": ranking_html, "Evaluation": evaluation_html, "Replay": replay_html}
-    view: Any = views.get(type(result).__name__, _any_html)
-    html: str | None = view(result)
-    return html
+    tables: dict[str, Any] = {
+        "Ranking": _ranking_table, "Evaluation": _evaluation_table, "Replay": _replay_table
+    }  # fmt: skip
+    heads, rows = tables.get(type(result).__name__, _any_table)(result)
+    return _html([*result.summary().splitlines(), *result.notes], heads, rows)
 
 
-def _any_html(result: Result) -> str | None:
-    rows = [
-        [_cell(_number(v) if isinstance(v, float) else "–" if v is None else str(v)) for v in row]
-        for row in result.table.head(MOST).iter_rows()
-    ]
-    sentences = [*result.summary().splitlines(), *result.notes]
-    return _html(sentences, result.table.columns, rows, max(result.table.height - MOST, 0))
-
-
-def ranking_html(ranking: Ranking) -> str | None:
-    """The verdict of a ranking, and its first runs with their chances as bars."""
-    said = [f"{'' if g == 'all' else f'{g}: '}{words}." for g, words in ranking.verdicts.items()]
-    sentences = [f"{s[0].upper()}{s[1:]}" for s in said[:MOST]]
-    return _html([_caption(ranking), *sentences, *ranking.warnings], *_ranked(ranking))
-
-
-def report_html(report: Report) -> str | None:
+def report_html(report: ReportContents) -> str | None:
     """The verdict of a report, and its ranking."""
     sentences = [s for verdict in report.verdicts for s in verdict.sentences]
     sentences += [report.problem] if report.problem is not None else []
-    heads, rows, more = ([], [], 0) if report.ranking is None else _ranked(report.ranking)
-    return _html([report.title, *sentences, *report.warnings], heads, rows, more)
+    heads, rows = ([], []) if report.ranking is None else _ranking_table(report.ranking)
+    return _html([report.title, *sentences, *report.warnings], heads, rows)
 
 
-def evaluation_html(evaluation: Evaluation) -> str | None:
-    """Mean Spearman correlations: scores down, budgets across, the best first."""
-    summary = evaluation.means()
-    budgets = summary["budget"].unique().sort().to_list()
-    several = summary["set"].n_unique() > 1
-    heads = [*(["set"] if several else []), "score", *(f"{100 * b:.3g} %" for b in budgets)]
-    found = [
-        (name, {row["budget"]: row["spearman"] for row in rows.iter_rows(named=True)})
-        for name, rows in summary.group_by("set", "score", maintain_order=True)
-    ]
-    found.sort(key=lambda item: (str(item[0][0]), -(item[1].get(budgets[-1]) or -2.0)))
+def _any_table(result: Result) -> Table:
     rows = [
-        [_cell(str(n)) for n in (name if several else name[1:])]
-        + [_bar(by.get(b)) for b in budgets]
-        for name, by in found
+        [_cell(number(v, 3) if isinstance(v, float | None) else str(v)) for v in row]
+        for row in result.table.iter_rows()
     ]
-    caption = "Agreement of scores with outcomes (Spearman), by the part of training seen"
-    return _html([caption], heads, rows[: 2 * MOST], max(len(rows) - 2 * MOST, 0))
+    return result.table.columns, rows
 
 
-def replay_html(replay: Replay) -> str | None:
+def _ranking_table(ranking: Ranking) -> Table:
+    """The runs, with their chances as bars."""
+    table = run_table(ranking).select("rank", "group", "run", "score", "se", "p_first", "p_top")
+    cells = [
+        [_cell(text, value if column.kind == "percent" else None)
+         for text, value in zip(column.texts, column.values, strict=True)]
+        for column in table.columns
+    ]  # fmt: skip
+    return [column.title for column in table.columns], [
+        list(row) for row in zip(*cells, strict=True)
+    ]
+
+
+def _evaluation_table(evaluation: Evaluation) -> Table:
+    """Mean Spearman correlations: scores down, budgets across, the best first."""
+    means = evaluation.means()
+    budgets = means["budget"].unique().sort().to_list()
+    names = ["set", "score"] if means["set"].n_unique() > 1 else ["score"]
+    wide = means.pivot("budget", index=["set", "score"], values="spearman")
+    wide = wide.sort("set", str(budgets[-1]), descending=[False, True], nulls_last=True)
+    rows = [
+        [*(_cell(row[name]) for name in names), *(_correlation(row[str(b)]) for b in budgets)]
+        for row in wide.iter_rows(named=True)
+    ]
+    return [*names, *(f"{100 * b:.3g} %" for b in budgets)], rows
+
+
+def _replay_table(replay: Replay) -> Table:
     """What stop rules cost and lose, the cheapest first."""
-    summary = replay.means().sort("set", "cost_pct")
-    several = summary["set"].n_unique() > 1
+    means = replay.means().sort("set", "cost_pct")
+    names = ["set", "rule"] if means["set"].n_unique() > 1 else ["rule"]
     rows = [
         [
-            *([_cell(row["set"])] if several else []),
-            _cell(row["rule"]),
+            *(_cell(row[name]) for name in names),
             _cell(f"{row['cost_pct']:.1f} %", row["cost_pct"] / 100),
             _cell(f"{row['regret_pct']:.2f} %"),
-            _cell(f"{row['winner_kept']:.0%}"),
+            _cell(percent(row["winner_kept"])),
         ]
-        for row in summary.iter_rows(named=True)
+        for row in means.iter_rows(named=True)
     ]
-    heads = [*(["set"] if several else []), "rule", "cost", "regret", "winner kept"]
-    caption = "Stop rules on finished runs: the part of the full cost, and of the gain lost"
-    return _html([caption], heads, rows[: 2 * MOST], max(len(rows) - 2 * MOST, 0))
-
-
-def _caption(ranking: Ranking) -> str:
-    seen = "all that was logged"
-    if ranking.budget is not None:
-        seen = f"the first {100 * ranking.budget:.3g} % of training"
-    return f"{ranking.table.height} runs by {ranking.score} of {ranking.metric}, from {seen}"
-
-
-def _ranked(ranking: Ranking) -> tuple[list[str], list[list[Cell]], int]:
-    table = ranking.table
-    sure, several = table["p_top"].count() > 0, table["group"].n_unique() > 1
-    heads = ["rank", *(["group"] if several else []), "run", ranking.score]
-    heads += ["±", "first", f"best {ranking.top}"] if sure else []
-    rows = []
-    for row in table.head(MOST).iter_rows(named=True):
-        cells = [_cell("–" if row["rank"] is None else str(row["rank"]))]
-        cells += [_cell(row["group"])] if several else []
-        cells += [_cell(row["run"]), _cell(_number(row["score"]))]
-        if sure:
-            cells += [_cell(_number(row["se"])), _bar(row["p_first"], percent=True)]
-            cells += [_bar(row["p_top"], percent=True)]
-        rows.append(cells)
-    return heads, rows, max(table.height - MOST, 0)
+    return [*names, "cost", "regret", "winner kept"], rows
 
 
 def _cell(text: str, bar: float | None = None) -> Cell:
     return {"text": plain(text, 80), "bar": bar}
 
 
-def _bar(value: float | None, *, percent: bool = False) -> Cell:
-    if value is None:
-        return _cell("–")
-    return _cell(f"{value:.0%}" if percent else f"{value:+.2f}", min(max(value, 0.0), 1.0))
+def _correlation(rho: float | None) -> Cell:
+    return _cell("–") if rho is None else _cell(f"{rho:+.2f}", min(max(rho, 0.0), 1.0))
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _html(sentences: list[str], heads: list[str], rows: list[list[Cell]], more: int) -> str | None:
+def _html(sentences: list[str], heads: list[str], rows: list[list[Cell]]) -> str | None:
     if find_spec("jinja2") is None:
         return None
-    shown = {"sentences": [plain(s, 600) for s in sentences], "heads": heads, "rows": rows}
-    return template("notebook.html.j2").render(**shown, more=more)
+    return template("notebook.html.j2").render(
+        sentences=[plain(sentence, 600) for sentence in sentences],
+        heads=heads, rows=rows[:MAX_ROWS], more=max(len(rows) - MAX_ROWS, 0),
+    )  # fmt: skip

@@ -8,59 +8,56 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from earlycall.plots.theme import exchanged
-from earlycall.report.templating import own, template
+from earlycall.plots.write import CONFIG
+from earlycall.report.model import ReportContents
+from earlycall.report.templating import template
 
-if TYPE_CHECKING:
-    from earlycall.report.report import Report
+PANEL_WIDTH = 300  # pixels that each of several panels side by side needs
 
 
-def page(report: Report) -> str:
+def page(report: ReportContents) -> str:
     """The page of a report.
 
     Raises:
         InputError: if Jinja2 is not installed.
     """
-    figures = {section.key: section.figure.to_plotly_json() for section in report.sections}
+    from plotly.io.json import to_json_plotly
+
+    figures = {section.key: section.figure for section in report.sections}
     return template("report.html.j2").render(
         report=report,
-        style=own("style.css"),
-        script=own("page.js"),
-        rows=list(zip(*(column.cells for column in report.columns), strict=True)),
-        heights={s.key: int(s.figure.layout.height or 450) for s in report.sections},
-        widths={s.key: 300 * _across(s.figure) for s in report.sections},
-        figures=_packed(_json(figures).encode()),
+        sizes={key: _size(figure) for key, figure in figures.items()},
+        figures=_compressed(to_json_plotly(figures).encode()),
         library=_library() if figures else "",
-        colours=_packed(json.dumps(exchanged()).encode()),
+        colours=exchanged(),
+        config=CONFIG,
     )
 
 
-def _json(figures: dict[str, Any]) -> str:
-    from plotly.io.json import to_json_plotly
+def plotly_script() -> Path:
+    """The library that draws the figures."""
+    import plotly
 
-    return str(to_json_plotly(figures))
+    return Path(plotly.__file__).with_name("package_data") / "plotly.min.js"
 
 
-def _across(figure: Any) -> int:
-    """How many panels stand side by side."""
+def _size(figure: Any) -> tuple[int, int]:
+    """The height of a figure, and the least width that three panels and more need, in pixels."""
     lefts = {round(axis.domain[0], 3) for axis in figure.select_xaxes() if axis.domain}
-    return max(len(lefts), 1)
+    width = PANEL_WIDTH * len(lefts)
+    return int(figure.layout.height or 450), width if width > 2 * PANEL_WIDTH else 0
 
 
-def _packed(content: bytes) -> str:
-    """Compressed, in letters that mean nothing in HTML; the same for the same content."""
+def _compressed(content: bytes) -> str:
+    """In letters that mean nothing in HTML; the same for the same content."""
     return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode("ascii")
 
 
 @cache
 def _library() -> str:
-    import plotly
-
-    return _packed(
-        Path(plotly.__file__).with_name("package_data").joinpath("plotly.min.js").read_bytes()
-    )
+    return _compressed(plotly_script().read_bytes())

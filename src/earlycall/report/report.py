@@ -1,15 +1,12 @@
-"""What a report holds, and how it comes out."""
+"""A report: computed from curves, written as a page or as Markdown."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 import earlycall
 from earlycall.atomic import write_whole
@@ -20,40 +17,19 @@ from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
 from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
 from earlycall.readers.as_curve_set import as_curve_set
-from earlycall.report.run_table import Column, columns
-from earlycall.report.sections import Section, sections, worth_watching
-from earlycall.report.verdict import GroupVerdict, verdicts
+from earlycall.report.markdown import markdown
+from earlycall.report.model import ReportContents
+from earlycall.report.notebook import report_html
+from earlycall.report.page import page
+from earlycall.report.run_table import run_table
+from earlycall.report.sections import sections, worth_watching
+from earlycall.report.verdict import verdicts
 
 PAGES, TEXTS = (".html", ".htm"), (".md", ".markdown")
 
 
-@dataclass(frozen=True)
-class Report:
-    """What curves say: a verdict, figures, a table of the runs, and how it was computed.
-
-    Attributes:
-        title: what the report is about.
-        verdicts: of each group; empty where the runs cannot be ranked.
-        problem: why they cannot, in a sentence.
-        warnings: what makes runs hard to compare, a sentence each.
-        sections: the figures with their words.
-        columns: the table of the runs.
-        how: pairs of a term and a text on how it was computed.
-        version: of earlycall.
-        made: when, in UTC.
-        ranking: the ranking, None where there is none.
-    """
-
-    title: str
-    verdicts: tuple[GroupVerdict, ...]
-    problem: str | None
-    warnings: tuple[str, ...]
-    sections: tuple[Section, ...]
-    columns: tuple[Column, ...]
-    how: tuple[tuple[str, str], ...]
-    version: str
-    made: datetime
-    ranking: Ranking | None = field(repr=False)
+class Report(ReportContents):
+    """A report as a page, as Markdown, or in a notebook; `report` makes it."""
 
     def html(self) -> str:
         """The report as one page that opens offline.
@@ -61,15 +37,11 @@ class Report:
         Raises:
             InputError: if Jinja2 is not installed.
         """
-        from earlycall.report.page import page
-
         return page(self)
 
     def markdown(self) -> str:
         """The report's words and table as Markdown, without the figures."""
-        from earlycall.report.markdown import text
-
-        return text(self)
+        return markdown(self)
 
     def write(self, path: str | Path) -> Path:
         """Write the report, whole or not at all: a page (.html) or Markdown (.md).
@@ -86,8 +58,6 @@ class Report:
 
     def _repr_html_(self) -> str | None:
         """The verdict and the ranking, for notebooks."""
-        from earlycall.report.notebook import report_html
-
         return report_html(self)
 
 
@@ -120,7 +90,7 @@ def report(
         group: report only on the runs of this group.
         axis: the axis along which curves are fitted.
         title: by default the name of the set.
-        progress: told what is worked on.
+        progress: called with the name of each part of the work.
 
     Raises:
         InputError: if the curves or an argument cannot be used, or plotly is not installed.
@@ -132,70 +102,62 @@ def report(
         >>> made.verdicts[0].best, [s.key for s in made.sections]
         ('a', ['curves', 'ranking', 'elasticity', 'rules'])
     """
-    done = progress or (lambda _: None)
-    with needed_for("the report", "plots"):  # said at once
+    progress = progress or (lambda _: None)
+    with needed_for("the report", "plots"):  # before anything is computed
         import jinja2  # noqa: F401
         import plotly  # noqa: F401
-    whole = as_curve_set(curves)
+    curves = as_curve_set(curves)
     if group is not None:
-        whole = whole.select(group=group)
-    if not len(whole):
+        curves = curves.select(group=group)
+    if not len(curves):
         raise InputError("there is no run to report on")
-    named = whole.metric(metric)
-    whole = whole.directed(named, direction)
+    metric = curves.metric(metric)
+    curves = curves.directed(metric, direction)
     part = None if budget is None else as_part(budget)
-    done("ranking")
+    progress("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(whole, score=score, metric=named, budget=part, horizon=horizon, axis=axis)
+        ranking = rank(curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis)
     except InputError as error:
-        if len(whole.groups) < len(whole):
+        if len(curves.groups) < len(curves):
             raise
         problem = str(error)
-    measured = _measured(whole, named, part, horizon)
+    seen = curves.prefix(budget=part, horizon=horizon, metric=metric)
+    elasticities = elasticity(seen, metric=worth_watching(seen, metric)).table
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CurveWarning)
-        drawn = tuple(sections(whole, ranking, named, done))
-    name = title or whole.name or "runs"
+        drawn = tuple(sections(curves, ranking, metric, progress))
     return Report(
-        title=name,
-        verdicts=() if ranking is None else tuple(verdicts(ranking, whole)),
+        title=title or curves.name or "runs",
+        verdicts=() if ranking is None else tuple(verdicts(ranking, curves)),
         problem=problem,
         warnings=() if ranking is None else ranking.warnings,
         sections=drawn,
-        columns=tuple(columns(whole, ranking, measured)),
-        how=_how(whole, ranking, named, part),
+        runs=run_table(ranking, curves, elasticities),
+        how=_how(curves, ranking, metric, part),
         version=earlycall.__version__,
         made=datetime.now(UTC),
         ranking=ranking,
     )
 
 
-def _measured(
-    whole: CurveSet, metric: str, budget: float | None, horizon: float | None
-) -> pl.DataFrame:
-    """The elasticity of each run at the end of what was seen, where it can be measured."""
-    seen = whole.prefix(budget=budget, horizon=horizon, metric=metric)
-    return elasticity(seen, metric=worth_watching(seen, metric)).table
-
-
 def _how(
-    whole: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
+    curves: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
 ) -> tuple[tuple[str, str], ...]:
-    """How the report was computed: what anyone needs to compute it again."""
-    groups = len(whole.groups)
-    counted = f"{len(whole):,} in {groups:,} group{'' if groups == 1 else 's'}"
-    said = [
-        ("Runs", f"{counted}, {whole.observations.height:,} observations"),
+    """What anyone needs to compute the report again."""
+    groups = len(curves.groups)
+    counted = f"{len(curves):,} in {groups:,} group{'' if groups == 1 else 's'}"
+    facts = [
+        ("Runs", f"{counted}, {curves.observations.height:,} observations"),
         ("Loss", metric),
         ("Seen", "all that was logged" if budget is None else f"the first {100 * budget:.3g} %"),
     ]
     if ranking is not None:
         ends = sorted(set(ranking.horizons.values()))
-        named = f"{ends[0]:,.6g}" if len(ends) == 1 else f"{ends[0]:,.6g} to {ends[-1]:,.6g}"
-        said += [
-            ("Horizon", f"step {named}"),
+        steps = " to ".join(f"{end:,.6g}" for end in ends[:1] + ends[1:][-1:])
+        facts += [
+            ("Horizon", f"step {steps}"),
             ("Score", f"{ranking.score}, larger is better"),
             ("Intervals", "90 %; of the elasticity 95 %"),
         ]
-    return tuple(said)
+    return tuple(facts)

@@ -1,20 +1,30 @@
-"""The table of runs: how each stands, and its settings beside it."""
+"""The table of runs that the terminal, notebooks, Markdown, the report and the page show.
+
+`run_table` computes it once. Whoever shows it picks columns by key and prints their texts::
+
+    table = run_table(ranking).group("cifar10").select("rank", "run", "score", "note").head(30)
+    print(*(column.title for column in table.columns))
+    for texts in table.rows():
+        print(*texts)
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import polars as pl
 
 from earlycall.curves import CurveSet
-from earlycall.formatting import common_ending, plain
+from earlycall.formatting import common_ending, number, percent, plain
 from earlycall.ranking.rank import TIED, Ranking
 
-SETTINGS = ("hp.", "arch.", "tag.")
-LONGEST = 160  # characters of a cell
-HIDDEN = ("arch.graph",)
+SETTINGS_PREFIXES = ("hp.", "arch.", "tag.")  # of the columns of `CurveSet.runs` that are settings
+MAX_CELL = 160  # characters
+MAX_TITLE = 40
 
 
 @dataclass(frozen=True)
@@ -22,144 +32,244 @@ class Column:
     """A column of the table.
 
     Attributes:
+        key: ``rank``, ``group``, ``run``, ``score``, ``se``, ``p_first``, ``p_top``, ``last``,
+            ``step``, ``final``, ``elasticity``, ``note``, or the name of a setting.
         title: its heading.
         hint: what it holds, in a sentence.
-        cells: a (shown, sorted by) pair for each run; sorted by None is last either way.
-        numeric: whether it is set flush right.
+        kind: numbers and percents are set flush right; a note is a sentence.
+        values: of each run, None where there is none; chances from 0 to 1.
+        texts: the same, formatted.
     """
 
+    key: str
     title: str
     hint: str
-    cells: tuple[tuple[str, float | str | None], ...]
-    numeric: bool
+    kind: Literal["number", "percent", "text", "note"]
+    values: tuple[Any, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it holds numbers."""
+        return self.kind in ("number", "percent")
+
+    @property
+    def cells(self) -> tuple[tuple[str, float | str | None], ...]:
+        """A (text, sort key) pair for each run; runs without a sort key come last either way."""
+        return tuple(zip(self.texts, map(_sort_key, self.values), strict=True))
 
 
-def columns(curves: CurveSet, ranking: Ranking | None, measured: pl.DataFrame) -> list[Column]:
-    """The columns, each with a cell for each run: the best run of each group first.
+@dataclass(frozen=True)
+class RunTable:
+    """Columns with a cell for each run: the groups one after the other, the best run first."""
+
+    columns: tuple[Column, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0].values)
+
+    def __contains__(self, key: str) -> bool:
+        return any(column.key == key for column in self.columns)
+
+    def __getitem__(self, key: str) -> Column:
+        return next(column for column in self.columns if column.key == key)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The texts, run by run."""
+        return list(zip(*(column.texts for column in self.columns), strict=True))
+
+    def cells(self) -> list[tuple[tuple[Column, str, float | str | None], ...]]:
+        """The (column, text, sort key) triples of each run, as templates take them."""
+        columns = ([(column, *cell) for cell in column.cells] for column in self.columns)
+        return list(zip(*columns, strict=True))
+
+    def select(self, *keys: str) -> RunTable:
+        """Those of the columns that the table has, in this order."""
+        return RunTable(tuple(self[key] for key in keys if key in self))
+
+    def head(self, n: int) -> RunTable:
+        """The first n runs."""
+        return self._take(range(min(n, len(self))))
+
+    def group(self, name: str) -> RunTable:
+        """The runs of a group; all runs where there is only one."""
+        if "group" not in self:
+            return self
+        return self._take(i for i, group in enumerate(self["group"].values) if group == name)
+
+    def sort(self, key: str, *, descending: bool = False) -> RunTable:
+        """Sorted by a column, cnn-4 before cnn-16; runs without a value come last either way."""
+        keys = [key for _, key in self[key].cells]
+        known = [i for i, key in enumerate(keys) if key is not None]
+        known.sort(key=lambda i: _natural(keys[i]), reverse=descending)
+        return self._take([*known, *(i for i, key in enumerate(keys) if key is None)])
+
+    def _take(self, rows: Iterable[int]) -> RunTable:
+        rows = list(rows)
+
+        def taken(cells: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(cells[i] for i in rows)
+
+        return RunTable(
+            tuple(replace(c, values=taken(c.values), texts=taken(c.texts)) for c in self.columns)
+        )
+
+
+def run_table(
+    ranking: Ranking | None,
+    curves: CurveSet | None = None,
+    elasticities: pl.DataFrame | None = None,
+) -> RunTable:
+    """The runs of a ranking, with what else is known of them.
 
     Args:
-        curves: the runs.
-        ranking: of them, if there is one.
-        measured: ``group``, ``run``, ``gain_elasticity`` and ``advice`` of runs, as
-            `earlycall.elasticity` gives them.
+        ranking: of the runs; without one, they stand in the order of ``curves``.
+        curves: adds the settings in which the runs differ, and their outcomes.
+        elasticities: adds the gain elasticity, and the advice where it is to stop; a table with
+            ``group``, ``run``, ``gain_elasticity`` and ``advice``, as of `earlycall.elasticity`.
+
+    Returns:
+        Only the columns that hold something for these runs.
     """
-    table = _joined(curves, ranking, measured)
-    names = table["run"].to_list()
-    ending = common_ending(names)
-    made = []
-    if ranking is not None:
-        made.append(_numbers(table, "rank", "rank", "Place within the group; ties share it"))
+    table = _joined(ranking, curves, elasticities)
+    columns = [_number(table, "rank", "rank", "Place within the group; ties share it")]
     if table["group"].n_unique() > 1:
-        made.append(_words(table, "group", "group", "The runs that may be compared"))
-    shown = [(plain(n.removesuffix(ending), LONGEST), n.lower()) for n in names]
-    made.append(Column("run", "The run's name", tuple(shown), False))
+        columns.append(_text(table, "group", "group", "The runs that may be compared"))
+    columns.append(_names(table["run"].to_list()))
     if ranking is not None:
-        made += _scored(table, ranking)
-    made += _settings(curves, table)
+        score, top = plain(ranking.score, MAX_TITLE), ranking.top
+        columns += [
+            _number(table, "score", score, "The score; larger is better", 3),
+            _number(table, "se", "±", "Standard error of the score", 2),
+            _percent(table, "p_first", "P(first)", "Chance to end first"),
+            _percent(table, "p_top", f"P(best {top})", f"Chance to end among the best {top}"),
+        ]
+    for name in settings_of(curves):
+        shown = _number if table.schema[name].is_numeric() else _text
+        title = plain(name.removeprefix("hp."), MAX_TITLE)
+        columns.append(shown(table, name, title, f"Setting {name}"))
     if ranking is not None:
-        made += _ended(table, ranking)
-    if table["gain_elasticity"].count():
-        hint = "Gain elasticity: percent more gain that 1 % more training brings"
-        made.append(_numbers(table, "gain_elasticity", "elasticity", hint, 2))
-    if table["note"].count():
-        made.append(_words(table, "note", "note", "What to know about this run"))
-    return made
+        metric = plain(ranking.metric, MAX_TITLE)
+        columns += [
+            _number(table, "last", f"last {metric}", f"The last {metric} that was seen"),
+            _number(table, "step", "to step", "The last step that was seen"),
+        ]
+    if "final" in table.columns:
+        columns.append(_number(table, "final", _outcome(table), "How the run ended"))
+    columns += [
+        _number(table, "elasticity", "elasticity",
+                "Gain elasticity: percent more gain that 1 % more training brings", 2),
+        _text(table, "note", "note", "What to know about this run", "note"),
+    ]  # fmt: skip
+    always = {"run"} if ranking is None else {"rank", "run", "score"}
+    filled = (c for c in columns if c.key in always or any(v is not None for v in c.values))
+    return RunTable(tuple(filled))
 
 
-def _joined(curves: CurveSet, ranking: Ranking | None, measured: pl.DataFrame) -> pl.DataFrame:
+def setting_text(value: object) -> str:
+    """The value of a setting, as it is shown and stands in links.
+
+    Examples:
+        >>> setting_text(0.1), setting_text(64.0), setting_text(True), setting_text(None)
+        ('0.1', '64', 'true', '–')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def settings_of(curves: CurveSet | None) -> list[str]:
+    """The settings in which the runs differ, hyper-parameters first."""
+    if curves is None:
+        return []
+    return [
+        name
+        for prefix in SETTINGS_PREFIXES
+        for name in curves.runs.columns
+        if name.startswith(prefix) and name != "arch.graph" and curves.runs[name].n_unique() > 1
+    ]
+
+
+def _joined(
+    ranking: Ranking | None, curves: CurveSet | None, elasticities: pl.DataFrame | None
+) -> pl.DataFrame:
     """All that is known of each run, in the order of the ranking."""
     keys = ["group", "run"]
-    table = curves.runs
-    clash = [c for c in table.columns if c not in keys and not c.startswith((*SETTINGS, "final"))]
-    table = table.drop(clash)
+    parts = []
     if ranking is not None:
-        table = ranking.table.join(table, on=keys, how="left", maintain_order="left")
-        ends = pl.concat([_ends(p) for p in ranking.prefixes])
-        table = table.join(ends, on=keys, how="left", maintain_order="left")
-    else:
-        table = table.with_columns(reason=pl.lit(None, dtype=pl.String))
-    told = measured.select(*keys, "gain_elasticity", "advice")
-    table = table.join(told, on=keys, how="left", maintain_order="left")
-    advice = pl.when(pl.col("advice").str.starts_with("stop")).then(pl.col("advice"))
-    # That the first runs are tied stands in the verdict; a column need not repeat it.
-    reason = pl.when(pl.col("reason") != TIED).then(pl.col("reason"))
+        parts += [ranking.table, pl.concat([_last(p) for p in ranking.prefixes])]
+    if curves is not None:
+        outcome = [c for c in ("final", "final_metric") if c in curves.runs.columns]
+        parts.append(curves.runs.select(*keys, *settings_of(curves), *outcome))
+    if elasticities is not None:
+        renamed = pl.col("gain_elasticity").alias("elasticity")
+        parts.append(elasticities.select(*keys, renamed, "advice"))
+    table, *others = parts
+    for other in others:
+        table = table.join(other, on=keys, how="left", maintain_order="left")
+    nothing = {"rank": None, "reason": "", "elasticity": None, "advice": ""}
+    table = table.with_columns(pl.lit(v).alias(k) for k, v in nothing.items() if k not in table)
+    # That the first runs are tied stands in the verdict; the table need not repeat it.
+    reason = pl.when(~pl.col("reason").is_in([TIED, ""])).then("reason")
+    advice = pl.when(pl.col("advice").str.starts_with("stop")).then("advice")
     return table.with_columns(note=pl.coalesce(reason, advice))
 
 
-def _ends(prefixes: Any) -> pl.DataFrame:
+def _last(prefixes: Any) -> pl.DataFrame:
+    """The last value that was seen of each run, and its step."""
     return pl.DataFrame(
         {
             "group": [prefixes.group] * len(prefixes),
             "run": list(prefixes.runs),
-            "last_seen": prefixes.values.last(),
-            "last_step": prefixes.step.last(),
+            "last": prefixes.values.last(),
+            "step": prefixes.step.last(),
         },
         schema_overrides={"group": pl.String, "run": pl.String},
     )
 
 
-def _scored(table: pl.DataFrame, ranking: Ranking) -> list[Column]:
-    made = [_numbers(table, "score", plain(ranking.score, 40), "The score; larger is better", 3)]
-    if table["p_first"].count():
-        most = f"best {ranking.top}, %"
-        made += [
-            _numbers(table, "se", "±", "Standard error of the score", 2),
-            _percents(table, "p_first", "first, %", "Chance to end first"),
-            _percents(table, "p_top", most, f"Chance to end among the best {ranking.top}"),
-        ]
-    return made
+def _outcome(table: pl.DataFrame) -> str:
+    """The metric of the outcomes, where they all have the same."""
+    if "final_metric" not in table.columns:
+        return "outcome"
+    names = table["final_metric"].drop_nulls().unique().to_list()
+    return plain(str(names[0]), MAX_TITLE) if len(names) == 1 else "outcome"
 
 
-def _ended(table: pl.DataFrame, ranking: Ranking) -> list[Column]:
-    """Where each run was when it was last seen, and how it ended."""
-    made = []
-    last = f"The last {ranking.metric} that was seen"
-    made.append(_numbers(table, "last_seen", plain(ranking.metric, 40), last))
-    made.append(_numbers(table, "last_step", "to step", "The last step that was seen"))
-    if "final" in table.columns and table["final"].count():
-        told = table["final_metric"] if "final_metric" in table.columns else pl.Series([None])
-        names = told.drop_nulls().unique().to_list()
-        title = plain(str(names[0]), 40) if len(names) == 1 else "outcome"
-        made.append(_numbers(table, "final", title, "How the run ended"))
-    return made
+def _names(runs: Sequence[str]) -> Column:
+    ending = common_ending(runs)
+    texts = tuple(plain(run.removesuffix(ending), MAX_CELL) for run in runs)
+    return Column("run", "run", "The run's name", "text", tuple(runs), texts)
 
 
-def _settings(curves: CurveSet, table: pl.DataFrame) -> list[Column]:
-    """The settings in which the runs differ, hyper-parameters first."""
-    names = [c for c in curves.runs.columns if c.startswith(SETTINGS) and c not in HIDDEN]
-    names.sort(key=lambda name: [name.startswith(start) for start in SETTINGS], reverse=True)
-    made = []
-    for name in names:
-        if curves.runs[name].n_unique() > 1:
-            make = _numbers if curves.runs.schema[name].is_numeric() else _words
-            made.append(make(table, name, plain(name.removeprefix("hp."), 40), f"Setting {name}"))
-    return made
+def _number(table: pl.DataFrame, key: str, title: str, hint: str, digits: int = 4) -> Column:
+    values = tuple(table[key].cast(pl.Float64, strict=False).to_list())
+    return Column(key, title, hint, "number", values, tuple(number(v, digits) for v in values))
 
 
-def _numbers(table: pl.DataFrame, name: str, title: str, hint: str, digits: int = 4) -> Column:
-    values = table[name].cast(pl.Float64, strict=False).to_list()
-    return Column(title, hint, tuple((_number(v, digits), _key(v)) for v in values), True)
+def _percent(table: pl.DataFrame, key: str, title: str, hint: str) -> Column:
+    values = tuple(table[key].to_list())
+    return Column(key, title, hint, "percent", values, tuple(map(percent, values)))
 
 
-def _percents(table: pl.DataFrame, name: str, title: str, hint: str) -> Column:
-    values = table[name].to_list()
-    cells = tuple(("–" if v is None else f"{100 * v:.0f}", _key(v)) for v in values)
-    return Column(title, hint, cells, True)
+def _text(
+    table: pl.DataFrame, key: str, title: str, hint: str, kind: Literal["text", "note"] = "text"
+) -> Column:
+    values = tuple(table[key].to_list())
+    texts = tuple(plain(setting_text(v), MAX_CELL) for v in values)
+    return Column(key, title, hint, kind, values, texts)
 
 
-def _words(table: pl.DataFrame, name: str, title: str, hint: str) -> Column:
-    values = [None if v is None else plain(str(v), LONGEST) for v in table[name].to_list()]
-    cells = tuple((v or "–", None if v is None else v.lower()) for v in values)
-    return Column(title, hint, cells, False)
+def _sort_key(value: Any) -> float | str | None:
+    if isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    return None if value is None else str(value).lower()
 
 
-def _number(value: float | None, digits: int) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e9:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
-
-
-def _key(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _natural(key: float | str | None) -> Any:
+    """A key by which numbers within a text count as numbers."""
+    if not isinstance(key, str):
+        return key
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", key))]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
 from earlycall.evaluation.outcomes import outcomes
-from earlycall.formatting import common_ending, plain
+from earlycall.formatting import common_ending, duration, listed, percent, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.ranks import rank_correlation
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
-LEAST = 0.005  # part of the training that is worth naming as saved
-NAMED = 3  # runs
+MIN_LEFT = 0.005  # part of the training below which there is nothing left to stop
 
 
 @dataclass(frozen=True)
@@ -56,122 +52,75 @@ def verdicts(ranking: Ranking, curves: CurveSet) -> list[GroupVerdict]:
     return [_verdict(ranking, prefixes, curves) for prefixes in ranking.prefixes]
 
 
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    Examples:
-        >>> duration(45), duration(5400), duration(400_000)
-        ('45 s', '1.5 h', '4.6 days')
-    """
-    for size, unit, most in ((1, "s", 90), (60, "min", 5400), (3600, "h", 172_800)):
-        if seconds < most:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86_400:.2g} days"
-
-
-def several(names: list[str], most: int = NAMED) -> str:
-    """Some names in words.
-
-    Examples:
-        >>> several(["a", "b"]), several(["a", "b", "c", "d", "e"])
-        ('a and b', 'a, b, c and 2 more')
-    """
-    shown = [plain(name, 48) for name in names]
-    if len(shown) > most:
-        return f"{', '.join(shown[:most])} and {len(shown) - most} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
-
-
 def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVerdict:
     table = ranking.table.filter(pl.col("group") == prefixes.group)
     best = ranking.best(prefixes.group)
-    first = table.row(0, named=True)
-    stop = _hopeless(ranking, table)
-    left, rest = _left(prefixes, curves)
-    stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(stop, dtype=object))
-    whole = max(prefixes.horizon * len(prefixes), 1e-300)
-    saved = float(left[stopped].sum() / whole)
-    seconds = float(np.nansum(rest[stopped])) if np.isfinite(rest).any() else None
-    found = GroupVerdict(
-        group=prefixes.group, runs=len(prefixes), best=best,
-        leader="" if best is None else plain(_short(best, table)),
-        chance=first["p_first"] if best is not None else None, stop=tuple(stop), saved=saved,
-        seconds=seconds, left=float(left.sum() / whole), sentences=(),
-    )  # fmt: skip
-    return GroupVerdict(**{**vars(found), "sentences": _sentences(ranking, found, table, curves)})
-
-
-def _hopeless(ranking: Ranking, table: pl.DataFrame) -> list[str]:
-    """The runs of a group to stop: diverged, or unlikely to win and told from the leader.
-
-    Of very many runs each has a small chance, the leader too: being unlikely is not enough.
-    """
-    said = ranking.verdicts.get(str(table["group"][0]))
-    tied = 1 if said is None else max(said.tied, 1)
+    # Of very many runs each has a small chance, the leader too: being unlikely is not enough.
+    certainty = ranking.verdicts.get(prefixes.group)
+    tied = 1 if certainty is None else max(certainty.tied, 1)
     unlikely = (pl.col("p_top") < UNLIKELY) & (pl.col("rank") > tied)
-    return table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
+    stop = table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
+    saved, seconds = saving(prefixes, stop)
+    ending = common_ending(table["run"].to_list())
+    verdict = GroupVerdict(
+        group=prefixes.group,
+        runs=len(prefixes),
+        best=best,
+        leader="" if best is None else plain(best.removesuffix(ending)),
+        chance=None if best is None else table["p_first"][0],
+        stop=tuple(stop),
+        saved=saved,
+        seconds=seconds,
+        left=saving(prefixes, prefixes.runs)[0],
+        sentences=(),
+    )
+    sentences = ranking.sentences(prefixes.group)
+    if best is not None:
+        sentences += _stopping(ranking, verdict, [run.removesuffix(ending) for run in stop])
+        sentences += _outcome(table, verdict, curves)
+    return replace(verdict, sentences=tuple(sentences))
 
 
-def _left(prefixes: Prefixes, curves: CurveSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The steps of each run between what was seen and the horizon, and the time they take."""
-    last = np.nan_to_num(prefixes.step.last())
-    left = np.maximum(prefixes.horizon - last, 0.0)
+def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None]:
+    """What stopping some runs of a group now saves.
+
+    Returns:
+        The part of the training of the whole group, and seconds, None where no time was logged.
+    """
+    stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
+    steps = np.maximum(prefixes.horizon - np.nan_to_num(prefixes.step.last()), 0.0)
+    part = float(steps[stopped].sum() / max(prefixes.horizon * len(prefixes), 1e-300))
     if not prefixes.has("seconds"):
-        return left, np.full(len(left), np.nan)
+        return part, None
     spent, at = prefixes.ragged("seconds"), prefixes.ragged("step", where="seconds")
     with np.errstate(divide="ignore", invalid="ignore"):
         pace = (spent.last() - spent.first()) / (at.last() - at.first())
-    return left, left * np.where(np.isfinite(pace) & (pace > 0), pace, np.nan)
+    known = np.isfinite(pace) & (pace > 0)
+    seconds = float((steps * pace)[stopped & known].sum())
+    return part, seconds if known.any() else None
 
 
-def _sentences(
-    ranking: Ranking, found: GroupVerdict, table: pl.DataFrame, curves: CurveSet
-) -> tuple[str, ...]:
-    if found.best is None:
-        return (f"None of the {found.runs} runs can be ranked: {table['reason'][0]}.",)
-    seen = "all that was logged"
-    if ranking.budget is not None:
-        seen = f"the first {100 * ranking.budget:.3g} % of training"
-    sure = ""
-    if found.chance is not None:
-        first, among = (_percent(table[name][0]) for name in ("p_first", "p_top"))
-        sure = (
-            f", with a chance of {first} to end first and of {among} to end among the best "
-            f"{ranking.top}"
-        )
-    said = [f"From {seen}, {found.leader} leads {found.runs} runs{sure}."]
-    if found.group in ranking.verdicts:
-        sentence = str(ranking.verdicts[found.group])
-        said.append(f"{sentence[0].upper()}{sentence[1:]}.")
-    said += _stopping(ranking, found, table)
-    said += _outcome(table, found, curves)
-    return tuple(said)
-
-
-def _stopping(ranking: Ranking, found: GroupVerdict, table: pl.DataFrame) -> list[str]:
-    if found.left < LEAST:
+def _stopping(ranking: Ranking, verdict: GroupVerdict, names: list[str]) -> list[str]:
+    if verdict.left < MIN_LEFT:
         return ["The runs have reached the end of their training, so there is nothing to stop."]
-    if not found.stop:
-        return ["No run is hopeless enough to be stopped yet."] if found.chance is not None else []
-    one = len(found.stop) == 1
-    who = f"{len(found.stop)} run{'' if one else 's'} {'has' if one else 'have'}"
-    ending = common_ending(table["run"].to_list())
-    named = [run.removesuffix(ending) for run in found.stop]
-    time = "" if found.seconds is None else f" ({duration(found.seconds)})"
+    if not names:
+        return [] if verdict.chance is None else ["No run is hopeless enough to be stopped yet."]
+    who, them = ("1 run has", "it") if len(names) == 1 else (f"{len(names)} runs have", "them")
+    time = "" if verdict.seconds is None else f" ({duration(verdict.seconds)})"
     return [
-        f"{who} less than a {_percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
-        f"diverged: {several(named)}. Stopping {'it' if one else 'them'} here saves "
-        f"{_percent(found.saved)} of the training of all runs{time}."
-    ]  # fmt: skip
+        f"{who} less than a {percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
+        f"diverged: {listed(names)}. Stopping {them} here saves {percent(verdict.saved)} of the "
+        f"training of all runs{time}."
+    ]
 
 
-def _outcome(table: pl.DataFrame, found: GroupVerdict, curves: CurveSet) -> list[str]:
+def _outcome(table: pl.DataFrame, verdict: GroupVerdict, curves: CurveSet) -> list[str]:
     """How the verdict turned out, where it is known how the runs ended."""
     if "final" not in curves.runs.columns:
         return []
     known = curves.runs.with_columns(outcome=pl.Series(outcomes(curves.runs, curves.name)))
-    known = known.filter((pl.col("group") == found.group) & pl.col("outcome").is_finite())
-    mine = known.filter(pl.col("run") == found.best)
+    known = known.filter((pl.col("group") == verdict.group) & pl.col("outcome").is_finite())
+    mine = known.filter(pl.col("run") == verdict.best)
     both = table.join(known.select("run", "outcome"), on="run").drop_nulls("score")
     if not mine.height or known.height < 3:
         return []
@@ -181,15 +130,6 @@ def _outcome(table: pl.DataFrame, found: GroupVerdict, curves: CurveSet) -> list
         rho = rank_correlation(both["score"].to_numpy(), both["outcome"].to_numpy())
         agreed = f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
     return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{agreed}."]
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.0f} %"
-
-
-def _short(run: str, table: pl.DataFrame) -> str:
-    """A run's name without the ending that all share, as in the figures and the table."""
-    return run.removesuffix(common_ending(table["run"].to_list()))
 
 
 def _ordinal(place: int) -> str:

@@ -1,0 +1,42 @@
+"""The table of runs that the terminal, notebooks, Markdown, the report and the page show."""
+
+import polars as pl
+import pytest
+
+import earlycall as ec
+from earlycall.report.run_table import run_table
+
+
+@pytest.fixture
+def curves():
+    """Two groups; one of their runs diverges, one setting is the same in all."""
+    rows = [
+        {"group": g, "run": f"{g}-{k}.csv", "step": s, "train_loss": k + 9 / s}
+        for g in "xy" for k in (4, 16, 1) for s in range(1, 40)
+    ]  # fmt: skip
+    rows += [{"group": "y", "run": "y-0.csv", "step": s, "train_loss": v}
+             for s, v in enumerate((2.0, float("nan"), 1.0), 1)]  # fmt: skip
+    runs = pl.DataFrame({"group": row["group"], "run": row["run"], "arch.graph": row["run"],
+                         "tag.note": row["run"][::-1], "hp.same": 1, "hp.lr": 0.1 * len(row["run"])}
+                        for row in rows[::39])  # fmt: skip
+    return ec.CurveSet.from_frame(pl.DataFrame(rows), runs)
+
+
+def test_it_has_a_column_for_all_that_is_known_of_the_runs(curves):
+    table = run_table(ec.rank(curves), curves)
+    assert [c.key for c in table.columns] == [
+        "rank", "group", "run", "score", "se", "p_first", "p_top", "hp.lr", "tag.note", "last",
+        "step", "note",
+    ]  # fmt: skip
+    assert table["run"].texts[0] == "x-1"
+    assert table["note"].texts[-1] == "train_loss is nan at step 2"
+    assert len(table) == 7
+    assert len(run_table(None, curves).select("run", "rank").columns) == 1
+
+
+def test_it_is_sorted_and_cut_to_a_group(curves):
+    table = run_table(ec.rank(curves), curves).group("y")
+    assert table.sort("run").select("run").rows() == [("y-0",), ("y-1",), ("y-4",), ("y-16",)]
+    for descending in (False, True):
+        assert table.sort("score", descending=descending)["run"].texts[-1] == "y-0"
+    assert table.sort("score", descending=True).head(1)["run"].values == ("y-1.csv",)
