@@ -83,17 +83,25 @@ def percent(part: float | None) -> str:
     return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
 
 
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it.
+def duration(seconds: float | None) -> str:
+    """A time in its two largest units.
 
     Examples:
-        >>> duration(45), duration(5400), duration(400_000)
-        ('45 s', '1.5 h', '4.6 days')
+        >>> duration(0.42), duration(42.4), duration(95), duration(7300), duration(400_000)
+        ('0.4 s', '42 s', '1 min 35 s', '2 h 1 min', '4 days 15 h')
     """
-    for size, unit, limit in ((1, "s", 90), (60, "min", 5400), (3600, "h", 172_800)):
-        if seconds < limit:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86_400:.2g} days"
+    if seconds is None or math.isnan(seconds):
+        return "–"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} day{'' if days == 1 else 's'} {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def listed(names: Sequence[str], limit: int = 3) -> str:

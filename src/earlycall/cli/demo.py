@@ -26,9 +26,10 @@ def command() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from earlycall.cli.rank import run_table
+    from earlycall.cli.rank import run_grid
     from earlycall.demo import demo
     from earlycall.ranking.rank import rank
+    from earlycall.report.run_table import run_table
     from earlycall.report.verdict import verdicts
 
     curves = demo()
@@ -39,7 +40,7 @@ def command() -> None:
     for sentence in verdicts(ranking, curves)[0].sentences:
         out.print(sentence, markup=False)
     out.print()
-    table = run_table(ranking, ranking.prefixes[0], ranking.table)
+    table = run_grid(run_table(ranking), ranking.prefixes[0])
     table.padding = (0, 1, 0, 0)
     out.print(table)
     out.print("\nGo on, or put a folder of your own logs, of any tracker, in the place of demo:\n")

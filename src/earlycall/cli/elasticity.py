@@ -9,6 +9,7 @@ import typer
 
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
+from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -87,13 +88,13 @@ def _table(_: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
     for column in shown.columns[1 : 1 + len(numbers)]:
         column.no_wrap = True
     for row in rows.iter_rows(named=True):
-        low, high = output.number(row["low"], 2), output.number(row["high"], 2)
+        low, high = number(row["low"], 2), number(row["high"], 2)
         shown.add_row(
             Text(output.shown(row["run"])),
-            *(output.number(row[k], 3) for k in ("loss", "gain", "loss_elasticity")),
-            output.number(row["gain_elasticity"], 2),
+            *(number(row[k], 3) for k in ("loss", "gain", "loss_elasticity")),
+            number(row["gain_elasticity"], 2),
             "–" if row["low"] is None else f"{low} to {high}",
-            output.number(row["fit_gain_elasticity"], 2),
+            number(row["fit_gain_elasticity"], 2),
             row["regime"] or "–",
             row["shape"],
             row["advice"],

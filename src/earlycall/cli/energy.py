@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import options, output
+from earlycall.formatting import duration, number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,26 +112,16 @@ def _table(rows: pl.DataFrame) -> Table:
         share = (row["joules"] or 0.0) / most if most > 0 else 0.0
         shown.add_row(
             Text(output.shown(row["run"])),
-            _time(row["seconds"]),
-            *(output.number(row[k], 4) for k in ("joules", "kwh")),
-            *([output.number(row["usd"], 3)] if money else []),
-            *([output.number(row["gco2e"], 3)] if carbon else []),
-            output.number(row["mean_watts"], 3),
+            duration(row["seconds"]),
+            *(number(row[k], 4) for k in ("joules", "kwh")),
+            *([number(row["usd"], 3)] if money else []),
+            *([number(row["gco2e"], 3)] if carbon else []),
+            number(row["mean_watts"], 3),
             "█" * max(round(BAR * share), 1 if share > 0 else 0),
             row["source"] or "–",
             *([row["reason"] or ""] if reasons else []),
         )
     return shown
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _savings(used: Energy) -> Table:
@@ -146,10 +137,10 @@ def _savings(used: Energy) -> Table:
         shown.add_row(
             *([row["group"]] if groups else []),
             ways[row["way"]],
-            *(output.number(row[k], 3) for k in ("used_kwh", "would_kwh", "saved_kwh")),
+            *(number(row[k], 3) for k in ("used_kwh", "would_kwh", "saved_kwh")),
             "–" if row["saved_pct"] is None else f"{row['saved_pct']:.1f} %",
-            *([output.number(row["saved_usd"], 3)] if money else []),
-            *([output.number(row["saved_gco2e"], 3)] if carbon else []),
+            *([number(row["saved_usd"], 3)] if money else []),
+            *([number(row["saved_gco2e"], 3)] if carbon else []),
             "–" if regret is None else f"{regret:.2f} %",
             "yes" if row["winner_kept"] else "no",
         )

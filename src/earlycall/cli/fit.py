@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import options, output
+from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,4 +73,4 @@ def _tables(table: pl.DataFrame) -> Iterator[RenderableType]:
 def _cell(value: Any) -> Any:
     from rich.text import Text
 
-    return Text(output.shown(value)) if isinstance(value, str) else output.number(value)
+    return Text(output.shown(value)) if isinstance(value, str) else number(value)

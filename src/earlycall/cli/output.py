@@ -146,16 +146,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number in the fewest characters that show so many significant digits.
-
-    Examples:
-        >>> number(0.123456), number(1234567.0), number(None)
-        ('0.1235', '1.235e+06', '–')
-    """
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}g}"
-
-
 def sparkline(losses: Sequence[float], low: float, high: float, width: int = 16) -> str:
     """A curve in a few characters, the highest bar for ``high`` and above.
 

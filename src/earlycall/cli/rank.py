@@ -11,7 +11,6 @@ import typer
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
-from earlycall.formatting import common_ending
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from earlycall.curves import CurveSet, Prefixes
     from earlycall.ranking.rank import Ranking
+    from earlycall.report.run_table import RunTable
 
 
 def command(
@@ -98,62 +98,44 @@ def tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from earlycall.formatting import capitalised
+    from earlycall.report.run_table import run_table
 
     prefixes = {p.group: p for p in ranking.prefixes}
+    table = run_table(ranking)
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-        yield run_table(ranking, prefixes[group], rows)
+        yield run_grid(table.group(group).head(rows.height), prefixes[group])
         if group in ranking.verdicts:
             yield Text(f"{capitalised(str(ranking.verdicts[group]))}.", style="italic")
 
     yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
 
 
-def run_table(ranking: Ranking, prefixes: Prefixes, rows: pl.DataFrame) -> Table:
-    """Some runs of a group as a terminal shows them.
+def run_grid(table: RunTable, prefixes: Prefixes) -> Table:
+    """The runs of a group as a terminal shows them, each with its curve.
 
     Args:
-        ranking: of all runs.
-        prefixes: of the group.
-        rows: of ``ranking.table``.
+        table: of `earlycall.report.run_table`, the runs to show.
+        prefixes: of their group.
     """
-    import polars as pl
     from rich.text import Text
 
-    from earlycall.ranking.rank import TIED
-
-    # That the first runs are tied stands below the table; a column need not repeat it.
-    shown = pl.col("reason").is_not_null() & (pl.col("reason") != TIED)
-    rows = rows.with_columns(reason=pl.when(shown).then(pl.col("reason")))
-    reasons = rows["reason"].count() > 0
-    sure = rows["p_top"].count() > 0
-    numbers = ["rank", "to step", ranking.score, *(["±", f"P(best {ranking.top})"] if sure else [])]
-    heads = ["rank", "run", "seen", *numbers[1:], *(["why"] if reasons else [])]
-    table = output.grid(*heads, right=numbers)
-    table.columns[2].no_wrap = True
-    if reasons:
-        table.columns[-1].style = "yellow"
-    suffix = common_ending(prefixes.runs)
-    place = {run: i for i, run in enumerate(prefixes.runs)}
+    table = table.select("rank", "run", "step", "score", "se", "p_top", "note")
+    heads = [column.title for column in table.columns]
+    grid = output.grid(
+        *heads[:2], "seen", *heads[2:], right=[c.title for c in table.columns if c.numeric]
+    )
+    grid.columns[2].no_wrap = True
+    if "note" in table:
+        grid.columns[-1].style = "yellow"
+    rows = dict(zip(prefixes.runs, prefixes.values, strict=True))
     low, high = _heights(prefixes)
-    for row in rows.iter_rows(named=True):
-        i = place[row["run"]]
-        step = prefixes.step[i]
-        cells = [
-            "–" if row["rank"] is None else str(row["rank"]),
-            Text(output.shown(row["run"].removesuffix(suffix))),
-            output.sparkline(prefixes.values[i].tolist(), low, high),
-            f"{step[-1]:g}" if len(step) else "–",
-            output.number(row["score"] if sure else row["raw"], 3),
-            *([output.number(row["se"], 2), _percent(row["p_top"])] if sure else []),
-            *([row["reason"] or ""] if reasons else []),
-        ]
-        table.add_row(*cells, style="bold green" if row["rank"] == 1 else None)
-    return table
-
-
-def _percent(part: float | None) -> str:
-    return "–" if part is None else f"{part:.0%}"
+    ranks = zip(table["run"].values, table["rank"].values, strict=True)
+    for (run, rank), texts in zip(ranks, table.rows(), strict=True):
+        cells = list(map(Text, texts))
+        curve = output.sparkline(rows[run].tolist(), low, high)
+        grid.add_row(*cells[:2], curve, *cells[2:], style="bold green" if rank == 1 else None)
+    return grid
 
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:

@@ -12,6 +12,7 @@ import typer
 from earlycall.cli import COMMANDS, options, output
 from earlycall.cli.lazy import show_help_alone
 from earlycall.errors import InputError
+from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -218,7 +219,7 @@ def _row(state: State) -> dict[str, object]:
 
 
 def _states_table(states: list[State]) -> Table:
-    from earlycall.study.progress import duration
+    from earlycall.formatting import duration
 
     numbers = ("epochs", "validation", "test", "time")
     table = output.grid("run", "status", *numbers, "", right=numbers, padding=3)
@@ -227,8 +228,8 @@ def _states_table(states: list[State]) -> Table:
             state.plan.name,
             state.status,
             f"{state.epochs}/{state.plan.epochs}",
-            output.number(state.val_accuracy),
-            output.number((state.result or {}).get("test_accuracy")),
+            number(state.val_accuracy),
+            number((state.result or {}).get("test_accuracy")),
             duration(state.seconds) if state.seconds else "–",
             state.why or "",
         )

@@ -138,8 +138,11 @@ def run_table(
     columns.append(_names(table["run"].to_list()))
     if ranking is not None:
         score, top = plain(ranking.score, MAX_TITLE), ranking.top
+        hint = "The score; larger is better"
+        if not table["p_top"].count():  # as published, since nothing is said of chances
+            table, hint = table.with_columns(score="raw"), "The value, as published"
         columns += [
-            _number(table, "score", score, "The score; larger is better", 3),
+            _number(table, "score", score, hint, 3),
             _number(table, "se", "±", "Standard error of the score", 2),
             _percent(table, "p_first", "P(first)", "Chance to end first"),
             _percent(table, "p_top", f"P(best {top})", f"Chance to end among the best {top}"),

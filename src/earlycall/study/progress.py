@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from earlycall.formatting import duration
 from earlycall.study.folder import State
 from earlycall.study.watcher import Watcher
 
@@ -156,19 +157,3 @@ class StudyProgress(Watcher):
         self._console.print(
             f"{run} failed: {reason}; {then}", style="yellow", soft_wrap=True, markup=False
         )
-
-
-def duration(seconds: float) -> str:
-    """A time in its two largest units.
-
-    Examples:
-        >>> duration(0.42), duration(42.4), duration(95), duration(7300)
-        ('0.4 s', '42 s', '1 min 35 s', '2 h 1 min')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

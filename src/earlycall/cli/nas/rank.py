@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import options, output
+from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -87,7 +88,7 @@ def _print(ranked: pl.DataFrame, top: int) -> None:
     table = output.grid("rank", *keys, "score", "±", right=("rank", "score", "±"))
     rows = ranked.head(top) if top > 0 else ranked
     for row in rows.iter_rows(named=True):
-        numbers = [output.number(row["score"], 3), output.number(row["se"], 2)]
+        numbers = [number(row["score"], 3), number(row["se"], 2)]
         style = "bold green" if row["rank"] == 1 else None
         table.add_row(str(row["rank"]), *(Text(row[key]) for key in keys), *numbers, style=style)
     out = output.console()

@@ -11,6 +11,7 @@ import typer
 from earlycall.cli import options, output
 from earlycall.cli.nas.rank import Top, read_architectures
 from earlycall.errors import InputError
+from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -177,9 +178,9 @@ def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None
     table = output.grid("run", *numbers, right=numbers)
     rows = result.table.head(top) if top > 0 else result.table
     for row in rows.iter_rows(named=True):
-        cells = [output.number(row["score"], 3), output.number(row["se"], 2)]
+        cells = [number(row["score"], 3), number(row["se"], 2)]
         if costs:
-            cells += [output.number(row["cost"], 4), "yes" if row["front"] else ""]
+            cells += [number(row["cost"], 4), "yes" if row["front"] else ""]
         table.add_row(Text(row["run"]), *cells)
     out = output.console()
     out.print(table)
@@ -191,6 +192,6 @@ def _show_progress(progress: Progress, fmt: options.Format) -> None:
         waiting = [candidate["name"] for candidate in progress.waiting]
         output.print_json(vars(progress) | {"waiting": waiting})
         return
-    for number, made in enumerate(progress.rounds, start=1):
-        print(f"round {number} ({made['by']}): {', '.join(made['chosen'])}")
+    for place, made in enumerate(progress.rounds, start=1):
+        print(f"round {place} ({made['by']}): {', '.join(made['chosen'])}")
     print(f"trained {len(progress.trained)} runs in {progress.seconds:.0f} s")
