@@ -269,7 +269,7 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
     names = [key for key in ("group", "run") if key in table.columns]
     if not names and table.height:
         one = pl.DataFrame({"group": ["all"], "run": [default]})
-        return pl.zeros(table.height, dtype=pl.UInt32, eager=True).alias("run_id"), one
+        return pl.Series("run_id", np.zeros(table.height, dtype=np.uint32)), one
     changed = np.zeros(table.height, dtype=bool)
     changed[:1] = True
     for key in names:
