@@ -105,7 +105,8 @@ class Observations:
         """All observations: ``run_id``, ``step`` …, sorted by both."""
         rows = pl.concat(self._parts, rechunk=False)
         empty = [name for name, kind in rows.schema.items() if kind == pl.Null]
-        return rows.with_columns(pl.col(empty).cast(pl.Float64)).drop(_LOGGED, strict=False)
+        rows = rows.with_columns(pl.col(empty).cast(pl.Float64)) if empty else rows
+        return rows.drop(_LOGGED) if _LOGGED in rows.columns else rows
 
     def _beginning(self, table: pl.DataFrame) -> pl.DataFrame:
         run_ids, self.keys = _number_runs(table, self._run)
@@ -233,10 +234,10 @@ def join_observations(
 
 
 def _renumbered(rows: pl.DataFrame, ids: NDArray[np.uint32]) -> pl.DataFrame:
-    if len(ids) == 1:
-        return rows.with_columns(run_id=pl.lit(ids[0], dtype=pl.UInt32))
     if np.all(ids == np.arange(len(ids))):
         return rows
+    if len(ids) == 1:
+        return rows.with_columns(run_id=pl.lit(ids[0], dtype=pl.UInt32))
     return rows.with_columns(run_id=pl.Series(ids[rows["run_id"].to_numpy()]))
 
 
@@ -268,7 +269,7 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
     names = [key for key in ("group", "run") if key in table.columns]
     if not names and table.height:
         one = pl.DataFrame({"group": ["all"], "run": [default]})
-        return pl.zeros(table.height, dtype=pl.UInt32, eager=True).alias("run_id"), one
+        return pl.Series("run_id", np.zeros(table.height, dtype=np.uint32)), one
     changed = np.zeros(table.height, dtype=bool)
     changed[:1] = True
     for key in names:

@@ -69,7 +69,7 @@ class GrowingLines:
     Attributes:
         path: the file.
         end: the byte after the last line that was read.
-        number: how many lines were read.
+        number: how many lines `json_lines` has given.
         rest: what stands after the last end of a line.
     """
 
@@ -118,14 +118,15 @@ class GrowingLines:
             RereadRequiredError: as `blocks` does.
         """
         for block in self.blocks():
-            first = self.number - block.count(b"\n") + 1
-            yield from enumerate(block.splitlines(), start=first)
+            for line in block.splitlines():
+                self.number += 1
+                yield self.number, line
         if is_json_object(self.rest):
-            yield self.number + 1, self.take_rest()
+            self.number += 1
+            yield self.number, self.take_rest()
 
     def _taken(self, lines: bytes) -> bytes:
         self.end += len(lines)
-        self.number += lines.count(b"\n")
         self._head = (self._head + lines[:_GUARD_BYTES])[:_GUARD_BYTES]
         self._before = (self._before + lines[-_GUARD_BYTES:])[-_GUARD_BYTES:]
         return lines
