@@ -86,7 +86,8 @@ class Replay(Result):
                 f"cost at {self.choice['regret_pct']:.1f} % regret: the cheapest gain rule below "
                 f"{self.choose:g} % on these runs; on new ones expect somewhat more."
             )
-        means = self.means().group_by("rule", maintain_order=True).mean()
+        by_rule = self.means().group_by("rule", maintain_order=True)
+        means = by_rule.agg(pl.col("cost_pct", "regret_pct", "winner_kept").mean())
         harmless = means.filter(pl.col("winner_kept") == 1).sort("cost_pct")
         if not harmless.height:
             return "No rule would have kept the best run of every group."
