@@ -129,7 +129,7 @@ class Observations:
         metrics = _metrics(rows)
         if not metrics or "step" not in rows.columns or _not_a_step(rows["step"]).any():
             raise RereadRequiredError
-        if rows.select(_nothing(metrics).any()).item():
+        if _has_empty_row(rows, metrics):
             raise RereadRequiredError
         kept, first = list(self._parts), float(rows["step"].min())  # type: ignore[arg-type]
         again: list[pl.DataFrame] = []
@@ -378,7 +378,7 @@ def _recorded_nans(rows: pl.DataFrame) -> pl.DataFrame:
     that the run never logged stays missing, unless the run never logged any.
     """
     metrics = _metrics(rows)
-    if not metrics or not rows.select(_nothing(metrics).any()).item():
+    if not _has_empty_row(rows, metrics):
         return rows
     ids = rows["run_id"].to_numpy()
     at = np.flatnonzero(rows.select(_nothing(metrics)).to_series().to_numpy())
@@ -409,11 +409,18 @@ def without_empty_rows(table: pl.DataFrame) -> pl.DataFrame:
         1
     """
     metrics = [c for c in table.columns if c not in (*KEYS, *STEP_COUNTERS)]
-    return table.filter(~_nothing(metrics)) if metrics else table
+    return table.filter(~_nothing(metrics)) if _has_empty_row(table, metrics) else table
 
 
 def _metrics(rows: pl.DataFrame) -> list[str]:
     return [c for c in rows.columns if c not in KEYS]
+
+
+def _has_empty_row(rows: pl.DataFrame, metrics: list[str]) -> bool:
+    """Whether no metric was recorded in some row; a column without nulls tells at once."""
+    if not metrics or not all(rows[name].null_count() for name in metrics):
+        return False
+    return bool(rows.select(_nothing(metrics).any()).item())
 
 
 def _nothing(metrics: list[str]) -> pl.Expr:
