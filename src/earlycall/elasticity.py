@@ -22,10 +22,9 @@ from earlycall.approximation.fit import Fit, fit_many
 from earlycall.curves import CurveSet, Direction
 from earlycall.curves.columns import is_validation
 from earlycall.curves.prefixes import costs_of
-from earlycall.drawing import draw
 from earlycall.errors import InputError
 from earlycall.readers.as_curve_set import as_curve_set
-from earlycall.results import Result
+from earlycall.results import Result, draw
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

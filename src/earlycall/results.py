@@ -1,11 +1,13 @@
-"""What all results have in common."""
+"""What all results have in common, and the figures and notebook views that they load when asked.
+
+A result names its figure and gets it from here, so that no room imports the rooms that draw it.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from earlycall.drawing import draw, notebook
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,3 +56,35 @@ class Result(ABC):
     def _repr_html_(self) -> str | None:
         """As notebooks show it; None, for the plain form, where Jinja2 is not installed."""
         return notebook("result_html", self)
+
+
+def draw(figure: str, *subject: Any, **options: Any) -> Figure:
+    """A figure of `earlycall.plots`.
+
+    Args:
+        figure: its name, such as "ranking".
+        subject: what it shows.
+        options: as the figure takes them.
+
+    Raises:
+        InputError: if plotly is not installed, or the figure cannot be drawn.
+    """
+    drawn: Figure = _function(f"plots.{figure}")(*subject, **options)
+    return drawn
+
+
+def notebook(view: str, result: Any) -> str | None:
+    """A result as notebooks show it; None, for the plain form, where Jinja2 is not installed.
+
+    Args:
+        view: a function of `earlycall.report.notebook`.
+        result: what it shows.
+    """
+    html: str | None = _function(f"report.notebook.{view}")(result)
+    return html
+
+
+def _function(name: str) -> Any:
+    """A function by its place below this package."""
+    module, _, function = name.rpartition(".")
+    return getattr(import_module(f"{__package__}.{module}"), function)

@@ -31,9 +31,8 @@ from earlycall.approximation.projection import Optimum, solve
 from earlycall.approximation.training_speed import GAMMA as TSE_GAMMA
 from earlycall.approximation.training_speed import epoch_means, tse, tse_e, tse_ema
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes, Ragged
-from earlycall.drawing import draw
 from earlycall.errors import InputError
-from earlycall.results import Result
+from earlycall.results import Result, draw
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.columns import training_loss
-from earlycall.drawing import draw
 from earlycall.energy.join import (
     EnergyTable,
     Paths,
@@ -24,7 +23,7 @@ from earlycall.energy.join import (
 from earlycall.errors import InputError
 from earlycall.ranking.rank import DEFAULT_SCORE, rank
 from earlycall.readers.power.trace import KWH
-from earlycall.results import Result
+from earlycall.results import Result, draw
 from earlycall.stopping.monitor import DEFAULT_RULE
 from earlycall.stopping.replay import stops
 

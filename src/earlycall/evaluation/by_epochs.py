@@ -16,9 +16,9 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet
 from earlycall.curves.columns import is_held_out
-from earlycall.drawing import draw
 from earlycall.errors import InputError
 from earlycall.evaluation.agreement import Resampled, agreement, resampled
+from earlycall.results import draw
 from earlycall.scores import get
 
 if TYPE_CHECKING:
