@@ -117,7 +117,7 @@ def test_a_log_without_a_clock_of_its_own(tmp_path):
     assert "give --power-offset" in fact(joined, "b.csv")["reason"]
     with pytest.raises(InputError, match="no energy is known: its log does not say when"):
         _ = joined.measured
-    joined = ec.with_energy(tmp_path, zone="UTC", offset=5)
+    joined = ec.with_energy(tmp_path, zone="UTC", power_offset=5)
     assert joules(joined.curves, "b.csv")[-1] == pytest.approx(2000)  # two at once
 
 

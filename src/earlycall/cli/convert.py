@@ -41,7 +41,7 @@ def command(
     with output.working(f"writing {to}"):
         curves = convert(
             list(paths), to, metric=metric, pattern=pattern, overwrite=overwrite, power=power,
-            price=price, offset=power_offset, zone=zone,
+            price=price, power_offset=power_offset, zone=zone,
         )  # fmt: skip
     costs = [c for c in ("seconds", "joules", "usd") if c in curves.observations.columns]
     with_costs = f", with {', '.join(costs)}" if costs else ""

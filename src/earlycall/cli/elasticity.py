@@ -64,7 +64,7 @@ def command(
         watch(paths, pattern, measured, _tables, every=every, top=top, fmt=fmt)
         return
     curves = output.read_with_cost(
-        paths, pattern, cost.value, power=power, price=price, offset=power_offset, zone=zone
+        paths, pattern, cost.value, power=power, price=price, power_offset=power_offset, zone=zone
     )
     found = measured(curves, output.watched_metric(curves, metric))
     output.show(found, fmt, lambda: _tables(found, top))

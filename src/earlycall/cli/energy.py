@@ -65,7 +65,7 @@ def command(
             power=power,
             price=price,
             carbon=carbon,
-            offset=power_offset,
+            power_offset=power_offset,
             zone=zone,
             pattern=pattern,
             metric=metric,

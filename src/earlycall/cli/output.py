@@ -222,7 +222,7 @@ def read_with_power(
     *,
     power: list[Path] | None,
     price: float | None,
-    offset: float | None,
+    power_offset: float | None,
     zone: str | None,
 ) -> EnergyTable:
     """The runs under the paths with what power logs know of their energy; assumptions are noted."""
@@ -230,7 +230,12 @@ def read_with_power(
 
     with working("reading logs"):
         joined = with_energy(
-            list(paths), power=power, price=price, offset=offset, zone=zone, pattern=pattern
+            list(paths),
+            power=power,
+            price=price,
+            power_offset=power_offset,
+            zone=zone,
+            pattern=pattern,
         )
     for sentence in joined.notes:
         note(sentence)

@@ -86,7 +86,7 @@ def command(
         return
     needed = axis.value if cost is options.CostName.step else cost.value
     curves = output.read_with_cost(
-        paths, pattern, needed, power=power, price=price, offset=power_offset, zone=zone
+        paths, pattern, needed, power=power, price=price, power_offset=power_offset, zone=zone
     )
     ranking = ranked(curves, output.chosen_metric(curves, metric))
     title = f"earlycall rank {' '.join(map(str, paths))}"

@@ -80,7 +80,13 @@ def command(
 
     curve_sets = [
         output.read_with_cost(
-            [path], pattern, cost.value, power=power, price=price, offset=power_offset, zone=zone
+            [path],
+            pattern,
+            cost.value,
+            power=power,
+            price=price,
+            power_offset=power_offset,
+            zone=zone,
         )
         for path in sets
     ]

@@ -25,7 +25,7 @@ def convert(
     overwrite: bool = False,
     power: Paths | None = None,
     price: float | None = None,
-    offset: float | None = None,
+    power_offset: float | None = None,
     zone: str | None = None,
 ) -> CurveSet:
     """Write logs of any kind as a curve set.
@@ -42,7 +42,7 @@ def convert(
         overwrite: replace a curve set that is there.
         power: as in `with_energy`.
         price: as in `with_energy`.
-        offset: as in `with_energy`.
+        power_offset: as in `with_energy`.
         zone: as in `with_energy`.
 
     Raises:
@@ -61,7 +61,7 @@ def convert(
     folder = Path(to)
     _must_be_free(folder, [Path(path) for path in sources], overwrite=overwrite)
     joined = with_energy(
-        sources, power=power, price=price, offset=offset, zone=zone, pattern=pattern
+        sources, power=power, price=price, power_offset=power_offset, zone=zone, pattern=pattern
     )
     for note in joined.notes:
         warnings.warn(note, CurveWarning, stacklevel=2)

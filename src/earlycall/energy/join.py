@@ -96,7 +96,7 @@ def with_energy(
     *,
     power: Paths | None = None,
     price: float | None = None,
-    offset: float | None = None,
+    power_offset: float | None = None,
     zone: str | None = None,
     pattern: str | None = None,
 ) -> EnergyTable:
@@ -111,7 +111,7 @@ def with_energy(
         paths: as in `earlycall.read`.
         power: power logs or folders of them for all runs, instead of those beside the runs.
         price: price per kWh; adds ``usd`` (in the currency of the price).
-        offset: seconds from the start of the power log to the start of a run whose own log does not
+        power_offset: seconds from the start of the power log to the start of a run whose own log does not
             say when it started.
         zone: the time zone of the power log, by default this machine's.
         pattern: as in `earlycall.read`.
@@ -133,7 +133,7 @@ def with_energy(
     check_not_negative(price, "price of a kWh")
     power_zone = zone_of(zone)
     named = None if power is None else _named_logs(_as_list(power), power_zone)
-    parts = [_of_path(path, named, offset, power_zone, pattern) for path in _as_list(paths)]
+    parts = [_of_path(path, named, power_offset, power_zone, pattern) for path in _as_list(paths)]
     curves = CurveSet.concat([part.curves for part in parts])
     table = pl.concat([part.table for part in parts])
     if table.select("group", "run").is_duplicated().any():  # as CurveSet.concat names them

@@ -134,7 +134,7 @@ def energy(
     power: Paths | None = None,
     price: float | None = None,
     carbon: float | None = None,
-    offset: float | None = None,
+    power_offset: float | None = None,
     zone: str | None = None,
     pattern: str | None = None,
     metric: str | None = None,
@@ -151,7 +151,7 @@ def energy(
         power: as in `with_energy`.
         price: price per kWh.
         carbon: grams of CO2e per kWh; by default what CodeCarbon's log says.
-        offset: as in `with_energy`.
+        power_offset: as in `with_energy`.
         zone: as in `with_energy`.
         pattern: as in `with_energy`.
         metric: the loss by which runs are judged; by default the validation loss where there is
@@ -185,7 +185,7 @@ def energy(
     if isinstance(runs, CurveSet):
         runs = recorded_energy(runs)
     elif not isinstance(runs, EnergyTable):
-        runs = with_energy(runs, power=power, offset=offset, zone=zone, pattern=pattern)
+        runs = with_energy(runs, power=power, power_offset=power_offset, zone=zone, pattern=pattern)
     measured = runs.priced(price).measured
     metric = measured.watched(metric)
     measured = measured.directed(metric, direction)
