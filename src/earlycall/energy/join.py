@@ -111,8 +111,8 @@ def with_energy(
         paths: as in `earlycall.read`.
         power: power logs or folders of them for all runs, instead of those beside the runs.
         price: price per kWh; adds ``usd`` (in the currency of the price).
-        power_offset: seconds from the start of the power log to the start of a run whose own log does not
-            say when it started.
+        power_offset: seconds from the start of the power log to that of a run whose own log does
+            not say when it started.
         zone: the time zone of the power log, by default this machine's.
         pattern: as in `earlycall.read`.
 
