@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 import earlycall as ec
-from earlycall.evaluation.outcomes import outcomes
+from earlycall.curves.outcomes import outcomes
 from earlycall.nas.labels import label
 from earlycall.nas.predictor import Predictor
 from earlycall.ranks import rank_correlation

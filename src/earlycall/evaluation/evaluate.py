@@ -11,8 +11,8 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
+from earlycall.curves.outcomes import outcomes
 from earlycall.evaluation.agreement import RESAMPLES, agreement
-from earlycall.evaluation.outcomes import outcomes
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
 from earlycall.scores import Score, get, names

@@ -74,7 +74,7 @@ def label(
     """
     outcome = np.full(len(curves), np.nan)
     if target in (AUTO, FINAL) and "final" in curves.runs.columns:
-        from earlycall.evaluation.outcomes import outcomes
+        from earlycall.curves.outcomes import outcomes
 
         outcome = outcomes(curves.runs, curves.name)
     elif target == FINAL:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from earlycall.curves.outcomes import outcomes
 from earlycall.errors import InputError
 from earlycall.evaluation.agreement import agreement
-from earlycall.evaluation.outcomes import outcomes
 from earlycall.formatting import shown
 from earlycall.plots.theme import (
     LEGEND_ABOVE,

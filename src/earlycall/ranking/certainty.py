@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _Z = 1.2816  # the standard normal's 0.9 quantile: how sure "can be told apart" is
 
+SURE = 0.95  # that the runs to keep hold the best
+
 
 def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
     """For each run the probability that it is among the best k.
@@ -68,6 +70,25 @@ def normal_cdf(z: Floats) -> Floats:
     return np.asarray(_ERFC(z / -math.sqrt(2)), dtype=np.float64) / 2
 
 
+def smallest_set(chance: Floats, sure: float = SURE) -> NDArray[np.int64]:
+    """The fewest runs of which one is the best with 95 %, by their chances to be it.
+
+    Args:
+        chance: shape (n,), the chance of each to end first.
+        sure: how sure the set holds the best, in (0, 1].
+
+    Returns:
+        Their rows, the likeliest first.
+
+    Examples:
+        >>> smallest_set(np.array([0.3, 0.6, 0.06, 0.04])).tolist()
+        [1, 0, 2]
+    """
+    order = np.argsort(-chance, kind="stable")
+    held = np.cumsum(chance[order]) / max(float(chance.sum()), 1e-300)
+    return order[: int((held < sure).sum()) + 1]
+
+
 def tied_with_first(score: Floats, se: Floats) -> int:
     """How many of the runs, the best first, cannot be told apart from the first at 90 %.
 
@@ -96,12 +117,15 @@ class Verdict:
         budget: the part of the horizon seen so far (median over runs).
         enough: the part of the horizon at which the first could be told from the second, None
             where no amount of training losses would tell.
+        keep: the runs of which one ends first with 95 %, the likeliest first; what lies outside
+            can be stopped.
     """
 
     tied: int
     runs: int
     budget: float
     enough: float | None
+    keep: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.tied <= 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.errors import InputError
 from earlycall.formatting import capitalised, common_ending, percent, plain
-from earlycall.ranking.certainty import Verdict, chance_of_best, verdict
+from earlycall.ranking.certainty import Verdict, chance_of_best, normal_cdf, smallest_set, verdict
 from earlycall.ranking.comparability import not_comparable, other_loss
+from earlycall.ranking.finished import cut, finished_runs, finished_within, learn
 from earlycall.ranking.schedule import phases
+from earlycall.ranks import normal_scores
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
 from earlycall.scores import Score, Scored, get
-from earlycall.scores.outlook import MISMATCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_SCORE = "outlook"
 TOP = 3
 TIED = "cannot be told from the first at this budget"
+FINISHED_SD = 0.1  # of the place of a finished run among runs that are still going on
 WIDENED = 1.5  # standard errors of runs in a phase that early losses say little about
 _SCHEMA = pl.Schema({
     "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
@@ -53,6 +55,7 @@ class Ranking(Result):
         verdicts: how sure each group's ranking is, where the score says how sure it is.
         top: how many are the best that ``p_top`` speaks of.
         prefixes: what was scored.
+        learned_from: how many finished runs each group's ranking learned from.
 
     Examples:
         >>> ranking = rank({"a": [3.0, 2.0, 1.0], "b": [3.0, 2.5, 2.4]}, score="last_loss")
@@ -70,6 +73,7 @@ class Ranking(Result):
     top: int
     cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
+    learned_from: dict[str, int] = field(default_factory=dict)
 
     _figure = "ranking"
 
@@ -145,8 +149,12 @@ def rank(
     axis: Axis = "observation",
     cost: str = "step",
     top: int = TOP,
+    finished: Any = None,
 ) -> Ranking:
-    """Rank runs from the first part of their loss curves.
+    """Rank runs from the first part of their loss curves and from finished runs.
+
+    Where runs of a group have finished (their outcome is known and their curve reaches the horizon)
+    while others are running, the default score learns from them by itself.
 
     Args:
         curves: a `CurveSet`, or what `as_curve_set` makes one from.
@@ -164,6 +172,8 @@ def rank(
         cost: what the budget is a part of (see `CurveSet.prefix`): with ``joules``, runs are
             compared at the same energy.
         top: how many are the best, for ``p_top``.
+        finished: whole curves of finished runs with outcomes (``final``), in any form that
+            ``curves`` may have: of the same groups, by name, or of others, which count for less.
 
     Returns:
         The ranking. Ties share a rank; diverged runs share the last one.
@@ -184,7 +194,16 @@ def rank(
         budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
     prefixes = seen.prefixes(metric=metric, axis=axis)
-    ranked = {p.group: _rank_group(p, chosen, top) for p in prefixes}
+    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
+    own = None
+    if score == DEFAULT_SCORE:
+        own = finished_within(replace(curves, horizons=seen.horizons), metric)
+    elif past:
+        raise InputError(f"{score} does not learn from finished runs; leave out the score")
+    learned_from = {}
+    ranked = {}
+    for p in prefixes:
+        ranked[p.group], learned_from[p.group] = _rank_group(p, chosen, top, past, own)
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
@@ -197,6 +216,7 @@ def rank(
         top=top,
         cost=cost,
         prefixes=tuple(prefixes),
+        learned_from=learned_from,
     )
 
 
@@ -244,25 +264,43 @@ def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray((np.cumsum(counts) - counts + 1)[place.reshape(-1)], dtype=np.int64)
 
 
-def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFrame, Verdict | None]:
+def _rank_group(
+    prefixes: Prefixes, score: Score, top: int, past: list[CurveSet], own: CurveSet | None
+) -> tuple[tuple[pl.DataFrame, Verdict | None], int]:
     status, reasons = statuses(prefixes, score.shortest)
     able = np.flatnonzero(np.array([s == "ok" for s in status]))
     m = len(prefixes)
     value, raw, se, p_first, p_top = (np.full(m, np.nan) for _ in range(5))
-    said = None
+    said, learned_from = None, 0
     if len(able):
         taken = prefixes.take(able)
         scored = score(taken)
+        if scored.kept is not None:
+            expected = normal_scores(np.round(scored.score, 12))
+            rho = np.sqrt(np.maximum(1 - 3 * scored.se**2, 0))
+            place, sd = np.median(rho) * expected, np.sqrt(1 - rho**2)
+            found = _learned(taken, score, past, own, reasons, able)
+            if found is not None:
+                place, sd, learned_from = found
+                scored = replace(
+                    scored,
+                    score=2 * normal_cdf(place / np.sqrt(1 + np.median(sd) ** 2)) - 1,
+                    se=sd / np.sqrt(3),
+                )
         value[able], raw[able] = scored.score, scored.raw
         for i, reason in zip(able, scored.reasons, strict=True):
-            reasons[i] = reason
+            reasons[i] = reason or reasons[i]
             if np.isnan(value[i]):
                 status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
-        se[able] = scored.se * _explain(taken, able, status, reasons)
+        widened = _explain(taken, able, status, reasons)
+        se[able] = scored.se * widened
         if scored.kept is not None:
-            p_first[able] = chance_of_best(scored.score, se[able], 1)
-            p_top[able] = chance_of_best(scored.score, se[able], top)
+            p_first[able] = chance_of_best(place, sd * widened, 1)
+            p_top[able] = chance_of_best(place, sd * widened, top)
             said = _verdict(taken, scored, se[able])
+            if said is not None:
+                keep = smallest_set(p_first[able])
+                said = replace(said, keep=tuple(taken.runs[i] for i in keep))
             _name_ties(able, value, status, reasons, said)
     place = np.full(m, np.nan)
     told = ~np.isnan(value)
@@ -276,7 +314,42 @@ def _rank_group(prefixes: Prefixes, score: Score, top: int) -> tuple[pl.DataFram
         },
         nan_to_null=True,
     )  # fmt: skip
-    return table.cast(_SCHEMA).sort("rank", "run", nulls_last=True), said
+    return (table.cast(_SCHEMA).sort("rank", "run", nulls_last=True), said), learned_from
+
+
+def _learned(
+    taken: Prefixes,
+    score: Score,
+    past: list[CurveSet],
+    own: CurveSet | None,
+    reasons: list[str | None],
+    able: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int] | None:
+    """Places of runs by what finished ones became, their deviations, how many those were.
+
+    Own finished runs are placed where they ended. None where there are no finished runs.
+    """
+    names = np.array(taken.runs, dtype=object)
+    ended = np.zeros(len(taken), dtype=bool)
+    if own is not None and taken.group in own.groups:
+        ended = np.isin(names, own.select(group=taken.group).runs["run"].to_numpy())
+        past = [own, *past]
+    running = taken.take(np.flatnonzero(~ended))
+    cuts = [cut(p, taken.metric, taken.direction, running) for p in past] if len(running) else []
+    same, elsewhere = ([f for c in cuts for f in c[i]] for i in (0, 1))
+    if not same and not elsewhere:
+        return None
+    found = learn(running, same, elsewhere, score)
+    place, sd = np.empty(len(taken)), np.full(len(taken), FINISHED_SD)
+    place[~ended], sd[~ended] = found.place, found.sd
+    where = dict(zip((r for f in same for r in f.prefixes.runs), found.finished, strict=True))
+    place[ended] = [where.get(name, 0.0) for name in names[ended]]
+    past_names = [run for f in same for run in f.prefixes.runs]
+    for i, row in enumerate(able[~ended].tolist()):
+        reasons[row] = found.reason(i, past_names)
+    for row in able[ended].tolist():
+        reasons[row] = "finished"
+    return place, sd, found.count
 
 
 def _explain(
@@ -320,7 +393,7 @@ def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdic
     order = np.argsort(-scored.score, kind="stable")
     end = float(np.median(taken.step.last()))
     budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
-    return verdict(scored.score[order], se[order], scored.kept, budget, MISMATCH)
+    return verdict(scored.score[order], se[order], scored.kept, budget, scored.agreement)
 
 
 def _need_two_runs(curves: CurveSet) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
-from earlycall.evaluation.outcomes import outcomes
+from earlycall.curves.outcomes import outcomes
 from earlycall.formatting import common_ending, duration, listed, percent, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.ranks import rank_correlation

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LOWEST = 0.5  # weight of the lowest loss so far beside the last one
-HISTORY = 0.3
+HISTORY = 0.4
 SPEED = 0.5
-PRIOR_RUNS = 10.0  # runs that a group needs before half of what its past tells is believed
+PRIOR_RUNS = 20.0  # runs that a group needs before half of what its past tells is believed
+RELIABILITY = 0.99  # of an averaged observation: the part of its spread that is not noise
+MAX_AVERAGED = 1 / 10  # of a prefix: more would blur its course
 SPLITS = ((1 / 4, 1 / 2), (1 / 3, 2 / 3), (1 / 2, 3 / 4))
-MISMATCH = 0.9  # how far a final standing in training loss agrees with that of the outcome
+AGREEMENT = 0.9  # of a final standing in training loss with that of the outcome, at best
+EXHAUSTION = 0.25  # how fast that fades as training losses go to 0
 LEAST_KEPT = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
 USUAL_KEPT = 0.9
+NEIGHBOURS = 20  # late observations from which their noise is told
 REFERENCES = 64  # steps at which runs of different lengths are compared
 
 
@@ -153,10 +158,11 @@ class Standing:
         """How far falling faster than others of the same level lasts in this group, in [0, 1].
 
         The partial rank correlation of an earlier fall with the next one, given the level between,
-        over three splits of the prefix; shrunk to 0 in small groups.
+        over three splits of the prefix; shrunk to 0 in small groups. With two observations both
+        falls would lie on one line: it counts from three on.
         """
         n = len(self.loss)
-        if n < 3:
+        if n < 3 or np.median(self.loss.lengths) < 3:
             return 0.0
         found = []
         for early, middle in SPLITS:
@@ -172,6 +178,60 @@ class Standing:
         return float(
             np.clip((n * r + PRIOR_RUNS * USUAL_KEPT) / (n + PRIOR_RUNS), LEAST_KEPT, 0.995)
         )
+
+    def agreement(self, horizon: float) -> float:
+        """How far the standing in training loss at the horizon should agree with the outcome.
+
+        0.9·u^¼·n/(n + 20). u is the part of the first loss that will be left at the horizon if the
+        loss goes on falling by as much a doubling: a training loss that is nearly gone says little
+        of an outcome on other data. Groups of few runs agree less than large ones.
+        """
+        n, first, last = len(self.loss), np.median(self.loss.first()), np.median(self.last)
+        start, end = np.median(self.clock.first()), np.median(self.clock.last())
+        if not first > 0 or not end > 0 < start:
+            left = 1.0
+        else:
+            doublings = max(np.log2(end / start), 1.0)
+            more = max(np.log2(horizon / end), 0.0) if horizon > 0 else 0.0
+            left = np.clip(last / first, 1e-3, 1.0) ** ((doublings + more) / doublings)
+        return float(AGREEMENT * left**EXHAUSTION * n / (n + PRIOR_RUNS))
+
+
+def averaged(loss: Ragged, step: Ragged) -> Standing:
+    """Standing on moving averages of w observations, w the least that makes one reliable.
+
+    With r the mean rank correlation, across runs, of neighbouring observations in the second half
+    of the prefixes, the mean of w has the reliability w·r/(1 + (w − 1)·r) (Spearman and Brown), so
+    that w = 0.99·(1 − r)/(0.01·r), at most a tenth of the prefix: 1 where curves are smooth or
+    have fewer than 20 observations.
+    """
+    typical = int(np.median(loss.lengths))
+    most = int(typical * MAX_AVERAGED)
+    if most < 2 or len(loss) < 3:
+        return Standing(loss, step)
+    ends = loss.offsets[1:][loss.lengths >= typical // 2]
+    late = [centred_rank(loss.values[ends - 1 - i]) for i in range(min(typical // 4, NEIGHBOURS))]
+    r = max(float(np.mean([_correlation(a, b) for a, b in pairwise(late)])), 1e-3)
+    w = min(round(RELIABILITY / (1 - RELIABILITY) * (1 - r) / r), most)
+    if w < 2:
+        return Standing(loss, step)
+    far = 1e15 * Standing(loss, step).unit  # beyond it a sum would lose what follows
+    middle = float(np.median(loss.last()))
+    values = np.clip(loss.values, middle - far, middle + far) if far > 0 else loss.values
+    return Standing(
+        Ragged(_moving_mean(Ragged(values, loss.offsets), w), loss.offsets),
+        Ragged(_moving_mean(step, w), loss.offsets),
+    )
+
+
+def _moving_mean(rows: Ragged, w: int) -> Floats:
+    """The mean of each value and the w − 1 before it in its row, of fewer at its start."""
+    means = []
+    for row in rows:
+        total = np.cumsum(row)
+        total[w:] -= total[:-w].copy()
+        means.append(total / np.minimum(np.arange(1, len(row) + 1), w))
+    return np.concatenate([*means, np.empty(0)])
 
 
 def _correlation(a: Floats, b: Floats) -> float:
@@ -190,24 +250,26 @@ def _partial(a: Floats, b: Floats, given: Floats) -> float:
 def outlook(prefixes: Prefixes) -> Scored:
     """Level, history and speed in ranks, weighted by what the group's own past tells: the default.
 
-    Raw: L + 0.3·(1 − a)·H + 0.5·a·D, with L = ½ R(−last loss) + ½ R(−lowest loss), H = R(−mean
+    Raw: L + 0.4·(1 − a)·H + 0.5·a·D, with L = ½ R(−last loss) + ½ R(−lowest loss), H = R(−mean
     loss), D = R(f(x/2) − f(x)) what the last doubling of training removed, and a in [0, 1] the
-    group's persistence. Score: ρ·R(raw), the expected standing at the horizon, in [−1, 1]; its
-    standard error is √((1 − ρ²)/3), with ρ = 0.9·r^(doublings of training left) and r the rank
-    correlation of the losses at x/2 and x. Source: this project, ``docs/outlook.md``.
+    group's persistence; all but H from curves that are averaged just enough (`averaged`). Score:
+    ρ·R(raw), the expected standing at the horizon, in [−1, 1]; its standard error is √((1 − ρ²)/3),
+    with ρ = (`Standing.agreement`)·r^(doublings of training left) and r the rank correlation of the
+    losses at x/2 and x. Source: this project, ``docs/outlook.md``.
     """
-    here = Standing(prefixes.loss, prefixes.step)
-    low, mean = here.after_first()
+    here = averaged(prefixes.loss, prefixes.step)
+    low, _ = here.after_first()
+    _, mean = Standing(prefixes.loss, prefixes.step).after_first()
     a = here.persistence()
     level = (1 - LOWEST) * here.now() + LOWEST * centred_rank(-low)
     level = _with_validation(prefixes, level)
     history = centred_rank(here.rounded(-mean))
     speed = here.fall(here.at_part(0.5), here.last)
     raw = level + HISTORY * (1 - a) * history + SPEED * a * speed
-    kept = here.kept()
+    kept, agreement = here.kept(), here.agreement(prefixes.horizon)
     end = np.maximum(here.clock.last(), 1e-300)
     left = np.log2(np.maximum(prefixes.horizon / end, 1.0))
-    rho = MISMATCH * kept**left
+    rho = agreement * kept**left
     standing = centred_rank(np.round(raw, 12))
     return Scored(
         score=float(np.median(rho)) * standing,
@@ -215,6 +277,7 @@ def outlook(prefixes: Prefixes) -> Scored:
         se=np.sqrt((1 - rho**2) / 3),
         reasons=(None,) * len(raw),
         kept=kept,
+        agreement=agreement,
     )
 
 

@@ -34,6 +34,7 @@ class Scored:
         reasons: why a score cannot tell, a sentence per run or None.
         kept: the part of its standing that a run of this group keeps over a doubling of training,
             where the score tells it.
+        agreement: the correlation of its standing at the horizon with that of the outcome.
     """
 
     score: NDArray[np.float64]
@@ -41,6 +42,7 @@ class Scored:
     se: NDArray[np.float64]
     reasons: tuple[str | None, ...]
     kept: float | None = None
+    agreement: float = 1.0
 
     @classmethod
     def smaller_is_better(

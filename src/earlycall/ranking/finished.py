@@ -1,0 +1,290 @@
+"""Learning from finished runs: the places that runs like these gained or lost by the end.
+
+A Gaussian process on *places gained*. All runs of a group, the finished ones cut to what was seen
+of the running ones, are placed by the score; p is a run's place as a normal score. In the order in
+which they ended, the finished runs take the places that they held, y; each gained g = y − p, so
+that the mean of g is 0 whichever runs were finished. A running run is placed at
+
+    q = p + k · (K + N)⁻¹ · g,      k(i, j) = exp(−d(i, j)) · (1 in one group, ½ between groups)
+
+where d is half the mean distance of what the prefixes look like, in normal scores, and half that of
+their settings (``hp.*``, ``arch.*``). N is diagonal: 0.2 for runs of the same group, 1 for those of
+others, whose outcomes say less. With no finished run q = p: the order of the score.
+
+The length scale 1 and the noise 0.2 are what a grid of sixteen pairs has best on three of four
+public sets, whichever of them is left out; around them the result is flat. ``docs/finished.md``
+says what was measured, and what was not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from earlycall.curves import CurveSet, Direction, Prefixes
+from earlycall.curves.outcomes import outcomes
+from earlycall.errors import InputError
+from earlycall.ranks import mean_ranks, normal_scores
+from earlycall.scores import Score
+from earlycall.scores.outlook import Standing, averaged
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+NOISE = 0.2  # variance of places gained that no likeness explains, in units of what it does
+NOISE_ELSEWHERE = 1.0
+BETWEEN_GROUPS = 0.5
+PLACE_WEIGHT = 3  # features that the place itself counts as
+DIFFERENT = 2.0  # distance of two values of a setting that is no number
+PRIOR_RUNS = 5.0  # finished runs whose errors count as much as what the score says of itself
+MIN_FINISHED = 2  # one run can only hold its own place
+MAX_ELSEWHERE = 1000
+MAX_VALUES = 200  # of a setting that is no number
+ALIKE = 2  # finished runs that a reason names
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Runs of one group whose outcomes are known, cut to what was seen of the running ones.
+
+    Attributes:
+        prefixes: k runs.
+        outcome: shape (k,), larger is better.
+    """
+
+    prefixes: Prefixes
+    outcome: Floats
+
+    def take(self, rows: NDArray[np.int64]) -> Finished:
+        """Only some of the runs, by their increasing row numbers."""
+        return Finished(self.prefixes.take(rows), self.outcome[rows])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Where m running runs should end, as normal scores of places in their group.
+
+    Attributes:
+        place: shape (m,), the expected place.
+        sd: shape (m,), its standard deviation.
+        finished: shape (k,), the places of the group's own finished runs.
+        like: for each running run, the finished runs of its group that it resembles most, by row.
+        gained: shape (k,), the places that each of them gained, as a number of runs.
+        count: how many finished runs were learned from, those of other groups included.
+    """
+
+    place: Floats
+    sd: Floats
+    finished: Floats
+    like: NDArray[np.int64]
+    gained: Floats
+    count: int
+
+    def reason(self, i: int, names: Sequence[str]) -> str | None:
+        """Which finished runs a running one resembles, and what became of them."""
+        if not self.like.shape[1]:
+            return None
+        gained = round(float(self.gained[self.like[i]].mean()))
+        alike = " and ".join(names[j] for j in self.like[i])
+        where = "at"
+        if gained:
+            where = f"{abs(gained)} place{'' if abs(gained) == 1 else 's'} "
+            where += "above" if gained > 0 else "below"
+        return f"like {alike}, which ended {where} their early standing"
+
+
+def finished_runs(curves: CurveSet) -> CurveSet:
+    """The runs of a set whose outcome is known.
+
+    Raises:
+        InputError: if there are none.
+    """
+    known = curves.keep(pl.Series(np.isfinite(outcomes(curves.runs, curves.name))))
+    if not len(known):
+        raise InputError(f"{curves.name or 'the finished runs'}: no run has a finite outcome")
+    return known
+
+
+def finished_within(curves: CurveSet, metric: str) -> CurveSet | None:
+    """The finished runs of the groups in which others are still running, None where there are none.
+
+    Finished is what has an outcome and reaches the horizon; running, what has neither.
+    """
+    if "final" not in curves.runs.columns or not curves.runs["final"].count():
+        return None
+    known = np.isfinite(outcomes(curves.runs, curves.name))
+    ended = np.zeros(len(curves), dtype=bool)
+    at_work = np.zeros(len(curves), dtype=bool)
+    start = 0
+    for prefixes in curves.prefixes(metric=metric):
+        mine = slice(start, start + len(prefixes))
+        start = mine.stop
+        ended[mine] = np.nan_to_num(prefixes.step.last()) >= prefixes.horizon * (1 - 1e-9)
+        running = ~known[mine] & ~ended[mine] & prefixes.loss.all_finite()
+        at_work[mine] = running.any()
+    wanted = known & ended & at_work
+    return curves.keep(pl.Series(wanted)) if wanted.any() else None
+
+
+def cut(
+    past: CurveSet, metric: str, direction: Direction, running: Prefixes
+) -> tuple[list[Finished], list[Finished]]:
+    """The finished runs of the group, and those of others, at the budget of the running ones.
+
+    That is the median step at which the running ones stand, as a part of the horizon.
+    """
+    past = past.directed(metric, direction)
+    end = float(np.median(running.step.last()))
+    same, elsewhere = [], []
+    for group in past.groups:
+        part = past.select(group=group)
+        mine = group == running.group
+        whole = running.horizon if mine else part.horizon(group, metric)
+        steps = end * whole / running.horizon if running.horizon > 0 else end
+        if steps <= 0:
+            continue
+        prefixes = part.prefix(steps=steps, metric=metric).prefixes(metric=metric)[0]
+        outcome = outcomes(part.runs, part.name)
+        able = np.isfinite(outcome) & prefixes.loss.all_finite() & (prefixes.loss.lengths > 0)
+        if able.sum() >= MIN_FINISHED:
+            one = Finished(replace(prefixes, horizon=whole), outcome).take(np.flatnonzero(able))
+            (same if mine else elsewhere).append(one)
+    return same, elsewhere
+
+
+def learn(
+    running: Prefixes, same: Sequence[Finished], elsewhere: Sequence[Finished], score: Score
+) -> Learned:
+    """Place running runs by their score and by what became of finished ones that are like them.
+
+    Args:
+        running: m runs with finite losses.
+        same: finished runs of the group.
+        elsewhere: finished runs of other groups, a part of the group's weight each.
+        score: a score that says how sure it is.
+    """
+    from scipy.spatial.distance import cdist
+
+    most = MAX_ELSEWHERE // max(len(elsewhere), 1)
+    elsewhere = [f.take(_spread(len(f.outcome), most)) for f in elsewhere]
+    groups = [_joined([running, *(f.prefixes for f in same)]), *(f.prefixes for f in elsewhere)]
+    outcome = [np.concatenate([np.empty(0), *(f.outcome for f in same)])]
+    outcome += [f.outcome for f in elsewhere]
+    scored = [score(prefixes) for prefixes in groups]
+    early = [normal_scores(np.round(s.score, 12)) for s in scored]
+    known = [p[len(p) - len(y) :] for p, y in zip(early, outcome, strict=True)]
+    late = [_taken(p, y) for p, y in zip(known, outcome, strict=True)]
+    gain = np.concatenate([y - p for y, p in zip(late, known, strict=True)])
+
+    m, k, count = len(running), len(outcome[0]), len(gain)
+    group = np.repeat(np.arange(len(groups)), [len(y) for y in outcome])
+    x = _coordinates(groups, early)
+    x_running, x_finished = x[:m], x[m:]
+    near = np.exp(-cdist(x_running, x_finished, "cityblock"))
+    near *= np.where(group == 0, 1.0, BETWEEN_GROUPS)
+    among = np.exp(-cdist(x_finished, x_finished, "cityblock"))
+    among *= np.where(group[:, None] == group, 1.0, BETWEEN_GROUPS)
+    among[np.diag_indices(count)] += np.where(group == 0, NOISE, NOISE_ELSEWHERE)
+    root = np.linalg.cholesky(among)
+    white = np.linalg.solve(root, np.column_stack([gain, near.T]))
+    place = early[0][:m] + white[:, 1:].T @ white[:, 0]
+    unexplained = 1 + NOISE - (white[:, 1:] ** 2).sum(axis=0)
+
+    rho = float(np.median(np.sqrt(np.maximum(1 - 3 * scored[0].se[:m] ** 2, 0))))
+    prior = 2 * (1 - rho) / (1 + NOISE)  # the variance of g where p and y correlate by rho
+    variance = (white[:, 0] @ white[:, 0] + PRIOR_RUNS * prior) / (count + PRIOR_RUNS)
+    spread = max(float(np.sqrt(np.mean(place**2))), 1e-9)
+    rho = (1 + spread**2 - variance * float(unexplained.mean())) / (2 * spread)
+    rho = float(np.clip(rho, 0.05, 0.98))
+    now = np.concatenate([place, known[0]])
+    above = [(now[:, None] > p).sum(axis=0) for p in (known[0], late[0])]
+    return Learned(
+        place=rho * place / spread,
+        sd=np.sqrt((1 - rho**2) * unexplained / unexplained.mean()),
+        finished=late[0],
+        like=np.argsort(-near[:, :k], axis=1, kind="stable")[:, : min(k, ALIKE)],
+        gained=above[0] - above[1],
+        count=count,
+    )
+
+
+def _taken(place: Floats, outcome: Floats) -> Floats:
+    """The places of runs, taken in the order in which they ended; ties share theirs."""
+    at = mean_ranks(outcome) - 1
+    ordered = np.sort(place)
+    return (ordered[np.floor(at).astype(np.int64)] + ordered[np.ceil(at).astype(np.int64)]) / 2
+
+
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n rows, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+def _joined(parts: Sequence[Prefixes]) -> Prefixes:
+    """The runs of several prefixes of one group, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0, *map(len, parts)])
+    frames = [
+        p.frame.with_columns(row=pl.col("row").cast(pl.Int64) + int(start))
+        for p, start in zip(parts, starts[:-1], strict=True)
+    ]
+    return replace(
+        parts[0],
+        runs=tuple(run for p in parts for run in p.runs),
+        frame=pl.concat(frames, how="diagonal_relaxed"),
+        settings=pl.concat([p.settings for p in parts], how="diagonal_relaxed"),
+    )
+
+
+def _coordinates(groups: Sequence[Prefixes], early: Sequence[Floats]) -> Floats:
+    """Points whose city-block distance is the distance of runs, the first group's runs first."""
+    looks = np.concatenate([_looks(g, p) for g, p in zip(groups, early, strict=True)])
+    looks /= looks.shape[1]
+    settings = _settings(pl.concat([g.settings for g in groups], how="diagonal_relaxed"))
+    if not settings:
+        return looks
+    numbers = [np.concatenate(early)[:, None], *settings]  # settings act by place
+    return np.hstack([looks / 2, *(x / (2 * len(numbers)) for x in numbers)])
+
+
+def _looks(prefixes: Prefixes, place: Floats) -> Floats:
+    """What prefixes look like, in normal scores: levels, falls, noise, shape and place."""
+    raw = Standing(prefixes.loss, prefixes.step)
+    here = averaged(prefixes.loss, prefixes.step)
+    start, quarter, half, now = (here.at_part(part) for part in (0, 1 / 4, 1 / 2, 1))
+    y, row = raw.loss.values, raw.loss.row
+    with np.errstate(over="ignore", invalid="ignore"):
+        bend = np.abs(np.diff(y, 2)) * (row[2:] == row[:-2])
+        noise = np.bincount(row[2:], bend, len(place)) / np.maximum(raw.loss.lengths - 2, 1)
+        span = np.abs(start - now) + 1e-12
+        features = [
+            start, quarter, half, now, here.after_first()[0], raw.after_first()[1], half - now,
+            quarter - half, noise, noise / span, (start - quarter) / span, here.step.last(),
+        ]  # fmt: skip
+    scores = [normal_scores(np.nan_to_num(f, nan=0.0)) for f in features]
+    return np.column_stack([*scores, *[place] * PLACE_WEIGHT])
+
+
+def _settings(table: pl.DataFrame) -> list[Floats]:
+    """A matrix per setting: its normal scores where it is a number, else a column per value."""
+    found = []
+    for column in table.iter_columns():
+        if not column.name.startswith(("hp.", "arch.")) or column.name.endswith("seed"):
+            continue
+        number = column.cast(pl.Float64, strict=False).to_numpy()
+        known = np.isfinite(number)
+        if 2 * known.sum() > len(number):
+            middle = np.median(number[known])
+            if np.ptp(number[known]) > 0:
+                found.append(normal_scores(np.where(known, number, middle))[:, None])
+        elif 1 < column.n_unique() <= min(len(column) / 2, MAX_VALUES):
+            codes = column.cast(pl.String).fill_null("").rank("dense").to_numpy() - 1
+            found.append(np.eye(int(codes.max()) + 1)[codes.astype(np.int64)] * DIFFERENT / 2)
+    return found
