@@ -12,7 +12,10 @@ import polars as pl
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.outcomes import outcomes
+from earlycall.errors import InputError
 from earlycall.evaluation.agreement import RESAMPLES, agreement
+from earlycall.ranking.finished import MIN_FINISHED, Finished, learn
+from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
 from earlycall.scores import Score, get, names
@@ -80,6 +83,7 @@ def evaluate(
     metric: str | None = None,
     direction: Direction | None = None,
     axis: Axis = "observation",
+    finished: int = 0,
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -97,11 +101,15 @@ def evaluate(
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells. (Of the outcome, ``higher_is_better`` or the name in ``final_metric`` does.)
         axis: the axis along which curves are fitted.
+        finished: how many runs of each group, drawn at random, count as finished: the default score
+            learns from their outcomes, and all scores are judged on the other runs, whose outcomes
+            are hidden.
         resamples: how many bootstrap samples of the runs the intervals rest on; 0 for none.
         progress: called with (done, total) after each part of the work.
 
     Raises:
-        InputError: if a set has no outcomes, a score is unknown or a budget outside (0, 1].
+        InputError: if a set has no outcomes, a score is unknown, a budget outside (0, 1], or
+            ``finished`` negative.
 
     Examples:
         >>> finals = pl.DataFrame({"run": ["a", "b", "c"], "final": [1.0, 2.0, 3.0]})
@@ -112,6 +120,8 @@ def evaluate(
         [1.0]
     """
     parts = [as_part(budget) for budget in budgets]
+    if finished < 0:
+        raise InputError(f"finished={finished} must be 0 or more")
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
     chosen = [get(name) for name in (names() if scores is None else scores)]
@@ -122,7 +132,7 @@ def evaluate(
         for budget in parts:
             for judged in _judged(curves, outcome, budget, metric, axis):
                 able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
-                rows += list(_rows(judged, able, resamples, curves.name, budget))
+                rows += list(_rows(judged, able, resamples, curves.name, budget, finished))
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -164,14 +174,20 @@ def _judged(
 
 
 def _rows(
-    judged: _Judged, scores: list[Score], resamples: int, name: str, budget: float
+    judged: _Judged, scores: list[Score], resamples: int, name: str, budget: float, finished: int
 ) -> Iterable[tuple[Any, ...]]:
-    n = len(judged.outcome)
+    drawn = np.random.default_rng(finished).permutation(len(judged.outcome))
+    done, left = np.sort(drawn[:finished]), np.sort(drawn[finished:])
+    past = Finished(judged.prefixes.take(done), judged.outcome[done])
+    running, outcome = judged.prefixes.take(left), judged.outcome[left]
+    n = len(left)
     for score in scores:
         value = np.full(n, np.nan)
-        long = np.flatnonzero(judged.prefixes.loss.lengths >= score.shortest)
-        if len(long):
-            value[long] = score(judged.prefixes.take(long)).score
-        a = agreement(value, judged.outcome, resamples=resamples)
+        long = np.flatnonzero(running.loss.lengths >= score.shortest)
+        if len(long) and finished >= MIN_FINISHED and score.name == DEFAULT_SCORE:
+            value[long] = learn(running.take(long), [past], [], score).place
+        elif len(long):
+            value[long] = score(running.take(long)).score
+        a = agreement(value, outcome, resamples=resamples)
         yield (name, judged.prefixes.group, score.name, budget, n, judged.excluded,
                a.spearman, a.low, a.high, a.kendall, a.top1_regret)  # fmt: skip

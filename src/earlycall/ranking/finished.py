@@ -141,7 +141,8 @@ def cut(
     """
     past = past.directed(metric, direction)
     end = float(np.median(running.step.last()))
-    same, elsewhere = [], []
+    same: list[Finished] = []
+    elsewhere: list[Finished] = []
     for group in past.groups:
         part = past.select(group=group)
         mine = group == running.group
@@ -200,8 +201,8 @@ def learn(
     prior = 2 * (1 - rho) / (1 + NOISE)  # the variance of g where p and y correlate by rho
     variance = (white[:, 0] @ white[:, 0] + PRIOR_RUNS * prior) / (count + PRIOR_RUNS)
     spread = max(float(np.sqrt(np.mean(place**2))), 1e-9)
-    rho = (1 + spread**2 - variance * float(unexplained.mean())) / (2 * spread)
-    rho = float(np.clip(rho, 0.05, 0.98))
+    left = float(variance * unexplained.mean())
+    rho = float(np.clip((1 + spread**2 - left) / (2 * spread), 0.05, 0.98))
     now = np.concatenate([place, known[0]])
     above = [(now[:, None] > p).sum(axis=0) for p in (known[0], late[0])]
     return Learned(

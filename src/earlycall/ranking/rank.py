@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_SCORE = "outlook"
 TOP = 3
 TIED = "cannot be told from the first at this budget"
+FINISHED = "finished"
 FINISHED_SD = 0.1  # of the place of a finished run among runs that are still going on
 WIDENED = 1.5  # standard errors of runs in a phase that early losses say little about
 _SCHEMA = pl.Schema({
@@ -348,7 +349,7 @@ def _learned(
     for i, row in enumerate(able[~ended].tolist()):
         reasons[row] = found.reason(i, past_names)
     for row in able[ended].tolist():
-        reasons[row] = "finished"
+        reasons[row] = FINISHED
     return place, sd, found.count
 
 
@@ -359,7 +360,7 @@ def _explain(
     widened = np.ones(len(able))
     noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
     for row, (i, phase, unlike) in enumerate(noted):
-        if status[i] != "ok":
+        if status[i] != "ok" or reasons[i] == FINISHED:
             continue
         if unlike is not None:
             status[i], reasons[i] = "incomparable", unlike

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 LOWEST = 0.5  # weight of the lowest loss so far beside the last one
 HISTORY = 0.4
 SPEED = 0.5
-PRIOR_RUNS = 20.0  # runs that a group needs before half of what its past tells is believed
+PRIOR_RUNS = 10.0  # runs that a group needs before half of what its past tells is believed
+PRIOR_RUNS_SPEED = 20.0  # the same of what it tells of speed
 RELIABILITY = 0.99  # of an averaged observation: the part of its spread that is not noise
 MAX_AVERAGED = 1 / 10  # of a prefix: more would blur its course
 SPLITS = ((1 / 4, 1 / 2), (1 / 3, 2 / 3), (1 / 2, 3 / 4))
@@ -169,7 +170,7 @@ class Standing:
             f0, f1 = self.at_part(early), self.at_part(middle)
             given = centred_rank(-f1)
             found.append(_partial(self.fall(f0, f1), self.fall(f1, self.last), given))
-        return max(0.0, float(np.mean(found))) * n / (n + PRIOR_RUNS)
+        return max(0.0, float(np.mean(found))) * n / (n + PRIOR_RUNS_SPEED)
 
     def kept(self) -> float:
         """The part of its standing that a run keeps over a doubling of training, in [0.5, 1)."""
@@ -182,7 +183,7 @@ class Standing:
     def agreement(self, horizon: float) -> float:
         """How far the standing in training loss at the horizon should agree with the outcome.
 
-        0.9·u^¼·n/(n + 20). u is the part of the first loss that will be left at the horizon if the
+        0.9·u^¼·n/(n + 10). u is the part of the first loss that will be left at the horizon if the
         loss goes on falling by as much a doubling: a training loss that is nearly gone says little
         of an outcome on other data. Groups of few runs agree less than large ones.
         """
