@@ -137,10 +137,12 @@ def cut(
 ) -> tuple[list[Finished], list[Finished]]:
     """The finished runs of the group, and those of others, at the budget of the running ones.
 
-    That is the median step at which the running ones stand, as a part of the horizon.
+    That is the last step of a running one before which half of them would have logged again.
     """
     past = past.directed(metric, direction)
-    end = float(np.median(running.step.last()))
+    first, last = running.step.first(), running.step.last()
+    gap = np.where(last > first, (last - first) / np.maximum(running.step.lengths - 1, 1), last)
+    end = min(float(last.max()), float(np.nextafter(np.median(last + gap), -np.inf)))
     same: list[Finished] = []
     elsewhere: list[Finished] = []
     for group in past.groups:
