@@ -58,7 +58,7 @@ def test_sentences():
     assert str(one).startswith("the first is ahead")
     near = verdict(np.array([0.11, 0.1, -0.9]), np.full(3, 0.3), 0.99, 0.5, 0.9)
     assert "too close for more training" in str(near)
-    losses = {str(i): 1 / np.arange(1, 30) + 0.1 * i for i in range(40)}
+    losses = {str(i): 1 / np.arange(1, 30) + 0.1 * i for i in range(12)}
     ranking = rank(losses, score="outlook", budget=0.3)
     assert "cannot be told apart" in str(ranking.verdicts["all"])
     assert ranking.table["p_top"].sum() == pytest.approx(3, abs=1e-4)
@@ -66,5 +66,5 @@ def test_sentences():
     reasons = ranking.table["reason"].to_list()
     assert reasons[0] is None
     assert reasons[1:tied] == ["cannot be told from the first at this budget"] * (tied - 1)
-    assert reasons[tied:] == [None] * (40 - tied)
+    assert reasons[tied:] == [None] * (12 - tied)
     assert rank(losses, score="tse").verdicts == {}

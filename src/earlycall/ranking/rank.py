@@ -12,7 +12,14 @@ from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.errors import InputError
 from earlycall.formatting import capitalised, common_ending, percent, plain
-from earlycall.ranking.certainty import Verdict, chance_of_best, normal_cdf, smallest_set, verdict
+from earlycall.ranking.certainty import (
+    Verdict,
+    chance_of_best,
+    near_the_top,
+    normal_cdf,
+    smallest_set,
+    verdict,
+)
 from earlycall.ranking.comparability import not_comparable, other_loss
 from earlycall.ranking.finished import cut, finished_runs, finished_within, learn
 from earlycall.ranking.schedule import phases
@@ -288,6 +295,8 @@ def _rank_group(
                     score=2 * normal_cdf(place / np.sqrt(1 + np.median(sd) ** 2)) - 1,
                     se=sd / np.sqrt(3),
                 )
+            going = sd > FINISHED_SD
+            place[going], sd[going] = near_the_top(place[going], sd[going])
         value[able], raw[able] = scored.score, scored.raw
         for i, reason in zip(able, scored.reasons, strict=True):
             reasons[i] = reason or reasons[i]
