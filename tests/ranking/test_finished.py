@@ -35,11 +35,11 @@ def split(curves: CurveSet, k: int, seed: int = 0) -> tuple[CurveSet, CurveSet, 
     """What is running (a fifth of its curves, no outcome), what has finished, and the truth."""
     done = np.random.default_rng(seed).permutation(len(curves))[:k]
     mask = pl.Series(np.isin(np.arange(len(curves)), done))
-    left = curves.keep(~mask)
+    left = curves.filter(~mask)
     running = left.prefix(steps=STEPS // 5)
     return (
         CurveSet(running.observations, left.runs.drop("final", "final_metric")),
-        curves.keep(mask),
+        curves.filter(mask),
         left.runs.select("run", "final"),
     )
 
@@ -83,7 +83,7 @@ def test_what_must_not_matter():
     assert rank(larger[0], horizon=STEPS, finished=larger[1]).table["run"].to_list() == order
     back = CurveSet.from_frame(past.frame().reverse(), past.runs.reverse())
     assert rank(running, horizon=STEPS, finished=back).table["run"].to_list() == order
-    one = past.keep(pl.Series(np.arange(len(past)) == 0))
+    one = past.filter(pl.Series(np.arange(len(past)) == 0))
     alone = rank(running, horizon=STEPS, finished=one)
     assert alone.table.equals(rank(running, horizon=STEPS).table)
     assert alone.learned_from == {"g": 0}

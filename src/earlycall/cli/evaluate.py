@@ -32,6 +32,14 @@ def command(
     budgets: Annotated[
         str, typer.Option(help="Parts of training seen, separated by commas.")
     ] = "5%,10%,20%",
+    finished: Annotated[
+        int,
+        typer.Option(
+            help="Learn from the outcomes of K runs of each group, and judge on the others.",
+            min=0,
+            metavar="K",
+        ),
+    ] = 0,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     axis: options.Axis = options.AxisName.observation,
@@ -59,6 +67,7 @@ def command(
             metric=metric,
             direction=options.direction(maximize),
             axis=axis.value,
+            finished=finished,
             progress=progress,
         )
     output.show(result, fmt, lambda: _tables(result, by_group))

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 def command(
     paths: options.Paths,
     score: options.ScoreName = None,
+    finished: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Runs that have finished, with their outcomes, to learn from; may be repeated."
+        ),
+    ] = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -68,14 +74,18 @@ def command(
       earlycall rank runs/ --watch --metric val_loss
 
       earlycall rank runs/ --budget 10% --cost joules
+
+      earlycall rank runs/ --finished last-sweep/
     """
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
+
+    past = None if finished is None else output.read(finished)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(
             curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
             epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
-            top=best, direction=options.direction(maximize),
+            top=best, direction=options.direction(maximize), finished=past,
         )  # fmt: skip
 
     if watching:

@@ -110,6 +110,9 @@ class Ranking(Result):
         seen = "all that was logged"
         if self.budget is not None:
             seen = f"the first {100 * self.budget:.3g} % of training"
+        learned = self.learned_from.get(group, 0)
+        if learned:
+            seen += f" and from {learned} finished run{'' if learned == 1 else 's'}"
         ending = common_ending(rows["run"].to_list())
         leader = f"From {seen}, {plain(first['run'].removesuffix(ending))} leads {rows.height} runs"
         if first["p_first"] is not None:
@@ -137,6 +140,7 @@ class Ranking(Result):
             "horizon": ends.pop() if len(ends) == 1 else self.horizons,
             "metric": self.metric,
             "direction": self.direction,
+            "learned_from": self.learned_from,
             "warnings": list(self.warnings),
             "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
             "runs": self.table.to_dicts(),
