@@ -8,8 +8,8 @@ that the mean of g is 0 whichever runs were finished. A running run is placed at
     q = p + k · (K + N)⁻¹ · g,      k(i, j) = exp(−d(i, j)) · (1 in one group, ½ between groups)
 
 where d is half the mean distance of what the prefixes look like, in normal scores, and half that of
-their settings (``hp.*``, ``arch.*``). N is diagonal: 0.15 for runs of the same group, 1 for those of
-others, whose outcomes say less. With no finished run q = p: the order of the score.
+their settings (``hp.*``, ``arch.*``). N is diagonal: 0.15 for runs of the same group, 1 for those
+of others, whose outcomes say less. With no finished run q = p: the order of the score.
 
 Length scale 1 and noise 0.15 lie on the plateau of a grid of sixteen pairs; leaving out any of four
 public sets, the other three choose 1 and 0.1 to 0.2. ``docs/finished.md`` says what was measured,
@@ -194,25 +194,28 @@ def learn(
     among = np.exp(-cdist(x_finished, x_finished, "cityblock"))
     among *= np.where(group[:, None] == group, 1.0, BETWEEN_GROUPS)
     among[np.diag_indices(count)] += np.where(group == 0, NOISE, NOISE_ELSEWHERE)
-    root = np.linalg.cholesky(among)
-    white = np.linalg.solve(root, np.column_stack([gain, near.T]))
-    place = early[0][:m] + white[:, 1:].T @ white[:, 0]
-    unexplained = 1 + NOISE - (white[:, 1:] ** 2).sum(axis=0)
+    inverse = np.linalg.inv(among)
+    place = early[0][:m] + near @ (inverse @ gain)
+    single = near.astype(np.float32)  # of variances seven digits will do
+    explained = np.einsum("ij,ij->i", single @ inverse.astype(np.float32), single)
+    unexplained = np.maximum(1 + NOISE - explained.astype(np.float64), NOISE)
 
     rho = float(np.median(np.sqrt(np.maximum(1 - 3 * scored[0].se[:m] ** 2, 0))))
     prior = 2 * (1 - rho) / (1 + NOISE)  # the variance of g where p and y correlate by rho
-    variance = (white[:, 0] @ white[:, 0] + PRIOR_RUNS * prior) / (count + PRIOR_RUNS)
+    variance = (gain @ inverse @ gain + PRIOR_RUNS * prior) / (count + PRIOR_RUNS)
     spread = max(float(np.sqrt(np.mean(place**2))), 1e-9)
     left = float(variance * unexplained.mean())
     rho = float(np.clip((1 + spread**2 - left) / (2 * spread), 0.05, 0.98))
-    now = np.concatenate([place, known[0]])
-    above = [(now[:, None] > p).sum(axis=0) for p in (known[0], late[0])]
+    everyone = np.sort(np.concatenate([place, known[0]]))
+    above = [len(everyone) - np.searchsorted(everyone, p, "right") for p in (known[0], late[0])]
+    alike = min(k, ALIKE)
+    like = np.argpartition(-near[:, :k], alike - 1, axis=1) if alike else np.empty((m, 0), np.int64)
     return Learned(
         place=rho * place / spread,
         sd=np.sqrt((1 - rho**2) * unexplained / unexplained.mean()),
         finished=late[0],
-        like=np.argsort(-near[:, :k], axis=1, kind="stable")[:, : min(k, ALIKE)],
-        gained=above[0] - above[1],
+        like=like[:, :alike],
+        gained=(above[0] - above[1]).astype(np.float64),
         count=count,
     )
 
