@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 _Z = 1.2816  # the standard normal's 0.9 quantile: how sure "can be told apart" is
 
 SURE = 0.95  # that the runs to keep hold the best
-TOP_EXPONENT = 2.5
+TOP_EXPONENT = 3
 
 
 def near_the_top(place: Floats, sd: Floats) -> tuple[Floats, Floats]:
     """Expected places and their deviations, as far as they tell the very best runs apart.
 
     Places are normal scores. Over all runs they correlate with the outcomes by ρ = √(1 − mean of
-    sd²); the best runs of a group are more alike, and among them it is ρ^2.5, as measured on public
+    sd²); the best runs of a group are more alike, and among them it is ρ³, as measured on public
     sets (``docs/calibration.md``).
 
     Examples:
         >>> place, sd = near_the_top(np.array([1.0, -1.0]), np.full(2, 0.6))
         >>> place.round(2).tolist(), sd.round(2).tolist()
-        ([0.72, -0.72], [0.82, 0.82])
+        ([0.64, -0.64], [0.86, 0.86])
     """
     rho = math.sqrt(max(1 - float(np.mean(sd**2)), 1e-9))
     among = rho**TOP_EXPONENT

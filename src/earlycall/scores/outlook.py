@@ -37,10 +37,10 @@ PRIOR_RUNS_SPEED = 20.0  # the same of what it tells of speed
 RELIABILITY = 0.99  # of an averaged observation: the part of its spread that is not noise
 MAX_AVERAGED = 1 / 10  # of a prefix: more would blur its course
 SPLITS = ((1 / 4, 1 / 2), (1 / 3, 2 / 3), (1 / 2, 3 / 4))
-AGREEMENT = 0.96  # of a final standing in training loss with that of the outcome, at best
-EXHAUSTION = 0.1  # how fast that fades as training losses go to 0
-FADING = 0.4  # of the last doubling's change of standing, what each later one should bring
-FEW_RUNS = 3.0  # what groups of few runs agree less
+AGREEMENT = 0.965  # of a final standing in training loss with that of the outcome, at best
+EXHAUSTION = 1 / 12  # how fast that fades as training losses go to 0
+FADING = 1 / 3  # of the last doubling's change of standing, what each later one should bring
+FEW_RUNS = 2.5  # what groups of few runs agree less
 LEAST_KEPT = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
 USUAL_KEPT = 0.9
 NEIGHBOURS = 20  # late observations from which their noise is told
@@ -185,7 +185,7 @@ class Standing:
     def agreement(self, horizon: float) -> float:
         """How far the standing in training loss at the horizon should agree with the outcome.
 
-        0.96·u^0.1·n/(n + 3). u is the part of the first loss that is left at the horizon if the
+        0.965·u^(1/12)·n/(n + 2.5). u is the part of the first loss left at the horizon if the
         loss goes on falling by as much a doubling: a training loss that is nearly gone says little
         of an outcome on other data. Groups of few runs agree less than large ones.
         """
@@ -257,7 +257,7 @@ def outlook(prefixes: Prefixes) -> Scored:
     loss), D = R(f(x/2) − f(x)) what the last doubling of training removed, and a in [0, 1] the
     group's persistence; all but H from curves that are averaged just enough (`averaged`). Score:
     ρ·R(raw), the expected standing at the horizon, in [−1, 1]; its standard error is √((1 − ρ²)/3),
-    with ρ = (`Standing.agreement`)·r^(0.4·doublings of training left) and r the rank correlation of
+    with ρ = (`Standing.agreement`)·r^(doublings of training left / 3) and r the rank correlation of
     the losses at x/2 and x. Source: this project, ``docs/outlook.md``.
     """
     here = averaged(prefixes.loss, prefixes.step)
