@@ -48,8 +48,8 @@ runs of many optimisers end on a test metric that training losses foretell badly
 middle are right or too modest on taskset and nas_bench_nlp and too bold on algoperf and deepobs.
 The set to keep holds the best nearly everywhere, at the price of being large where training losses
 say little of the outcome: three quarters and more of the runs on algoperf and the small sets of
-CIFAR training logs (10 to 17 runs a group, schedules with large drops of the learning rate: what happens
-after the drop is not in the prefix), half on deepobs, a tenth to a third on taskset and
+CIFAR training logs (10 to 17 runs a group, schedules with large drops of the learning rate: what
+happens after the drop is not in the prefix), half on deepobs, a tenth to a third on taskset and
 nas_bench_nlp. With [finished runs](finished.md) it shrinks.
 """
 HEADER = """

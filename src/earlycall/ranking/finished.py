@@ -116,20 +116,26 @@ def finished_within(curves: CurveSet, metric: str) -> CurveSet | None:
 
     Finished is what has an outcome and reaches the horizon; running, what has neither.
     """
-    if "final" not in curves.runs.columns or not curves.runs["final"].count():
+    if "final" not in curves.runs.columns:
         return None
-    known = np.isfinite(outcomes(curves.runs, curves.name))
-    ended = np.zeros(len(curves), dtype=bool)
-    at_work = np.zeros(len(curves), dtype=bool)
+    final = curves.runs["final"].cast(pl.Float64, strict=False).fill_null(np.nan)
+    known = np.isfinite(final.to_numpy())
+    wanted = np.zeros(len(curves), dtype=bool)
     start = 0
     for prefixes in curves.prefixes(metric=metric):
         mine = slice(start, start + len(prefixes))
         start = mine.stop
-        ended[mine] = np.nan_to_num(prefixes.step.last()) >= prefixes.horizon * (1 - 1e-9)
-        running = ~known[mine] & ~ended[mine] & prefixes.loss.all_finite()
-        at_work[mine] = running.any()
-    wanted = known & ended & at_work
-    return curves.filter(pl.Series(wanted)) if wanted.any() else None
+        ended = np.nan_to_num(prefixes.step.last()) >= prefixes.horizon * (1 - 1e-9)
+        running = ~known[mine] & ~ended & prefixes.loss.all_finite() & (prefixes.loss.lengths > 0)
+        wanted[mine] = known[mine] & ended & running.any()
+    if not wanted.any():
+        return None
+    found = curves.filter(pl.Series(wanted))
+    try:
+        outcomes(found.runs, found.name)
+    except InputError:  # whether more is better is not known
+        return None
+    return found
 
 
 def cut(
