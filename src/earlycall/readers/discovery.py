@@ -30,8 +30,10 @@ _NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 def readers() -> tuple[Any, ...]:
     """The readers, in the order in which they are asked; a curve set is read without them."""
     from earlycall.readers.formats import (
+        catboost,
         delimited,
         dvclive,
+        evals_result,
         json_lines,
         keras_history,
         mlflow,
@@ -46,9 +48,9 @@ def readers() -> tuple[Any, ...]:
     )
 
     built_in = (
-        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state,
+        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state, catboost,
         table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
-        wandb_export, keras_history, json_lines, delimited,
+        wandb_export, evals_result, keras_history, json_lines, delimited,
     )  # fmt: skip
     plugins = [point.load() for point in entry_points(group="earlycall.readers")]
     return (*plugins, *built_in)
