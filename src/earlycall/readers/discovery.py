@@ -36,9 +36,12 @@ def readers() -> tuple[Any, ...]:
         evals_result,
         json_lines,
         keras_history,
+        llama_factory,
         mlflow,
+        open_mmlab,
         optuna,
         ray_tune,
+        stable_baselines,
         table_folder,
         tensorboard,
         trackio,
@@ -49,6 +52,7 @@ def readers() -> tuple[Any, ...]:
 
     built_in = (
         curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state, catboost,
+        stable_baselines.progress, stable_baselines, open_mmlab, llama_factory,
         table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
         wandb_export, evals_result, keras_history, json_lines, delimited,
     )  # fmt: skip
