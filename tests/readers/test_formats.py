@@ -1,10 +1,11 @@
 """Logs of further tools, written out as the tools' own sources write them (cited at each)."""
 
 import json
+import zipfile
 
 import pytest
 
-from earlycall import read
+from earlycall import InputError, read
 from earlycall.readers.growing.follower import Follower
 
 
@@ -201,3 +202,108 @@ def test_logs_of_llama_factory(tmp_path):
         assert rows["seconds"].to_list() == [86470, 172800]
         assert curves.runs["step_hint"].to_list() == [300]
         assert "percentage" not in curves.metrics
+
+
+# skorch-dev/skorch 06423db1, skorch/history.py, History.to_file; what NeuralNet records of an epoch
+def test_a_history_of_skorch(tmp_path):
+    epochs = [
+        {"batches": [{"train_loss": 9.0, "train_batch_size": 128}], "epoch": i + 1, "dur": 0.5}
+        | {"train_loss": 2.0 - i / 4, "train_loss_best": True, "valid_loss": 2.5, "valid_acc": 0.5}
+        for i in range(3)
+    ]
+    (tmp_path / "history.json").write_text(json.dumps(epochs))
+    curves = read(tmp_path)
+    rows = curves.observations
+    assert rows["epoch"].to_list() == [0, 1, 2]
+    assert rows["train_loss"].to_list() == [2.0, 1.75, 1.5]
+    assert rows["seconds"].to_list() == [0.5, 1.0, 1.5]
+    assert curves.metrics == ["train_loss", "valid_loss", "valid_acc", "val_loss"]
+
+
+# IDSIA/sacred 0218792e, sacred/observers/file_storage.py, FileStorageObserver: save_json sorts the
+# names; times are utcnow().isoformat().
+def test_a_run_of_sacred(tmp_path):
+    folder = tmp_path / "runs" / "1"
+    folder.mkdir(parents=True)
+    times = [f"2026-01-01T00:00:{i}0.000000" for i in (1, 2, 3)]
+    metrics = {
+        "training.loss": {"steps": [0, 10, 20], "values": [2.0, 1.5, 1.25], "timestamps": times},
+        "val.loss": {"steps": [10], "values": [1.75], "timestamps": times[1:2]},
+    }
+    run = {"start_time": "2026-01-01T00:00:00.000000", "status": "RUNNING", "result": None}
+    config = {"seed": 3, "model": {"depth": 4}}
+    for name, content in (("metrics", metrics), ("run", run), ("config", config)):
+        (folder / f"{name}.json").write_text(json.dumps(content, sort_keys=True, indent=2))
+    (folder / "cout.txt").write_text("step,loss\n1,2\n2,1\n")
+    curves = read(tmp_path)
+    rows = curves.observations
+    assert curves.runs["run"].to_list() == ["runs/1"]
+    assert rows["step"].to_list() == [0, 10, 20]
+    assert rows["training.loss"].to_list() == [2.0, 1.5, 1.25]
+    assert rows["val.loss"].to_list() == [None, 1.75, None]
+    assert rows["seconds"].to_list() == [10, 20, 30]
+    assert curves.runs.select("hp.seed", "hp.model.depth", "started").row(0) == (3, 4, 1767225600)
+
+
+# syne-tune/syne-tune 40a52a30, syne_tune/results_callback.py, StoreResultsCallback.store_results:
+# DataFrame.to_csv, whose file ends in .zip (09cee263, syne_tune/constants.py).
+@pytest.mark.parametrize("packed", [True, False])
+def test_results_of_syne_tune(tmp_path, packed):
+    header = "epoch,mean_loss,st_worker_timestamp,st_worker_time,st_worker_iter,st_decision,"
+    header += "st_status,trial_id,config_lr,config_optimizer,st_tuner_time\n"
+    rows = "".join(
+        f"{epoch},{3 - trial - epoch / 8},1.7e9,{epoch * 2.0},{epoch - 1},CONTINUE,InProgress,"
+        f"{trial},{0.1 * (trial + 1)},sgd,{epoch * 5.0}\n"
+        for epoch in (1, 2, 3)
+        for trial in (0, 1)
+    )
+    if packed:
+        with zipfile.ZipFile(tmp_path / "results.csv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("results.csv", header + rows)
+    else:
+        (tmp_path / "results.csv").write_text(header + rows)
+    (tmp_path / "metadata.json").write_text(json.dumps({"metric_names": ["mean_loss"]}))
+    curves = read(tmp_path)
+    assert curves.runs["run"].to_list() == ["0", "1"]
+    assert curves.runs["hp.lr"].to_list() == [0.1, 0.2]
+    first = curves.observations.filter(run_id=0)
+    assert first["step"].to_list() == [1, 2, 3]
+    assert first["mean_loss"].to_list() == [2.875, 2.75, 2.625]
+    assert first["seconds"].to_list() == [2, 4, 6]
+    assert curves.metrics == ["mean_loss"]
+
+
+def test_an_archive_that_is_too_large_unpacked_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("earlycall.readers.base.zip_file.MAX_BYTES", 1000)
+    with zipfile.ZipFile(tmp_path / "results.csv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("results.csv", "trial_id,loss\n" + "0,1.0\n" * 1000)
+    with pytest.raises(InputError, match="larger than"):
+        read(tmp_path / "results.csv.zip")
+
+
+# ultralytics/ultralytics, engine/trainer.py, save_metrics: a row an epoch, padded or not by version
+def test_the_losses_of_ultralytics_are_summed(tmp_path):
+    names = [f"{part}/{loss}_loss" for part in ("train", "val") for loss in ("box", "cls", "dfl")]
+    header = ["epoch", "time", *names[:3], "metrics/mAP50(B)", *names[3:], "lr/pg0"]
+    rows = [[1, 30, 1.5, 2.0, 0.5, 0.1, 1.0, 1.0, 0.5, 0.01], [2, 60, 1, 1, 1, 0.2, 2, 2, 2, 0.01]]
+    lines = [header, *rows]
+    text = "".join(",".join(f"{cell!s:>20}" for cell in line) + "\n" for line in lines)
+    (tmp_path / "results.csv").write_text(text)
+    rows = read(tmp_path).observations
+    assert rows["train_loss"].to_list() == [4.0, 3.0]
+    assert rows["val_loss"].to_list() == [2.5, 6.0]
+
+
+# What the chart's menu of a workspace gives: the axis that the chart has, then three columns a run
+@pytest.mark.parametrize("axis", ["train/global_step", "evaluations", "Relative Time (Wall)"])
+def test_charts_of_wandb_along_any_axis(tmp_path, axis):
+    header = [axis, *(f"run-{r} - train/loss{end}" for r in "ab" for end in ("", "__MIN", "__MAX"))]
+    rows = [[10, 2.0, 2.0, 2.0, 2.5, 2.5, 2.5], [20, 1.5, 1.5, 1.5, "", "", ""]]
+    text = "".join(",".join(f'"{cell}"' for cell in line) + "\n" for line in [header, *rows])
+    (tmp_path / "chart.csv").write_text(text)
+    curves = read(tmp_path)
+    assert curves.runs["run"].to_list() == ["run-a", "run-b"]
+    first = curves.observations.filter(run_id=0)
+    assert first["step"].to_list() == [10, 20]
+    assert first["train/loss"].to_list() == [2.0, 1.5]
+    assert ("seconds" in first.columns) == axis.startswith("Relative")

@@ -41,7 +41,10 @@ def readers() -> tuple[Any, ...]:
         open_mmlab,
         optuna,
         ray_tune,
+        sacred,
+        skorch,
         stable_baselines,
+        syne_tune,
         table_folder,
         tensorboard,
         trackio,
@@ -53,6 +56,7 @@ def readers() -> tuple[Any, ...]:
     built_in = (
         curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state, catboost,
         stable_baselines.progress, stable_baselines, open_mmlab, llama_factory,
+        sacred, skorch, syne_tune,
         table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
         wandb_export, evals_result, keras_history, json_lines, delimited,
     )  # fmt: skip
