@@ -307,3 +307,97 @@ def test_charts_of_wandb_along_any_axis(tmp_path, axis):
     assert first["step"].to_list() == [10, 20]
     assert first["train/loss"].to_list() == [2.0, 1.5]
     assert ("seconds" in first.columns) == axis.startswith("Relative")
+
+
+# The lines as the programs print them, with what a log has around them.
+PRINTED = {
+    # NVIDIA/Megatron-LM, megatron/training/training.py: training_log, evaluate_and_print_results
+    "megatron": (
+        " [2026-01-01 00:00:00] iteration      100/  500000 | consumed samples:        25600 | "
+        "elapsed time per iteration (ms): 123.4 | learning rate: 1.500000E-04 | global batch size:"
+        "   256 | lm loss: 2.500000E+00 | load_balancing_loss: 1.0E+00 | loss scale: 1.0 | "
+        "grad norm: 1.0 |\n"
+        " [2026-01-01 00:00:09] iteration      200/  500000 | consumed samples:        51200 | "
+        "learning rate: 1.500000E-04 | lm loss: 1.500000E+00 | loss scale: 1.0 |\n"
+        "-----\n validation loss at iteration 200 | lm loss value: 1.750000E+00 | "
+        "lm loss PPL: 5.754603E+00 | \n"
+        " validation loss at iteration 200 on test set | lm loss value: 9.0E+00 | \n",
+        [100, 200],
+    ),
+    # karpathy/nanoGPT, train.py
+    "nanogpt": (
+        "number of parameters: 10.65M\nstep 0: train loss 4.2874, val loss 1.75\n"
+        "iter 0: loss 2.5, time 9521.43ms, mfu -100.00%\n"
+        "iter 10: loss 1.5, time 14.61ms, mfu 13.89%\n",
+        [0, 10],
+    ),
+    # karpathy/llm.c 046d0015, llmc/logger.h
+    "llm.c": (
+        "s:0 tel:11.0\ns:0 eval:0.25\ns:1 trl:2.5 lr:0.000001 norm:15.98\n"
+        "s:2 trl:1.5 lr:0.000002 norm:16.01\ns:2 tel:1.75\n",
+        [0, 1, 2],
+    ),
+    # pytorch/torchtune 0019629b, torchtune/training/metric_logging.py, DiskLogger.log_dict
+    "torchtune": (
+        "Step 1 | loss:2.5 lr:2e-05 tokens_per_second_per_gpu:512.5 \n"
+        "Step 2 | loss:1.5 lr:4e-05 tokens_per_second_per_gpu:510.2 \nStep 2 | val_loss:1.75 \n"
+        "Step 3 | peak_memory_active:14.6 \n",
+        [1, 2],
+    ),
+    # facebookresearch/fairseq 0400ebb5, fairseq/logging/progress_bar.py, SimpleProgressBar
+    "fairseq": (
+        "2026-01-01 00:00:00 | INFO | train_inner | epoch 001:    100 / 200 loss=2.5, nll_loss=2, "
+        "ppl=9, wps=9, num_updates=100, lr=5e-05\n"
+        "2026-01-01 00:00:00 | INFO | train_inner | epoch 001:    200 / 200 loss=1.5, nll_loss=1, "
+        "ppl=9, wps=9, num_updates=200, lr=5e-05\n"
+        "2026-01-01 00:00:00 | INFO | valid | epoch 001 | valid on 'valid' subset | loss 1.75 | "
+        "nll_loss 1.5 | ppl 3 | wps 9 | num_updates 200\n"
+        "2026-01-01 00:00:00 | INFO | train | epoch 001 | loss 2.0 | ppl 9 | num_updates 200\n",
+        [100, 200],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_patterns_by_name(tmp_path, name):
+    text, steps = PRINTED[name]
+    (tmp_path / "train.log").write_text(text)
+    curves = read(tmp_path, pattern=name)
+    rows = curves.observations
+    assert rows["step"].to_list() == steps
+    assert rows["train_loss"].drop_nulls().to_list() == [2.5, 1.5]
+    assert rows["val_loss"].drop_nulls().to_list()[-1] == 1.75
+    assert rows["val_loss"].null_count() == 1
+    if name == "megatron":
+        assert curves.runs["step_hint"].to_list() == [500_000]
+
+
+def test_a_log_of_nanogpt_with_evaluations_only(tmp_path):
+    text = "step 0: train loss 4.25, val loss 4.5\nstep 500: train loss 2.5, val loss 2.75\n"
+    (tmp_path / "train.log").write_text(text)
+    assert read(tmp_path, pattern="nanogpt").metrics == ["mean_train_loss", "val_loss"]
+
+
+def test_the_names_of_patterns_are_told(tmp_path):
+    (tmp_path / "a.log").write_text("step 1\n")
+    with pytest.raises(InputError, match="megatron, nanogpt, torchtune"):
+        read(tmp_path, pattern="megatronn")
+
+
+def test_a_package_can_name_a_pattern(tmp_path, monkeypatch):
+    from earlycall.readers.formats import patterns
+
+    site = tmp_path / "site"
+    (site / "mine-1.0.dist-info").mkdir(parents=True)
+    (site / "mine.py").write_text('PATTERN = r"at (?P<step>\\d+): (?P<loss>\\S+)"\n')
+    metadata = site / "mine-1.0.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[earlycall.patterns]\nours = mine:PATTERN\n")
+    monkeypatch.syspath_prepend(site)
+    patterns.named_patterns.cache_clear()
+    try:
+        (tmp_path / "a.log").write_text("at 1: 2.5\nat 2: 1.5\n")
+        rows = read(tmp_path / "a.log", pattern="ours").observations
+    finally:
+        patterns.named_patterns.cache_clear()
+    assert rows["loss"].to_list() == [2.5, 1.5]
