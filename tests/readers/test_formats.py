@@ -1,8 +1,14 @@
 """Logs of further tools, written out as the tools' own sources write them (cited at each)."""
 
 import json
+import math
+import struct
 import zipfile
+import zlib
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+import polars as pl
 import pytest
 
 from earlycall import InputError, read
@@ -401,3 +407,185 @@ def test_a_package_can_name_a_pattern(tmp_path, monkeypatch):
     finally:
         patterns.named_patterns.cache_clear()
     assert rows["loss"].to_list() == [2.5, 1.5]
+
+
+# SwanHubX/SwanLab 3876fdb6, swanlab/data/porter/datastore.py: DataStore.write; the records as in
+# 19d02d89, swanlab/proto/v0.py: BaseModel.to_record, with Scalar.metric of 04f69ac1, exp.py.
+def swanlab_record(kind, **data):
+    text = json.dumps({"model_type": kind, "data": data}, ensure_ascii=False) + "\n"
+    content = text.encode()
+    checksum = zlib.crc32(content, zlib.crc32(b"\x01"))
+    return struct.pack("<IHB", checksum, len(content), 1) + content
+
+
+def swanlab_scalar(key, step, value):
+    metric = {"index": step, "data": value, "create_time": f"2026-01-01T00:00:0{step}+00:00"}
+    return swanlab_record("Scalar", metric=metric, key=key, step=step, epoch=step)
+
+
+def test_a_run_of_swanlab(tmp_path):
+    folder = tmp_path / "swanlog" / "run-20260101_000000-a1b2c3d4"
+    (folder / "files").mkdir(parents=True)
+    config = "lr:\n  desc: ''\n  sort: 0\n  value: 0.1\nmodel:\n  value: {depth: 4}\n  sort: 1\n"
+    (folder / "files" / "config.yaml").write_text(config)
+    records = [
+        struct.pack("<4sHB", b":SWL", 0xE1D6, 1),
+        swanlab_record("Header", backup_type="DEFAULT", create_time="2026-01-01T00:00:00+00:00"),
+        swanlab_record("Experiment", name="möwe-1", description=None, tags=None),
+        swanlab_scalar("train/loss", 1, 2.5),
+        swanlab_scalar("__swanlab__.mem", 1, 50.0),
+        swanlab_scalar("val/loss", 1, 2.75),
+    ]
+    (folder / "backup.swanlab").write_bytes(b"".join(records))
+    follower = Follower(tmp_path)
+    follower.update()
+    new = swanlab_scalar("train/loss", 2, "NaN")
+    with (folder / "backup.swanlab").open("ab") as file:
+        file.write(new + new[:20])
+    for curves in (read(tmp_path), follower.update()):
+        rows = curves.observations
+        assert curves.runs.select("run", "hp.lr", "hp.model.depth").row(0) == ("möwe-1", 0.1, 4)
+        assert rows["step"].to_list() == [1, 2]
+        assert rows["train/loss"][0] == 2.5
+        assert math.isnan(rows["train/loss"][1])
+        assert rows["val/loss"].to_list() == [2.75, None]
+        assert rows["seconds"].to_list() == [1, 2]
+        assert curves.metrics == ["train/loss", "val/loss", "val_loss"]
+
+
+def packed(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+# comet_ml, messages.py: MetricMessage and ParameterMessage; the offline handler writes each as
+# {"type": message.type, "payload": message.to_message_dict()} on a line of messages.json.
+def test_an_offline_archive_of_comet(tmp_path):
+    def line(payload, kind="metric_msg"):
+        return json.dumps({"type": kind, "payload": payload}) + "\n"
+
+    def metric(name, value, step, context="train"):
+        inner = {"metricName": name, "metricValue": value, "step": step, "epoch": None}
+        return line({"context": context, "metric": inner, "local_timestamp": 1000 * (100 + step)})
+
+    param = {"paramName": "lr", "paramValue": "0.1", "step": None, "source": "manual"}
+    lines = [
+        line({"param": param, "context": None, "local_timestamp": 100_000}, "parameter_msg"),
+        metric("loss", 2.5, 1),
+        metric("loss", 1.5, 2),
+        metric("loss", 1.75, 2, "validate"),
+        metric("sys.cpu.percent.avg", 50.0, 2, None),
+        line({"stdout": "step 1", "stderr": False, "context": None}, "ws_msg"),
+    ]
+    about = {"offline_id": "a1", "project_name": "p", "start_time": 100_000, "stop_time": 109_000}
+    packed(
+        tmp_path / "a1.zip",
+        {"messages.json": "".join(lines) + '{"type": "met', "experiment.json": json.dumps(about)},
+    )
+    curves = read(tmp_path)
+    rows = curves.observations
+    assert rows["step"].to_list() == [1, 2]
+    assert rows["train_loss"].to_list() == [2.5, 1.5]
+    assert rows["validate_loss"].to_list() == [None, 1.75]
+    assert rows["seconds"].to_list() == [1, 2]
+    assert curves.runs.select("hp.lr", "started").row(0) == (0.1, 100)
+    assert not any("sys" in metric for metric in curves.metrics)
+
+
+# allegroai/clearml, backend_interface/metrics/interface.py: _do_write_events writes lists of events
+# on the lines of metrics.jsonl; events.py 01914938: ScalarEvent; task.json: tasks.Task.to_dict
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_an_offline_session_of_clearml(tmp_path, as_folder):
+    def scalar(title, series, step, value):
+        return {"type": "training_stats_scalar", "task": "offline-1", "timestamp": 1000 * step} | {
+            "metric": title, "variant": series, "iter": step, "value": value,
+        }  # fmt: skip
+
+    batches = [
+        [scalar("loss", "train", 1, 2.5), scalar("loss", "validation", 1, 2.75)],
+        [scalar("loss", "train", 5, 1.5), scalar(":monitor:gpu", "gpu_0_utilization", 5, 90.0)],
+        [{"type": "plot", "task": "offline-1", "metric": "a", "variant": "b", "plot_str": "{}"}],
+    ]
+    lr = {"section": "Args", "name": "lr", "value": "0.1", "type": "float"}
+    files = {
+        "metrics.jsonl": "".join(json.dumps(batch) + "\n" for batch in batches),
+        "task.json": json.dumps({"name": "my task", "hyperparams": {"Args": {"lr": lr}}}),
+    }
+    if as_folder:
+        (tmp_path / "offline-1").mkdir()
+        for name, content in files.items():
+            (tmp_path / "offline-1" / name).write_text(content)
+    else:
+        packed(tmp_path / "offline-1.zip", files)
+    curves = read(tmp_path)
+    rows = curves.observations
+    assert rows["step"].to_list() == [1, 5]
+    assert rows["loss/train"].to_list() == [2.5, 1.5]
+    assert rows["loss/validation"].to_list() == [2.75, None]
+    assert rows["seconds"].to_list() == [0, 4]
+    assert curves.runs["hp.lr"].to_list() == [0.1]
+    assert not any("gpu" in metric for metric in curves.metrics)
+
+
+def test_a_damaged_archive_is_one_sentence(tmp_path):
+    packed(tmp_path / "a.zip", {"metrics.jsonl": "[]\n" * 1000, "task.json": "{}"})
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[45:50] = b"\xff" * 5
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read(tmp_path / "a.zip")
+
+
+# neptune-ai/neptune-exporter, the SCHEMA of its tables, of which a run may have several parts
+def test_an_export_of_neptune(tmp_path):
+    folder = tmp_path / "exports" / "data" / "team_project"
+    folder.mkdir(parents=True)
+    kinds = {
+        "project_id": pl.String, "run_id": pl.String, "attribute_path": pl.String,
+        "attribute_type": pl.String, "step": pl.Decimal(18, 6),
+        "timestamp": pl.Datetime("ms", "UTC"), "int_value": pl.Int64, "float_value": pl.Float64,
+        "string_value": pl.String, "bool_value": pl.Boolean,
+    }  # fmt: skip
+
+    def row(run, path, kind, **values):
+        start = {"project_id": "team/project", "run_id": run, "attribute_path": path}
+        return start | {"attribute_type": kind} | values
+
+    def point(run, path, step, value):
+        when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=10 * step)
+        values = {"step": Decimal(step), "timestamp": when, "float_value": value}
+        return row(run, path, "float_series", **values)
+
+    tables = {
+        "RUN-1_part_0": [
+            row("RUN-1", "sys/id", "string", string_value="RUN-1"),
+            row("RUN-1", "parameters/lr", "float", float_value=0.1),
+            row("RUN-1", "parameters/seed", "int", int_value=3),
+            point("RUN-1", "train/loss", 1, 2.5),
+            point("RUN-1", "monitoring/cpu", 1, 50.0),
+        ],
+        "RUN-1_part_1": [point("RUN-1", "train/loss", 2, 1.5)],
+        "RUN-2_part_0": [point("RUN-2", "train/loss", 1, 2.0)],
+    }
+    for name, rows in tables.items():
+        pl.DataFrame(rows, schema=kinds).write_parquet(folder / f"{name}.parquet")
+    curves = read(tmp_path)
+    assert curves.runs["run"].to_list() == ["RUN-1", "RUN-2"]
+    assert curves.runs["hp.parameters/lr"].to_list() == [0.1, None]
+    assert curves.runs["hp.parameters/seed"].to_list() == [3, None]
+    first = curves.observations.filter(run_id=0)
+    assert first["step"].to_list() == [1, 2]
+    assert first["train/loss"].to_list() == [2.5, 1.5]
+    assert first["seconds"].to_list() == [0, 10]
+    assert curves.metrics == ["train/loss"]
+    assert len(read(folder / "RUN-2_part_0.parquet")) == 1
+
+
+# neptune_query.fetch_metrics(…).to_csv(): indexed by experiment and step, a column a metric
+def test_metrics_that_were_fetched_from_neptune(tmp_path):
+    rows = "experiment,step,train/loss,val/loss\na,1.0,2.5,\na,2.0,1.5,1.75\n7,1.0,3.0,\n"
+    (tmp_path / "metrics.csv").write_text(rows)
+    curves = read(tmp_path)
+    assert curves.runs["run"].to_list() == ["7", "a"]
+    assert curves.observations["train/loss"].to_list() == [3.0, 2.5, 1.5]

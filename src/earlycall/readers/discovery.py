@@ -38,12 +38,15 @@ def readers() -> tuple[Any, ...]:
         keras_history,
         llama_factory,
         mlflow,
+        neptune,
+        offline_archive,
         open_mmlab,
         optuna,
         ray_tune,
         sacred,
         skorch,
         stable_baselines,
+        swanlab,
         syne_tune,
         table_folder,
         tensorboard,
@@ -54,11 +57,11 @@ def readers() -> tuple[Any, ...]:
     )
 
     built_in = (
-        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state, catboost,
-        stable_baselines.progress, stable_baselines, open_mmlab, llama_factory,
-        sacred, skorch, syne_tune,
-        table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
-        wandb_export, evals_result, keras_history, json_lines, delimited,
+        neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna, ray_tune, dvclive,
+        trainer_state, catboost, stable_baselines.progress, stable_baselines, open_mmlab,
+        llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
+        table_folder.lightning_csv, tensorboard, wandb_export, evals_result, keras_history, skorch,
+        syne_tune, offline_archive, json_lines, delimited,
     )  # fmt: skip
     plugins = [point.load() for point in entry_points(group="earlycall.readers")]
     return (*plugins, *built_in)
