@@ -76,9 +76,10 @@ def _rows(file: Path, state: State) -> Iterator[dict[str, Any]]:
 def _row(data: dict[str, Any], state: State) -> dict[str, Any]:
     when = timestamp_of(data["metric"].get("create_time"))
     started = state.get("started")
-    known = when is not None and started is not None
-    clock = {"seconds": max(when - started, 0.0)} if known else {}
-    return {"step": data["step"], data["key"]: data["metric"]["data"]} | clock
+    row = {"step": data["step"], data["key"]: data["metric"]["data"]}
+    if when is None or started is None:
+        return row
+    return row | {"seconds": max(when - started, 0.0)}
 
 
 def _settings(file: Path, state: State) -> Any:
