@@ -63,14 +63,14 @@ def finish_wandb(run: Any, folder: Path) -> Path:
     """End a W&B run, and wait for its log: ``finish()`` is back before the log is on the disk."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    from earlycall.readers.formats.wandb import _records
+    from earlycall.readers.base.leveldb import records
 
     run.finish()
     [log] = folder.rglob(f"run-{run.id}.wandb")
 
     def is_whole() -> bool:
         with log.open("rb") as file:
-            return any(Record.FromString(data).HasField("exit") for data, _ in _records(log, file))
+            return any(Record.FromString(data).HasField("exit") for data, _ in records(log, file))
 
     wait_until(is_whole)
     return log

@@ -96,7 +96,8 @@ Pattern = Annotated[
     typer.Option(
         "--pattern",
         help="Read plain text logs by this regular expression with named groups, for example "
-        "'epoch (?P<epoch>\\d+).*loss (?P<train_loss>\\S+)'.",
+        "'epoch (?P<epoch>\\d+).*loss (?P<train_loss>\\S+)', or by one of these names: fairseq, "
+        "llm.c, megatron, nanogpt, torchtune.",
     ),
 ]
 Budget = Annotated[

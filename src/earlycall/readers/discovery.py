@@ -30,13 +30,24 @@ _NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 def readers() -> tuple[Any, ...]:
     """The readers, in the order in which they are asked; a curve set is read without them."""
     from earlycall.readers.formats import (
+        catboost,
         delimited,
         dvclive,
+        evals_result,
         json_lines,
         keras_history,
+        llama_factory,
         mlflow,
+        neptune,
+        offline_archive,
+        open_mmlab,
         optuna,
         ray_tune,
+        sacred,
+        skorch,
+        stable_baselines,
+        swanlab,
+        syne_tune,
         table_folder,
         tensorboard,
         trackio,
@@ -46,9 +57,11 @@ def readers() -> tuple[Any, ...]:
     )
 
     built_in = (
-        curve_set, wandb, mlflow, trackio, optuna, ray_tune, dvclive, trainer_state,
-        table_folder.ultralytics, table_folder.timm, table_folder.lightning_csv, tensorboard,
-        wandb_export, keras_history, json_lines, delimited,
+        neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna, ray_tune, dvclive,
+        trainer_state, catboost, stable_baselines.progress, stable_baselines, open_mmlab,
+        llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
+        table_folder.lightning_csv, tensorboard, wandb_export, evals_result, keras_history, skorch,
+        syne_tune, offline_archive, json_lines, delimited,
     )  # fmt: skip
     plugins = [point.load() for point in entry_points(group="earlycall.readers")]
     return (*plugins, *built_in)

@@ -12,6 +12,7 @@ import polars as pl
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.curves.columns import KEYS
+from earlycall.errors import InputError
 from earlycall.readers.base.log import Log
 
 BLOCK_BYTES = 1 << 24  # read and parsed together
@@ -138,6 +139,21 @@ def is_json_object(text: bytes) -> bool:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def json_objects(path: Path, lines: GrowingLines) -> Iterator[dict[str, Any]]:
+    """The objects on new lines.
+
+    Raises:
+        InputError: naming the line that is no JSON object.
+        RereadRequiredError: as `GrowingLines.blocks` does.
+    """
+    for number, line in lines.json_lines():
+        if not line.strip():
+            continue
+        if not is_json_object(line):
+            raise InputError(f"{path}, line {number}: not a JSON object; remove it")
+        yield json.loads(line)
 
 
 class Parser(Protocol):

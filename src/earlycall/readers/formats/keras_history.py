@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -40,21 +41,24 @@ def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
     found = json_document(path, "wait until the history is written, or write it again")
     if isinstance(found, dict) and isinstance(found.get("history"), dict):
         found = found["history"]
-    lists = (
-        {name: v for name, v in found.items() if _is_curve(v)} if isinstance(found, dict) else {}
-    )
+    lists = {name: v for name, v in found.items() if is_curve(v)} if isinstance(found, dict) else {}
     epochs = max((len(values) for values in lists.values()), default=0)
     if not epochs:
         raise InputError(f"{path}: no list of numbers for any metric")
-    columns = {
+    lists.pop("epoch", None)
+    yield pl.DataFrame({"epoch": range(epochs), **columns(lists, epochs)})
+
+
+def columns(lists: dict[str, list[Any]], height: int) -> dict[str, pl.Series]:
+    """A column of each list of numbers, missing where the list has ended."""
+    return {
         str(name): pl.Series(
-            values + [None] * (epochs - len(values)), dtype=pl.Float64, strict=False
+            values + [None] * (height - len(values)), dtype=pl.Float64, strict=False
         )
         for name, values in lists.items()
-        if name != "epoch"
     }
-    yield pl.DataFrame({"epoch": range(epochs), **columns})
 
 
-def _is_curve(values: object) -> bool:
+def is_curve(values: object) -> bool:
+    """Whether a value is a list of numbers, of which some may be missing."""
     return isinstance(values, list) and all(isinstance(v, int | float) or v is None for v in values)

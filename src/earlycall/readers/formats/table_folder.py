@@ -28,6 +28,7 @@ class TableFolder:
         columns: sets of columns, one of which the header must have in full.
         needs: files that must stand beside it.
         renamed: columns with a meaning here, by another name.
+        summed: losses, by the beginning of the names of those that they are the sum of.
     """
 
     NAME: str
@@ -36,6 +37,7 @@ class TableFolder:
     columns: tuple[frozenset[str], ...]
     needs: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    summed: tuple[tuple[str, str], ...] = ()
     WHOLE_TREE: bool = False
 
     def recognises_folder(self, folder: Path, files: frozenset[str]) -> bool:
@@ -67,6 +69,11 @@ class TableFolder:
         table = table.rename(new)
         if "seconds" in new.values():
             table = table.with_columns(make_monotone(pl.col("seconds")))
+        for total, beginning in self.summed:
+            terms = [c for c in table.columns if c.startswith(beginning) and c.endswith("_loss")]
+            if terms and total not in table.columns:
+                both = pl.sum_horizontal(terms, ignore_nulls=False).alias(total)
+                table = table.with_columns(both)
         return Log(table, self._settings(folder, {}))
 
     def _settings(self, folder: Path, state: State) -> pl.DataFrame | None:
@@ -93,4 +100,5 @@ ultralytics = TableFolder(
     ("args.yaml",),
     (frozenset({"epoch", "train/loss"}), frozenset({"epoch", "train/box_loss"})),
     renamed=(("time", "seconds"),),
+    summed=(("train_loss", "train/"), ("val_loss", "val/")),
 )

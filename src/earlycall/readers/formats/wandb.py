@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import polars as pl
 
 from earlycall.curves.cleaning import RereadRequiredError
-from earlycall.errors import CurveWarning, EmptyLogError
+from earlycall.errors import EmptyLogError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
+from earlycall.readers.base.leveldb import records
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
 from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "Weights & Biases runs"
 WHOLE_TREE = True
-_MAGIC, _BLOCK, _HEADER = b":W&B", 32768, 7
-_FULL, _FIRST, _MIDDLE, _LAST = _KINDS = 1, 2, 3, 4
+_MAGIC = b":W&B"
 _HISTORY, _CONFIG, _RUN = 2, 5, 17
 _JSON = (8, 16)  # value_json, old and new
 
@@ -101,7 +99,7 @@ class _Run:
 def _history(path: Path, run: _Run) -> Iterator[dict[str, Any]]:
     """The rows of the history from where the run ended; other records go into the run."""
     with path.open("rb") as file:
-        for record, end in _records(path, file, run.end):
+        for record, end in records(path, file, run.end):
             run.end = end
             try:
                 for number, kind, at, after in fields(record, 0, len(record)):
@@ -125,35 +123,6 @@ def _take_run(record: bytes, start: int, stop: int, run: _Run) -> None:
             run.name = record[at:after].decode("utf-8")
         elif (number, kind) == (10, 2):
             run.tags.append(record[at:after].decode("utf-8"))
-
-
-def _records(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """The whole records of a LevelDB log with their ends, up to the first that is damaged."""
-    position = start or len(file.read(_HEADER))
-    file.seek(position)
-    begun = b""
-    while True:
-        left = _BLOCK - position % _BLOCK
-        if left < _HEADER:  # the rest of a block is padding
-            position += left
-            file.seek(position)
-            continue
-        head = file.read(_HEADER)
-        if len(head) < _HEADER:
-            return
-        checksum, length, kind = struct.unpack("<IHB", head)
-        part = file.read(min(length, left))
-        if len(part) < length <= left - _HEADER:
-            return  # still being written
-        if zlib.crc32(part, zlib.crc32(head[6:])) != checksum or kind not in _KINDS:
-            if any(head):  # zeros are what a crash leaves
-                warnings.warn(f"{path}: damaged at byte {position}; what follows is left out",
-                              CurveWarning, stacklevel=2)  # fmt: skip
-            return
-        position += _HEADER + length
-        begun = part if kind in (_FULL, _FIRST) else begun + part
-        if kind in (_FULL, _LAST):
-            yield begun, position
 
 
 def _row(record: bytes, start: int, stop: int) -> dict[str, Any]:

@@ -14,30 +14,31 @@ from earlycall.readers.formats import delimited
 
 NAME = "Weights & Biases exports"
 _BOUNDS = ("__MIN", "__MAX")
-_AXES = ("Step", "Relative Time (Process)", "Relative Time (Wall)", "epoch", "global_step")
+_CLOCK = "Relative Time"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the header is a step and columns of runs with their bounds."""
+    """Whether the header is an axis and columns of runs with their bounds."""
     first = head.split(b"\n", 1)[0]
     return b" - " in first and b"__MIN" in first and delimited.recognises(path, head)
 
 
 def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
-    """The runs' curves.
+    """The runs' curves along the axis of the chart, whatever it is: the first column.
 
     Raises:
-        InputError: if a cell is no number, or there is no step.
+        InputError: if a cell is no number, or there is no axis.
     """
     table = delimited.load(path)
-    axis = next((name for name in _AXES if name in table.columns), None)
-    if axis is None:
-        raise InputError(f"{path}: no column 'Step'; export the chart along steps")
-    shown = [c for c in table.columns if " - " in c and not c.endswith(_BOUNDS)]
+    axis, *others = table.columns
+    if " - " in axis:
+        raise InputError(f"{path}: the first column is no axis of numbers; export along steps")
+    seconds = (pl.col(axis).alias("seconds"),) if axis.startswith(_CLOCK) else ()
+    shown = [c for c in others if " - " in c and not c.endswith(_BOUNDS)]
     curves = []
     for column in shown:
         run, _, metric = column.rpartition(" - ")
-        values = table.select(pl.col(axis).alias("step"), pl.col(column).alias("value"))
+        values = table.select(pl.col(axis).alias("step"), pl.col(column).alias("value"), *seconds)
         named = values.with_columns(run=pl.lit(run), name=pl.lit(metric))
         curves.append(named.drop_nulls().cast({"step": pl.Float64, "value": pl.Float64}))
     if not curves:
