@@ -11,6 +11,7 @@ import typer
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
+from earlycall.formatting import common_ending
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,11 +139,13 @@ def run_grid(table: RunTable, prefixes: Prefixes) -> Table:
     grid.columns[2].no_wrap = True
     if "note" in table:
         grid.columns[-1].style = "yellow"
+    ending = common_ending(table["run"].values)
     rows = dict(zip(prefixes.runs, prefixes.values, strict=True))
     low, high = _heights(prefixes)
     ranks = zip(table["run"].values, table["rank"].values, strict=True)
     for (run, rank), texts in zip(ranks, table.rows(), strict=True):
         cells = list(map(Text, texts))
+        cells[1] = Text(output.shown(run.removesuffix(ending)))
         curve = output.sparkline(rows[run].tolist(), low, high)
         grid.add_row(*cells[:2], curve, *cells[2:], style="bold green" if rank == 1 else None)
     return grid

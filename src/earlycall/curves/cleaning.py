@@ -10,7 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.curves.columns import KEYS, STEP_COUNTERS, role
+from earlycall.curves.columns import (
+    KEYS,
+    is_epoch,
+    is_step_counter,
+    role,
+    step_counters,
+)
 from earlycall.errors import CurveWarning, InputError
 
 _LOGGED = "epoch as logged"
@@ -64,10 +70,12 @@ class Observations:
 
     Args:
         run: the run's name, for a table without a column ``run``.
+        by_step: whether each table has a row per step, rather than rows as they were logged.
 
     Attributes:
         keys: ``group`` and ``run`` of each run, sorted; the row number is the ``run_id``.
         renumbered: the ``run_id`` of runs whose steps started anew in each epoch.
+        counted: the ``run_id`` of runs whose rows were counted, since no step was logged.
         repeated: the ``run_id`` of each step that was logged more than once.
         extensible: whether rows can be added: to one run that its log does not name, with steps.
 
@@ -79,11 +87,12 @@ class Observations:
         [4.0, 2.5, 2.0]
     """
 
-    def __init__(self, run: str = "run") -> None:
+    def __init__(self, run: str = "run", *, by_step: bool = False) -> None:
         self.keys = pl.DataFrame(schema={"group": pl.String, "run": pl.String})
-        self.renumbered = self.repeated = pl.Series(dtype=pl.UInt32)
+        self.renumbered = self.repeated = self.counted = pl.Series(dtype=pl.UInt32)
         self.extensible = True
-        self._run = run
+        self._counter: str | None = None
+        self._run, self._by_step = run, by_step
         self._parts: list[pl.DataFrame] = []  # by run and step, with the epochs as logged
         self._first_epoch, self._fractional = 0.0, False
 
@@ -111,21 +120,29 @@ class Observations:
     def _beginning(self, table: pl.DataFrame) -> pl.DataFrame:
         run_ids, self.keys = _number_runs(table, self._run)
         rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
-        rows = with_step_name(_numeric(rows, self.keys))
+        rows = _numeric(rows, self.keys)
+        self._counter = _counter(rows)
+        rows = _with_usual_names(rows, self._counter)
         self.extensible = "step" in rows.columns and not rows["step"].null_count()
-        rows, self.renumbered = _undo_step_per_epoch(_with_steps(rows, self.keys))
-        self.extensible &= not ({"group", "run"} & set(table.columns) or len(self.renumbered))
+        rows, self.counted = _with_steps(rows, self.keys, self._counter)
+        rows, moved = (rows, False) if self._by_step else _after_their_training(rows)
+        rows, self.renumbered = _undo_step_per_epoch(rows)
+        named = {"group", "run"} & set(table.columns)
+        self.extensible &= not (named or moved or len(self.renumbered))
         rows = _recorded_nans(rows)
         if not _in_order(rows):
             rows, self.repeated = _one_row_per_step(rows)
-        return rows
+        return _with_rising_seconds(rows)
 
     def _continuation(self, table: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
         """The parts that stay as they are, and the rows that follow them."""
         if not self.extensible or {"group", "run"} & set(table.columns):
             raise RereadRequiredError
         rows = table.with_columns(run_id=pl.lit(0, dtype=pl.UInt32))
-        rows = with_step_name(_numeric(rows, self.keys))
+        rows = _numeric(rows, self.keys)
+        if self._counter not in rows.columns:
+            raise RereadRequiredError
+        rows = _with_usual_names(rows, self._counter)
         metrics = _metrics(rows)
         if not metrics or "step" not in rows.columns or _not_a_step(rows["step"]).any():
             raise RereadRequiredError
@@ -140,7 +157,11 @@ class Observations:
             if cut:
                 kept.append(part[:cut])
         if not again and _in_order(rows):
-            return kept, rows
+            return kept, _following(rows, kept)
+        if not self._by_step:
+            both = pl.concat([*again, rows], how="diagonal_relaxed")
+            if _after_their_training(both)[1]:
+                raise RereadRequiredError
         if again and _LOGGED in again[0].columns:
             again = [part.drop("epoch").rename({_LOGGED: "epoch"}) for part in again]
         rows = pl.concat([*again, rows], how="diagonal_relaxed")
@@ -148,7 +169,7 @@ class Observations:
             epochs = rows.group_by("step").agg(pl.col("epoch").drop_nulls().n_unique())["epoch"]
             if (epochs > 1).any():  # perhaps steps that start anew in each epoch
                 raise RereadRequiredError
-        return kept, _one_row_per_step(rows)[0]
+        return kept, _following(_one_row_per_step(rows)[0], kept)
 
     def _count_epochs(self, rows: pl.DataFrame, before: list[pl.DataFrame]) -> pl.DataFrame:
         """Epochs as whole numbers from 0; 0.5 and 1.0 of a fractional log both lie in the first."""
@@ -313,38 +334,152 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _with_steps(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Give every observation a step: the log's own, else the epoch, else its number."""
-    metrics = _metrics(rows)
-    empty = _nothing(metrics) if metrics else pl.lit(value=True)
-    number = _numbered(rows)
+def _with_steps(
+    rows: pl.DataFrame, keys: pl.DataFrame, counter: str | None
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Give every observation a step: the log's own, else the epoch, else its number.
+
+    A row without one, in a log that has them, lies at the step that it follows, unless it has
+    metrics that other rows have with a ``step``; what stands before the first step is no
+    observation. The ids of runs whose rows were counted come along.
+    """
+    none = pl.Series(dtype=pl.UInt32)
     if "step" not in rows.columns or not rows["step"].count():
-        return rows.with_columns(step=number)
+        rows = rows.with_columns(step=_numbered(rows))
+        return rows, _counted(rows)
     if rows["step"].null_count():
+        metrics = _metrics(rows)
+        empty = _nothing(metrics) if metrics else pl.lit(value=True)
         own = pl.col("step").count().over("run_id") > 0
-        rows = rows.with_columns(step=pl.when(own).then(pl.col("step")).otherwise(number))
-        rows = rows.filter(~(pl.col("step").is_null() & empty))
+        rows = rows.filter(~(pl.col("step").is_null() & own & empty))
+        rows = rows.with_columns(_has_own=own, _number=_numbered(rows))
+        known = rows.filter(pl.col("step").is_not_null())
+        counted = [c for c in metrics if known[c].count()]
+        may_follow = pl.lit(counter != "step" or not counted)
+        if counted:
+            may_follow |= _nothing(counted)
+        before = pl.col("step").forward_fill().over("run_id")
+        step = pl.when(pl.col("_has_own") & may_follow).then(pl.coalesce("step", before))
+        step = step.when(pl.col("_has_own")).then(pl.col("step")).otherwise(pl.col("_number"))
+        rows = rows.with_columns(step=step)
+        none = _counted(rows.filter(~pl.col("_has_own")))
+        early = pl.col("step").is_null() & (pl.lit(not counted) | _nothing(counted or ["step"]))
+        rows = rows.filter(~(early & pl.col("_has_own"))).drop("_has_own", "_number")
+        rows = rows.drop(c for c in metrics if c not in counted and not rows[c].count())
     bad = _not_a_step(rows["step"])
     if bad.any():
         row = int(bad.arg_max() or 0)
         run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]
         raise InputError(f"run {run!r}, column 'step', row {row}: {value} is not a step")
-    return rows
+    return rows, none
+
+
+def _counted(rows: pl.DataFrame) -> pl.Series:
+    """The ids of runs whose steps are not their epochs."""
+    if "epoch" in rows.columns:
+        rows = rows.filter(pl.col("step").ne_missing(pl.col("epoch").cast(pl.Float64)))
+    return rows["run_id"].unique().sort()
 
 
 def _not_a_step(step: pl.Series) -> pl.Series:
     return step.is_null() | ~step.is_finite() if step.dtype.is_float() else step.is_null()
 
 
-def with_step_name(rows: pl.DataFrame) -> pl.DataFrame:
-    """The column of steps by the name of ``step``, whichever of the usual names it has.
+def _counter(rows: pl.DataFrame) -> str | None:
+    """The column of steps: the first of the known counters that does count."""
+    found = step_counters(rows.columns)
+    return next((name for name in found if name == "step" or _counts(rows, name)), None)
 
-    Examples:
-        >>> with_step_name(pl.DataFrame({"iter": [1], "loss": [2.0]})).columns
-        ['step', 'loss']
+
+def _counts(rows: pl.DataFrame, name: str) -> bool:
+    """Whether a column rises in some run, or there is nothing yet in which it could."""
+    known = rows.select("run_id", pl.col(name).alias("count")).drop_nulls()
+    if not known.height:
+        return False
+    runs = known.group_by("run_id").agg(pl.len(), pl.col("count").n_unique().alias("steps"))
+    return bool((runs["steps"] > 1).any() or (runs["len"] == 1).all())
+
+
+def _with_usual_names(rows: pl.DataFrame, counter: str | None) -> pl.DataFrame:
+    """The columns of steps and epochs by these names, without a tracker's count of its calls."""
+    names = {} if counter in (None, "step") else {counter: "step"}
+    epochs = [name for name in rows.columns if is_epoch(name)]
+    if epochs and "epoch" not in epochs:
+        names[epochs[0]] = "epoch"
+    return rows.drop([] if counter == "_step" else "_step", strict=False).rename(names)
+
+
+def _after_their_training(rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Validation rows whose step counts epochs (or batches) at the training step that they follow.
+
+    They are rows between those of training, with other metrics and a step below that of the
+    training row before. Whether there were any comes along.
     """
-    name = next((n for n in STEP_COUNTERS if n in rows.columns), None)
-    return rows if name is None else rows.rename({name: "step"})
+    metrics = _metrics(rows)
+    if rows.height < 2 or len(metrics) < 2 or _in_order(rows):
+        return rows, False
+    run, step = rows["run_id"].to_numpy(), rows["step"].cast(pl.Float64).to_numpy()
+    falls = np.flatnonzero((run[1:] == run[:-1]) & (step[1:] < step[:-1])) + 1
+    if not len(falls):
+        return rows, False
+    filled = rows.select(pl.col(metrics).is_not_null()).to_numpy()
+    row, above = filled[falls], filled[falls - 1]
+    apart = np.flatnonzero((row & ~above).any(axis=1) & (above & ~row).any(axis=1))
+    if not len(apart):
+        return rows, False
+    only_training = above[apart[0]] & ~row[apart[0]]
+    other = ~filled[:, only_training].any(axis=1)
+    training = np.where(other, -1, np.arange(len(step)))
+    before = np.maximum.accumulate(training)
+    known = other & (before >= 0)
+    known[known] &= run[before[known]] == run[known]
+    at = np.flatnonzero(known)
+    behind = step[at] < step[before[at]]
+    ahead = step[at] > step[before[at]]
+    if not len(at) or ahead.any() or 2 * behind.sum() < len(at):
+        return rows, False
+    if len(at) > 1 and 4 * len(np.unique(before[at])) < len(at):
+        return rows, False
+    step = step.copy()
+    step[at] = step[before[at]]
+    of_training = [m for m, mine in zip(metrics, above[apart[0]], strict=True) if mine]
+    moved = np.zeros(len(step), dtype=bool)
+    moved[at] = True
+    return rows.with_columns(
+        pl.when(~pl.Series(moved)).then(pl.col(of_training)),
+        step=pl.Series(step).cast(rows["step"].dtype),
+    ), True
+
+
+def _with_rising_seconds(rows: pl.DataFrame) -> pl.DataFrame:
+    """Seconds that go on where a resumed run counted anew, and never fall.
+
+    A fall to less than half is a clock that began anew; a smaller one is a clock set back.
+    """
+    if "seconds" not in rows.columns:
+        return rows
+    seconds = pl.col("seconds").cast(pl.Float64).fill_nan(None)
+    before = seconds.forward_fill().shift().over("run_id")
+    begun = pl.when(seconds < before / 2).then(before).otherwise(0.0).cum_sum().over("run_id")
+    rising = (seconds + begun).cum_max().over("run_id")
+    found = rows.select(seconds=seconds, rising=rising)
+    if not (found["rising"] > found["seconds"]).any():
+        return rows
+    return rows.with_columns(seconds=found["rising"])
+
+
+def _following(rows: pl.DataFrame, before: list[pl.DataFrame]) -> pl.DataFrame:
+    """Rows that continue a run, unless their seconds fall.
+
+    Raises:
+        RereadRequiredError: if they do.
+    """
+    if "seconds" in rows.columns:
+        parts = [p["seconds"].cast(pl.Float64) for p in before[-1:] if "seconds" in p.columns]
+        seconds = pl.concat([*parts, rows["seconds"].cast(pl.Float64)]).drop_nulls().drop_nans()
+        if (seconds.diff() < 0).any():
+            raise RereadRequiredError
+    return rows
 
 
 def _numbered(rows: pl.DataFrame) -> pl.Expr:
@@ -408,7 +543,7 @@ def without_empty_rows(table: pl.DataFrame) -> pl.DataFrame:
         >>> without_empty_rows(table).height
         1
     """
-    metrics = [c for c in table.columns if c not in (*KEYS, *STEP_COUNTERS)]
+    metrics = [c for c in table.columns if c not in KEYS and not is_step_counter(c)]
     return table.filter(~_nothing(metrics)) if _has_empty_row(table, metrics) else table
 
 
@@ -482,6 +617,9 @@ def warn_of_repairs(cleaned: Sequence[tuple[Observations, pl.Series]]) -> None:
     Args:
         cleaned: observations, and what each of their runs is called.
     """
+    counted = [name for rows, names in cleaned for name in _gathered(names, rows.counted)]
+    if counted:
+        _warn(counted, "no column of steps was found; observations are counted instead")
     anew = [name for rows, names in cleaned for name in _gathered(names, rows.renumbered)]
     if anew:
         _warn(anew, "steps start anew in each epoch; observations are numbered through instead")

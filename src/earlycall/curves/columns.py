@@ -20,7 +20,7 @@ Axis = Literal["observation", "step", "epoch", "seconds", "joules", "usd"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COSTS = ("seconds", "joules", "usd")
 KEYS = ("group", "run", "run_id", "step", "epoch", *COSTS)
-STEP_COUNTERS = ("step", "global_step", "iteration", "iter", "_step", "trainer/global_step")
+CALL_COUNTERS = ("training_iteration", "_step")  # a tracker's count of calls: the last resort
 CLOCKS = ("timestamp", "_timestamp", "wall_time", "walltime", "time", "unix_time", "epoch_time")
 
 Direction = Literal["min", "max"]
@@ -28,10 +28,26 @@ Role = Literal[
     "step", "epoch", "clock", "training loss", "validation loss", "metric", "setting"
 ]  # fmt: skip
 
+# By their words, of which the first that is there counts: the optimiser's steps before the
+# environment's, and those before tokens.
+_STEP_COUNTERS = (
+    "step", "steps", "global_step", "global_steps", "trainer_global_step", "train_global_step",
+    "optimizer_step", "optimizer_steps", "train_step", "train_steps", "training_step", "current_step",
+    "current_steps", "iter", "iters", "iteration", "iterations", "train_iter", "global_iter",
+    "iter_num", "num_iter", "iter_no", "num_steps", "n_iter", "step_num",
+    "time_total_timesteps", "total_timesteps", "timesteps_total", "num_timesteps", "timesteps",
+    "num_env_steps", "env_steps", "env_step", "num_env_steps_sampled_lifetime", "total_env_steps",
+    "frames", "num_frames", "total_frames", "update", "updates", "num_updates", "n_updates",
+    "samples_seen", "num_samples", "samples",
+    "tokens", "num_tokens", "total_tokens", "tokens_seen", "train_tokens", "consumed_tokens",
+    "num_input_tokens_seen", "consumed_train_samples",
+)  # fmt: skip
+
 # The finest first: losses of single steps tell more than means of epochs.
 _TRAINING = (
     "train_loss", "train_loss_step", "train_step_loss", "training_loss", "loss", "loss_train",
     "loss_training", "train_loss_epoch", "train_epoch_loss", "epoch_loss", "batch_loss",
+    "total_loss", "train_total_loss", "loss_total", "train_loss_total", "loss_sum", "sum_loss",
 )  # fmt: skip
 _VALIDATION = (
     "val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "loss_valid",
@@ -108,6 +124,7 @@ def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
     return {"".join(entry): (way, len(entry) > 1) for entry in entries if entry}
 
 
+_COUNTER_PLACES = {name: place for place, name in enumerate(_STEP_COUNTERS)}
 _STRONG = _table(_LESS, "min") | _table(_MORE, "max")
 _ALONE = _table(_LESS_ALONE, "min") | _table(_MORE_ALONE, "max")
 
@@ -148,9 +165,9 @@ def role(name: str) -> Role:
         >>> [role(name) for name in ("iter", "val/loss", "train_loss", "test_loss", "lr")]
         ['step', 'validation loss', 'training loss', 'metric', 'setting']
     """
-    if name in STEP_COUNTERS:
+    if is_step_counter(name):
         return "step"
-    if name == "epoch":
+    if is_epoch(name):
         return "epoch"
     if name in ("seconds", *CLOCKS):
         return "clock"
@@ -160,6 +177,40 @@ def role(name: str) -> Role:
     if not mine & _LOSS_WORDS or mine & _TEST_WORDS:
         return "metric"
     return "validation loss" if mine & _VALIDATION_WORDS else "training loss"
+
+
+def is_step_counter(name: str) -> bool:
+    """Whether a column counts steps, by all words of its name.
+
+    Examples:
+        >>> [is_step_counter(name) for name in ("trainer/global_step", "_step", "step_time")]
+        [True, True, False]
+    """
+    return name in CALL_COUNTERS or plain(name) in _COUNTER_PLACES
+
+
+def is_epoch(name: str) -> bool:
+    """Whether a column counts epochs.
+
+    Examples:
+        >>> [is_epoch(name) for name in ("epoch", "Epoch", "train/epoch", "epoch_time")]
+        [True, True, True, False]
+    """
+    return plain(name) in ("epoch", "train_epoch", "training_epoch", "current_epoch")
+
+
+def step_counters(names: Sequence[str]) -> list[str]:
+    """The columns that count steps, the one to go by first.
+
+    Examples:
+        >>> step_counters(["_step", "loss", "tokens", "Iter"])
+        ['Iter', 'tokens', '_step']
+    """
+    own = sorted(
+        (n for n in names if n not in CALL_COUNTERS and plain(n) in _COUNTER_PLACES),
+        key=lambda n: (n != "step", _COUNTER_PLACES[plain(n)]),
+    )
+    return own + [n for n in CALL_COUNTERS if n in names]
 
 
 def is_learning_rate(name: str) -> bool:

@@ -451,13 +451,13 @@ class CurveSet:
         hidden = ("final", "final_metric", "higher_is_better", "diverged", "end_reason")
         out = []
         for group, (first, last) in self._extents.items():
-            rows = self._rows(first, last).rename({"run_id": "row"})
+            rows = self._rows(first, last)
             settings = self.runs[first:last]
             out.append(
                 Prefixes(
                     group=group,
                     runs=tuple(settings["run"]),
-                    frame=rows.with_columns(row=pl.col("row") - first),
+                    frame=rows.with_columns(run_id=pl.col("run_id") - first),
                     metric=metric,
                     horizon=self.horizon(group, metric),
                     axis=axis,

@@ -68,7 +68,7 @@ class Prefixes:
     Attributes:
         group: the group's name.
         runs: the m runs' names.
-        frame: the observations: ``row`` (0…m-1), ``step``, ``epoch`` and every metric.
+        frame: the observations: ``run_id`` (0…m-1), ``step``, ``epoch`` and every metric.
         metric: the metric that ``loss`` holds.
         horizon: the step at which training would end.
         axis: what ``x`` holds.
@@ -97,13 +97,13 @@ class Prefixes:
         """Only some of the runs, by their increasing row numbers."""
         if len(rows) == len(self):
             return self
-        numbered = pl.DataFrame({"row": rows}, schema={"row": self.frame.schema["row"]})
-        numbered = numbered.with_row_index("new")
-        kept = self.frame.join(numbered, on="row", how="inner", maintain_order="left")
+        numbered = pl.DataFrame({"run_id": rows}, schema={"run_id": self.frame.schema["run_id"]})
+        numbered = numbered.with_row_index("new run_id")
+        kept = self.frame.join(numbered, on="run_id", how="inner", maintain_order="left")
         return replace(
             self,
             runs=tuple(self.runs[i] for i in rows),
-            frame=kept.with_columns(row=pl.col("new")).drop("new"),
+            frame=kept.with_columns(run_id=pl.col("new run_id")).drop("new run_id"),
             settings=self.settings[rows] if self.settings.width else self.settings,
         )
 
@@ -112,13 +112,15 @@ class Prefixes:
         if len(self) <= most:
             yield self
             return
-        ends = np.searchsorted(self.frame["row"].to_numpy(), np.arange(0, len(self) + most, most))
+        ends = np.searchsorted(
+            self.frame["run_id"].to_numpy(), np.arange(0, len(self) + most, most)
+        )
         for i, (start, stop) in enumerate(pairwise(ends.tolist())):
             first = i * most
             yield replace(
                 self,
                 runs=self.runs[first : first + most],
-                frame=self.frame[start:stop].with_columns(row=pl.col("row") - first),
+                frame=self.frame[start:stop].with_columns(run_id=pl.col("run_id") - first),
                 settings=self.settings[first : first + most],
             )
 
@@ -126,7 +128,7 @@ class Prefixes:
     def columns(self) -> list[str]:
         """The metrics that were logged at least once in the group."""
         logged = [column.name for column in self.frame.iter_columns() if column.count()]
-        return [name for name in logged if name not in (*KEYS, "row")]
+        return [name for name in logged if name not in KEYS]
 
     def has(self, metric: str) -> bool:
         """Whether a column was logged at least once in the group."""
@@ -140,10 +142,10 @@ class Prefixes:
             where: take the rows in which this column was recorded (by default the column's own).
         """
         recorded = self.frame[where or column]
-        kept = self.frame.select("row", column)
+        kept = self.frame.select("run_id", column)
         if recorded.null_count():
             kept = kept.filter(recorded.is_not_null())
-        counts = np.bincount(kept["row"].to_numpy(), minlength=len(self))
+        counts = np.bincount(kept["run_id"].to_numpy(), minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return Ragged(kept[column].cast(pl.Float64).to_numpy(), offsets)
 

@@ -75,7 +75,9 @@ def timeline(rows: pl.DataFrame, run: dict[str, Any]) -> Timeline | None:
             continue
         stamps = stamps / 1000 if stamps[0] > _MAX_STAMP else stamps
         if _MIN_STAMP < stamps[0] < _MAX_STAMP:
-            return Timeline(stamps - stamps[0], ((0.0, float(stamps[0])),))
+            spent = 0.0 if seconds is None else max(float(seconds[0]), 0.0)
+            begun = float(stamps[0]) - spent  # the first interval is part of the run
+            return Timeline(stamps - begun, ((0.0, begun),))
     if started is not None and ended is not None and ended > started:
         return evenly_spaced(rows, started, ended)
     return None

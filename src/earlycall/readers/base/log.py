@@ -239,6 +239,7 @@ def by_step(long: pl.DataFrame) -> pl.DataFrame:
             the last one wins; ``seconds`` (optional), of which the largest of a step is kept.
     """
     index = [key for key in ("run", "step") if key in long.columns]
+    long = long.filter(~pl.col("name").is_in(index))  # metrics so called would hide these
     must_fit(long.select(index).n_unique(), long["name"].n_unique(), long.height)
     wide = long.pivot("name", index=index, values="value", aggregate_function="last")
     if "seconds" in long.columns:

@@ -28,6 +28,7 @@ from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "TensorBoard events"
 WHOLE_TREE = False
+BY_STEP = True
 TRAIN, VALIDATION = "train", "validation"
 _OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content

@@ -67,8 +67,8 @@ def _new_history(path: Path, state: State) -> Iterator[Log]:
     run = state.setdefault("run", _Run(file.stem.removeprefix("run-")))
     must_have_grown(file, state, run.end)
     table = table_of_numbers(_history(file, run))
-    if {"step", "seconds"} & set(table.columns):
-        raise RereadRequiredError  # metrics with these names hide the run's own
+    if "seconds" in table.columns:
+        raise RereadRequiredError  # a metric of this name hides the run's own
     yield Log(_tidy(table), run.table())
 
 
@@ -164,7 +164,7 @@ def _item(record: bytes, start: int, stop: int) -> tuple[str, Any]:
 
 
 def _tidy(table: pl.DataFrame) -> pl.DataFrame:
-    names = {"_step": "step", "_runtime": "seconds"}
-    clash = {new for new in names.values() if new in table.columns}
-    table = table.rename({k: v for k, v in names.items() if k in table.columns and v not in clash})
-    return table.select(pl.exclude("^_.*$"))
+    """Without what wandb adds, but for the clock and ``_step``, which counts calls of ``log``."""
+    if "_runtime" in table.columns and "seconds" not in table.columns:
+        table = table.rename({"_runtime": "seconds"})
+    return table.select(c for c in table.columns if c == "_step" or not c.startswith("_"))

@@ -131,7 +131,8 @@ class FollowedLog:
             self._rows.add(new)
             self._version = next(_VERSIONS)
             return
-        rows = Observations(self.source.run)
+        by_step = getattr(self.source.reader, "BY_STEP", False)
+        rows = Observations(self.source.run, by_step=by_step)
         rows.add(new)
         self._rows, self._names_runs, self._version = rows, "run" in new.columns, None
         if self._state and not rows.extensible:
