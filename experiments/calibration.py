@@ -18,9 +18,9 @@ from earlycall.ranking.certainty import (
     smallest_set,
     tied_with_first,
 )
-from earlycall.ranks import normal_scores
 from earlycall.scores import get
 from earlycall.scores.outlook import centred_rank
+from earlycall.scores.ranks import normal_scores
 
 BUDGETS = (0.05, 0.1, 0.2)
 LEVELS = {0.5: 0.6745, 0.8: 1.2816, 0.9: 1.6449}

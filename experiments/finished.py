@@ -14,8 +14,8 @@ import earlycall as ec
 from earlycall.curves.outcomes import outcomes
 from earlycall.evaluation.evaluate import _judged
 from earlycall.ranking.finished import Finished, learn
-from earlycall.ranks import rank_correlation
 from earlycall.scores import get
+from earlycall.scores.ranks import rank_correlation
 
 SIMPLE = ("last_loss", "tse", "tse_e", "tse_ema")
 BUDGETS, FINISHED, DRAWS, MIN_LEFT = (0.05, 0.1, 0.2), (0, 5, 10, 20, 50), 3, 15

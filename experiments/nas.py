@@ -20,7 +20,7 @@ import earlycall as ec
 from earlycall.nas.features import ArchitectureFeatures, Graph
 from earlycall.nas.labels import label, standings
 from earlycall.nas.models import MEAN, ChosenRegressor
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 ROOT = Path(__file__).parent.parent
 TARGETS = ("final", "outlook", "last_loss", "tse", "lcga_d1")

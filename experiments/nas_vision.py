@@ -17,7 +17,7 @@ import earlycall as ec
 from earlycall.curves.outcomes import outcomes
 from earlycall.nas.labels import label
 from earlycall.nas.predictor import Predictor
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 ROOT = Path(__file__).parent.parent
 LABELS = {"the outcome": ("final", None), "`outlook` of 4 epochs": ("outlook", 4)}

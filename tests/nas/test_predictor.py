@@ -18,7 +18,7 @@ from earlycall.nas.labels import label
 from earlycall.nas.model_file import FACTS, MODELS, load, save
 from earlycall.nas.models import ChosenRegressor
 from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 from nas.cells import chain, collected
 
 

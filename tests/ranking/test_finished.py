@@ -6,7 +6,7 @@ import pytest
 
 from earlycall import CurveSet, evaluate, rank
 from earlycall.errors import InputError
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 STEPS = 60
 

@@ -32,7 +32,8 @@ Role = Literal[
 # environment's, and those before tokens.
 _STEP_COUNTERS = (
     "step", "steps", "global_step", "global_steps", "trainer_global_step", "train_global_step",
-    "optimizer_step", "optimizer_steps", "train_step", "train_steps", "training_step", "current_step",
+    "optimizer_step", "optimizer_steps", "train_step", "train_steps", "training_step",
+    "current_step",
     "current_steps", "iter", "iters", "iteration", "iterations", "train_iter", "global_iter",
     "iter_num", "num_iter", "iter_no", "num_steps", "n_iter", "step_num",
     "time_total_timesteps", "total_timesteps", "timesteps_total", "num_timesteps", "timesteps",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.ranks import mean_ranks
+from earlycall.scores.ranks import mean_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.nas.features import meaning, source
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 if TYPE_CHECKING:
     from earlycall.nas.predictor import Predictor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earlycall.extras import needed_for
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin

@@ -14,7 +14,7 @@ from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.labels import AUTO, Labels, label
 from earlycall.nas.models import MIN_ARCHITECTURES, ChosenRegressor, folds
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin

@@ -28,9 +28,9 @@ import polars as pl
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.outcomes import outcomes
 from earlycall.errors import InputError
-from earlycall.ranks import mean_ranks, normal_scores
 from earlycall.scores import Score
 from earlycall.scores.outlook import Standing, averaged
+from earlycall.scores.ranks import mean_ranks, normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,10 +23,10 @@ from earlycall.ranking.certainty import (
 from earlycall.ranking.comparability import not_comparable, other_loss
 from earlycall.ranking.finished import cut, finished_runs, finished_within, learn
 from earlycall.ranking.schedule import phases
-from earlycall.ranks import normal_scores
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
 from earlycall.scores import Score, Scored, get
+from earlycall.scores.ranks import normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

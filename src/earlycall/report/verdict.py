@@ -12,7 +12,7 @@ from earlycall.curves import CurveSet, Prefixes
 from earlycall.curves.outcomes import outcomes
 from earlycall.formatting import common_ending, duration, listed, percent, plain
 from earlycall.ranking.rank import Ranking
-from earlycall.ranks import rank_correlation
+from earlycall.scores.ranks import rank_correlation
 
 UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
 MIN_LEFT = 0.005  # part of the training below which there is nothing left to stop

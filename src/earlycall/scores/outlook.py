@@ -21,7 +21,7 @@ import numpy as np
 
 from earlycall.curves import Prefixes, Ragged
 from earlycall.curves.columns import is_validation, validation_loss
-from earlycall.ranks import mean_ranks
+from earlycall.scores.ranks import mean_ranks
 from earlycall.scores.registry import Scored, group_score
 
 if TYPE_CHECKING:
