@@ -45,12 +45,12 @@ def test_the_training_that_is_said_to_be_enough_is_enough():
     standing = np.linspace(0.95, -0.95, 20)
     score, se = at(0.05, standing)
     said = verdict(score, se, kept, 0.05, mismatch)
-    assert 1 < said.tied < 20
-    assert said.enough > 0.05
-    score, se = at(said.enough * 1.01, standing)
-    assert score[0] - score[said.tied - 1] > z * np.hypot(se[0], se[0])
-    score, se = at(said.enough * 0.99, standing)
-    assert score[0] - score[said.tied - 1] < z * np.hypot(se[0], se[0])
+    assert 1 < said.n_tied < 20
+    assert said.budget_needed > 0.05
+    score, se = at(said.budget_needed * 1.01, standing)
+    assert score[0] - score[said.n_tied - 1] > z * np.hypot(se[0], se[0])
+    score, se = at(said.budget_needed * 0.99, standing)
+    assert score[0] - score[said.n_tied - 1] < z * np.hypot(se[0], se[0])
 
 
 def test_sentences():
@@ -62,7 +62,7 @@ def test_sentences():
     ranking = rank(losses, score="outlook", budget=0.3)
     assert "cannot be told apart" in str(ranking.verdicts["all"])
     assert ranking.table["p_top"].sum() == pytest.approx(3, abs=1e-4)
-    tied = ranking.verdicts["all"].tied
+    tied = ranking.verdicts["all"].n_tied
     reasons = ranking.table["reason"].to_list()
     assert reasons[0] is None
     assert reasons[1:tied] == ["cannot be told from the first at this budget"] * (tied - 1)

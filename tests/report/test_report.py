@@ -56,7 +56,7 @@ def test_of_very_many_runs_those_tied_with_the_leader_are_not_to_be_stopped():
               for i in range(400)}  # fmt: skip
     ranking = ec.rank(losses, budget=0.5)
     (verdict,) = report(losses, budget=0.5).verdicts
-    first = ranking.table["run"][: ranking.verdicts["all"].tied].to_list()
+    first = ranking.table["run"][: ranking.verdicts["all"].n_tied].to_list()
     assert ranking.table["p_top"][: len(first)].min() < 0.05
     assert verdict.best == first[0]
     assert verdict.stop

@@ -152,7 +152,7 @@ def _draw_chances(figure: Figure, top: int, rows: pl.DataFrame, colours: Palette
 def _colours(ranking: Ranking, rows: pl.DataFrame, colours: Palette) -> list[str]:
     """The leader, those tied with it, the others."""
     verdict = ranking.verdicts.get(str(rows["group"][0]))
-    tied = 1 if verdict is None else verdict.tied
+    tied = 1 if verdict is None else verdict.n_tied
     return [
         colours.green if rank == 1 else colours.blue if rank <= tied else colours.faint
         for rank in rows["rank"].to_list()

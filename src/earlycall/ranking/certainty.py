@@ -130,52 +130,54 @@ class Verdict:
     """What can be said of a group's ranking.
 
     Attributes:
-        tied: how many of the first cannot be told apart.
+        n_tied: how many of the first cannot be told apart.
         runs: how many were ranked.
         budget: the part of the horizon seen so far (median over runs).
-        enough: the part of the horizon at which the first could be told from the second, None
-            where no amount of training losses would tell.
+        budget_needed: the part of the horizon at which the first could be told from the last of
+            the tied, None where no amount of training losses would tell.
         keep: the runs of which one ends first with 95 %, the likeliest first; what lies outside
             can be stopped.
     """
 
-    tied: int
+    n_tied: int
     runs: int
     budget: float
-    enough: float | None
+    budget_needed: float | None
     keep: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.tied <= 1:
+        if self.n_tied <= 1:
             return f"the first is ahead of the others (90 % sure, at {self.budget:.2g} of training)"
-        who = "no run" if self.tied == self.runs else f"the first {self.tied}"
+        who = "no run" if self.n_tied == self.runs else f"the first {self.n_tied}"
         if who == "no run":
             said = f"none of the {self.runs} runs can be told from the first at this budget"
         else:
-            said = f"the first {self.tied} cannot be told apart at this budget"
-        if self.enough is None:
+            said = f"the first {self.n_tied} cannot be told apart at this budget"
+        if self.budget_needed is None:
             return f"{said}; their losses are too close for more training to tell them apart"
-        more = 100 * (self.enough - self.budget)
+        more = 100 * (self.budget_needed - self.budget)
         return f"{said}; about {more:.2g} % more of training would tell their first from their last"
 
 
-def verdict(score: Floats, se: Floats, kept: float, budget: float, mismatch: float) -> Verdict:
+def verdict(
+    score: Floats, se: Floats, stability: float, budget: float, agreement: float
+) -> Verdict:
     """What can be said of runs ranked by a standing in [−1, 1] that fades with training left.
 
     At a part p of training the standing R (in [−1, 1]) correlates with the outcome by ρ(p) =
-    mismatch · kept^(−log2 p), and tells two runs ΔR apart when ρ·ΔR > z·√(2(1 − ρ²)/3), so that
-    ρ² > 1/(1 + 3·ΔR²/(2z²)). The training needed follows from solving ρ(p) for p.
+    agreement · stability^(−log2 p), and tells two runs ΔR apart when ρ·ΔR > z·√(2(1 − ρ²)/3), so
+    that ρ² > 1/(1 + 3·ΔR²/(2z²)). The training needed follows from solving ρ(p) for p.
 
     Args:
         score: shape (n,), falling; ρ·R.
         se: shape (n,).
-        kept: the part of its standing that a run keeps over a doubling, in (0, 1).
+        stability: the part of its standing that a run keeps over a doubling, in (0, 1).
         budget: the part of the horizon seen so far.
-        mismatch: ρ at the horizon.
+        agreement: ρ at the horizon.
 
     Examples:
         >>> score, se = np.array([0.6, 0.5, -0.5]), np.full(3, 0.3)
-        >>> str(verdict(score, se, kept=0.9, budget=0.1, mismatch=0.9))[:40]
+        >>> str(verdict(score, se, stability=0.9, budget=0.1, agreement=0.9))[:40]
         'the first 2 cannot be told apart at this'
     """
     tied = tied_with_first(score, se)
@@ -184,7 +186,8 @@ def verdict(score: Floats, se: Floats, kept: float, budget: float, mismatch: flo
     rho = float(np.sqrt(max(1 - 3 * np.median(se) ** 2, 1e-9)))
     gap = float(score[0] - score[tied - 1]) / rho
     needed = np.sqrt(1 / (1 + 3 * gap**2 / (2 * _Z**2)))
-    if needed >= mismatch or kept >= 1:
+    if needed >= agreement or stability >= 1:
         return Verdict(tied, len(score), budget, None)
-    enough = 2.0 ** (-np.log(needed / mismatch) / np.log(kept))
-    return Verdict(tied, len(score), budget, float(enough) if enough > budget else None)
+    budget_needed = 2.0 ** (-np.log(needed / agreement) / np.log(stability))
+    more = float(budget_needed) if budget_needed > budget else None
+    return Verdict(tied, len(score), budget, more)

@@ -244,7 +244,7 @@ def _joined(parts: Sequence[Prefixes]) -> Prefixes:
         return parts[0]
     starts = np.cumsum([0, *map(len, parts)])
     frames = [
-        p.frame.with_columns(row=pl.col("row").cast(pl.Int64) + int(start))
+        p.frame.with_columns(run_id=pl.col("run_id").cast(pl.Int64) + int(start))
         for p, start in zip(parts, starts[:-1], strict=True)
     ]
     return replace(

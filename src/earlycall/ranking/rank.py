@@ -287,7 +287,7 @@ def _rank_group(
     if len(able):
         taken = prefixes.take(able)
         scored = score(taken)
-        if scored.kept is not None:
+        if scored.rank_stability is not None:
             expected = normal_scores(np.round(scored.score, 12))
             rho = np.sqrt(np.maximum(1 - 3 * scored.se**2, 0))
             place, sd = np.median(rho) * expected, np.sqrt(1 - rho**2)
@@ -308,7 +308,7 @@ def _rank_group(
                 status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
         widened = _explain(taken, able, status, reasons)
         se[able] = scored.se * widened
-        if scored.kept is not None:
+        if scored.rank_stability is not None:
             p_first[able] = chance_of_best(place, sd * widened, 1)
             p_top[able] = chance_of_best(place, sd * widened, top)
             said = _verdict(taken, scored, se[able])
@@ -395,19 +395,19 @@ def _name_ties(
     if said is None:
         return
     order = able[np.argsort(-value[able], kind="stable")]
-    for i in order[1 : said.tied].tolist():
+    for i in order[1 : said.n_tied].tolist():
         if status[i] == "ok" and reasons[i] is None:
             reasons[i] = TIED
 
 
 def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdict | None:
     """How sure the ranking is, where two or more runs were scored."""
-    if len(taken) < 2 or scored.kept is None:
+    if len(taken) < 2 or scored.rank_stability is None:
         return None
     order = np.argsort(-scored.score, kind="stable")
     end = float(np.median(taken.step.last()))
     budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
-    return verdict(scored.score[order], se[order], scored.kept, budget, scored.agreement)
+    return verdict(scored.score[order], se[order], scored.rank_stability, budget, scored.agreement)
 
 
 def _need_two_runs(curves: CurveSet) -> None:

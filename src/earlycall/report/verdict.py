@@ -57,7 +57,7 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     best = ranking.best(prefixes.group)
     # Of very many runs each has a small chance, the leader too: being unlikely is not enough.
     certainty = ranking.verdicts.get(prefixes.group)
-    tied = 1 if certainty is None else max(certainty.tied, 1)
+    tied = 1 if certainty is None else max(certainty.n_tied, 1)
     unlikely = (pl.col("p_top") < UNLIKELY) & (pl.col("rank") > tied)
     stop = table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
     saved, seconds = saving(prefixes, stop)

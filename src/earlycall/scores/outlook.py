@@ -41,8 +41,8 @@ AGREEMENT = 0.965  # of a final standing in training loss with that of the outco
 EXHAUSTION = 1 / 12  # how fast that fades as training losses go to 0
 FADING = 1 / 3  # of the last doubling's change of standing, what each later one should bring
 FEW_RUNS = 2.5  # what groups of few runs agree less
-LEAST_KEPT = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
-USUAL_KEPT = 0.9
+MIN_STABILITY = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
+TYPICAL_STABILITY = 0.9
 NEIGHBOURS = 20  # late observations from which their noise is told
 REFERENCES = 64  # steps at which runs of different lengths are compared
 
@@ -174,12 +174,14 @@ class Standing:
             found.append(_partial(self.fall(f0, f1), self.fall(f1, self.last), given))
         return max(0.0, float(np.mean(found))) * n / (n + PRIOR_RUNS_SPEED)
 
-    def kept(self) -> float:
+    def rank_stability(self) -> float:
         """The part of its standing that a run keeps over a doubling of training, in [0.5, 1)."""
         n = len(self.loss)
         r = _correlation(centred_rank(self.at_part(0.5)), centred_rank(self.last))
         return float(
-            np.clip((n * r + PRIOR_RUNS * USUAL_KEPT) / (n + PRIOR_RUNS), LEAST_KEPT, 0.995)
+            np.clip(
+                (n * r + PRIOR_RUNS * TYPICAL_STABILITY) / (n + PRIOR_RUNS), MIN_STABILITY, 0.995
+            )
         )
 
     def agreement(self, horizon: float) -> float:
@@ -269,17 +271,17 @@ def outlook(prefixes: Prefixes) -> Scored:
     history = centred_rank(here.rounded(-mean))
     speed = here.fall(here.at_part(0.5), here.last)
     raw = level + HISTORY * (1 - a) * history + SPEED * a * speed
-    kept, agreement = here.kept() ** FADING, here.agreement(prefixes.horizon)
+    stability, agreement = here.rank_stability() ** FADING, here.agreement(prefixes.horizon)
     end = np.maximum(here.clock.last(), 1e-300)
     left = np.log2(np.maximum(prefixes.horizon / end, 1.0))
-    rho = agreement * kept**left
+    rho = agreement * stability**left
     standing = centred_rank(np.round(raw, 12))
     return Scored(
         score=float(np.median(rho)) * standing,
         raw=raw,
         se=np.sqrt((1 - rho**2) / 3),
         reasons=(None,) * len(raw),
-        kept=kept,
+        rank_stability=stability,
         agreement=agreement,
     )
 

@@ -32,8 +32,8 @@ class Scored:
         raw: shape (m,), the value before it is oriented.
         se: shape (m,), the standard error of the score, NaN where unknown.
         reasons: why a score cannot tell, a sentence per run or None.
-        kept: the part of its standing that a run of this group keeps over a doubling of training,
-            where the score tells it.
+        rank_stability: the part of its standing that a run of this group keeps over a doubling of
+            training, where the score tells it.
         agreement: the correlation of its standing at the horizon with that of the outcome.
     """
 
@@ -41,7 +41,7 @@ class Scored:
     raw: NDArray[np.float64]
     se: NDArray[np.float64]
     reasons: tuple[str | None, ...]
-    kept: float | None = None
+    rank_stability: float | None = None
     agreement: float = 1.0
 
     @classmethod
