@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 
 import polars as pl
 import pytest
@@ -179,3 +180,40 @@ def test_a_huge_field_is_no_crash(tmp_path):
         assert read(tmp_path / "a.csv").curve("a.csv").diverged
     except InputError as error:
         assert "a.csv" in str(error)
+
+
+ALIASES = "\n".join(
+    [
+        "a0: &a0 [lol, lol, lol]",
+        *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)),
+    ]
+)
+MERGES = "\n".join(
+    ["a0: &a0 {x: 1, y: 2}"]
+    + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
+)
+MAPS = "\n".join(
+    ["a0: &a0 {x: 1}"]
+    + [f"a{i}: &a{i} {{{', '.join(f'k{j}: *a{i - 1}' for j in range(9))}}}" for i in range(1, 12)]
+)
+
+
+@pytest.mark.parametrize("settings", [ALIASES, MERGES, MAPS], ids=["lists", "merges", "maps"])
+def test_settings_that_would_expand_to_billions_are_cut(tmp_path, settings):
+    (tmp_path / "version_0").mkdir()
+    (tmp_path / "version_0" / "hparams.yaml").write_text(f"lr: 0.1\n{settings}\n")
+    (tmp_path / "version_0" / "metrics.csv").write_text("step,epoch,train_loss\n1,0,2\n2,0,1\n")
+    begun = time.process_time()
+    curves = read(tmp_path)
+    assert time.process_time() - begun < 5
+    assert curves.observations["train_loss"].to_list() == [2.0, 1.0]
+    assert settings is MERGES or curves.runs["hp.lr"].to_list() == [0.1]
+
+
+def test_a_planned_length_that_is_text_is_one_sentence(tmp_path):
+    pl.DataFrame({"run": ["a", "a"], "step": [1, 2], "train_loss": [2.0, 1.0]}).write_parquet(
+        tmp_path / "curves.parquet"
+    )
+    pl.DataFrame({"run": ["a"], "step_hint": ["x"]}).write_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"column 'step_hint', run 'a': 'x' is not a number"):
+        read(tmp_path)

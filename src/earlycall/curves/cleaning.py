@@ -275,6 +275,15 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     runs = runs.with_columns(pl.col("run").cast(pl.String))
     on = ["group", "run"] if "group" in runs.columns else ["run"]
     runs = runs.with_columns(pl.col(on).cast(pl.String))
+    if "step_hint" in runs.columns:
+        hint = runs["step_hint"].cast(pl.Float64, strict=False)
+        bad = (runs["step_hint"].is_not_null() & hint.is_null()).arg_true()
+        if len(bad):
+            run, text = runs["run"][bad[0]], runs["step_hint"][bad[0]]
+            raise InputError(
+                f"the table of runs, column 'step_hint', run {run!r}: {text!r:.60} is not a number"
+            )
+        runs = runs.with_columns(step_hint=hint)
     twice = runs.filter(pl.struct(on).is_duplicated())
     if twice.height:
         raise InputError(f"the table of runs has two rows for run {twice['run'][0]!r}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,10 @@ from earlycall.errors import EmptyLogError, InputError
 MAX_METRICS = 100_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
 _BLOCK_ROWS = 1 << 14  # held as Python objects
+MAX_SETTINGS, MAX_DEPTH = 10_000, 20  # of one run
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 32, 32, 32
+_SHORT.maxstring = _SHORT.maxother = 200
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
@@ -49,17 +54,25 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
         {'hp.lr': 0.1, 'hp.model.depth': 4, 'hp.sizes': '[1, 2]'}
     """
     found: dict[str, Any] = {}
-    for key, value in values.items():
-        name = as_text(f"{prefix}{key}")
-        if str(key).startswith("_"):
-            continue
+    for name, value in islice(_nested(values, prefix), MAX_SETTINGS):
         if isinstance(value, Mapping):
-            found |= settings(value, f"{name}.")
-        elif isinstance(value, bool | int | float) or value is None:
+            continue
+        if isinstance(value, bool | int | float) or value is None:
             found[name] = value
         else:
-            found[name] = as_text(value if isinstance(value, str) else str(value)[:200])
+            found[name] = as_text(value if isinstance(value, str) else _SHORT.repr(value)[:200])
     return found
+
+
+def _nested(values: Mapping[str, Any], prefix: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Each value and each mapping; a small YAML file can hold billions by its aliases."""
+    for key, value in values.items():
+        if str(key).startswith("_"):
+            continue
+        name = as_text(f"{prefix}{key}")
+        yield name, value
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
+            yield from _nested(value, f"{name}.", depth + 1)
 
 
 def as_text(text: str) -> str:

@@ -14,13 +14,19 @@ import yaml
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import settings, table_of
+from earlycall.readers.base.log import MAX_SETTINGS, settings, table_of
 
 MAX_BYTES = 1 << 20  # settings are small
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain values only; what is tagged as a Python object becomes None and is never made."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge ``<<`` mappings, up to a size: merges of merges can make a small file huge."""
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_SETTINGS:
+            raise yaml.YAMLError(f"more than {MAX_SETTINGS:,} settings by merging")
 
 
 _Loader.add_multi_constructor("", lambda loader, suffix, node: None)

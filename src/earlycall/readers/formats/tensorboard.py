@@ -33,6 +33,7 @@ TRAIN, VALIDATION = "train", "validation"
 _OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
 _BLOCK_RECORDS = 1 << 15  # decoded together
+_MAX_CHECKED = 1 << 14  # bytes: a longer record holds no scalar, and its checksum costs seconds
 _MAX_LAYOUTS = 64  # layouts tried among records of one length before the slow way is taken
 Bytes = NDArray[np.uint8]
 
@@ -273,7 +274,8 @@ def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int,
     at, size = np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64)
     good = _checked(content, at - _HEADER, 8)
     for length, rows in _blocks(np.where(good, size, 0)):  # a damaged length may be anything
-        good[rows] &= _checked(content, at[rows], length)
+        if length <= _MAX_CHECKED:
+            good[rows] &= _checked(content, at[rows], length)
     if good.all():
         # A length that is damaged looks like a record that is not whole yet.
         left = content[position : position + _HEADER]
