@@ -94,8 +94,8 @@ def _absolute(naive: NDArray[np.float64], zone: tzinfo | None) -> NDArray[np.flo
 
 def _offset(wall: float, zone: tzinfo | None, fold: int) -> float:
     """Seconds by which a zone is ahead of UTC at a time on its wall."""
-    naive = (_EPOCH + timedelta(seconds=float(wall))).replace(fold=fold)
     try:
+        naive = (_EPOCH + timedelta(seconds=float(wall))).replace(fold=fold)
         stamp = naive.timestamp() if zone is None else naive.replace(tzinfo=zone).timestamp()
     except (OverflowError, ValueError, OSError):
         return 0.0
