@@ -68,7 +68,7 @@ def test_an_offline_wandb_run_has_images_a_page_and_the_verdict(browser_path, di
     import wandb
     from wandb.proto import wandb_internal_pb2 as records
 
-    from earlycall.readers.formats.wandb import _records
+    from earlycall.readers.base.leveldb import records as records_of
 
     run = wandb.init(
         mode="offline", dir=tmp_path, project="p", settings=wandb.Settings(silent=True)
@@ -77,7 +77,7 @@ def test_an_offline_wandb_run_has_images_a_page_and_the_verdict(browser_path, di
     log_verdict(digits, run, budget=0.1)
     log = finish_wandb(run, tmp_path)
     logged, summary = {}, {}
-    for data, _ in _records(log, log.open("rb")):
+    for data, _ in records_of(log, log.open("rb")):
         record = records.Record.FromString(data)
         for item in record.history.item:
             logged[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
