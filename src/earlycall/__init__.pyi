@@ -1,3 +1,5 @@
+from . import nas as nas
+from . import study as study
 from .approximation.fit import Fit as Fit
 from .approximation.fit import Fits as Fits
 from .approximation.fit import fit as fit
