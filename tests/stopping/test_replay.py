@@ -123,5 +123,7 @@ def test_what_cannot_be_replayed_is_said():
         ec.replay(rows(("g", "a", [1.0, 1.0])), ["gain:0.1"])
     with pytest.raises(ec.InputError, match="has no column 'seconds'; use one of: step, epoch"):
         ec.replay(rows(*TWO), ["gain:0.1"], cost="seconds")
-    with pytest.raises(ec.InputError, match="run 'a': 'seconds' falls"):
+    with pytest.raises(ec.InputError, match="run 'a': its seconds stay at 0"):
         ec.replay(rows(*TWO, seconds=lambda i: float(-i)), ["gain:0.1"], cost="seconds")
+    with pytest.raises(ec.InputError, match="run 'a': 'joules' falls"):
+        ec.replay(rows(*TWO, joules=lambda i: float(-i)), ["gain:0.1"], cost="joules")

@@ -246,6 +246,10 @@ def _groups(
                 n_too_short += 1
             elif gain <= 0 or gain < MIN_GAIN * abs(loss[0]):
                 n_no_gain += 1
+            elif spent[end - 1] <= 0:
+                raise InputError(
+                    f"run {run!r}: its {cost} stay at {spent[end - 1]:g}; choose another cost"
+                )
             else:
                 runs.append(run)
                 losses.append(loss[:end])
