@@ -30,10 +30,18 @@ def parts(path, state):
     yield pl.DataFrame({"step": range(1, len(losses) + 1), "train_loss": losses})
 '''},
         [("readers/discovery.py", "        delimited,\n", "        dots,\n"),
-         ("readers/discovery.py", "wandb_export, keras_history, ", "dots, ")],
+         ("readers/discovery.py", "syne_tune, offline_archive, ", "dots, ")],
         {"a.dots": "dots 3 2 1", "b.dots": "dots 3 2.5 2"},
         "[row['run'] for row in ec.rank('.', score='last_loss').table.to_dicts()]",
         ["a.dots", "b.dots"],
+    ),
+    "named pattern": (
+        {},
+        [("readers/formats/patterns.py", '        "llm.c": _LLM_C,\n',
+          "        \"mine\": r\"it (?P<step>\\d+) l=(?P<train_loss>\\S+)\",\n")],
+        {"a.txt": "it 1 l=3\nit 2 l=2\n"},
+        "ec.read('a.txt', pattern='mine').observations['train_loss'].to_list()",
+        [3.0, 2.0],
     ),
     "power log": (
         {"readers/power/meterbox.py": '''

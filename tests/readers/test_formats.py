@@ -394,11 +394,13 @@ def test_a_package_can_name_a_pattern(tmp_path, monkeypatch):
     from earlycall.readers.formats import patterns
 
     site = tmp_path / "site"
-    (site / "mine-1.0.dist-info").mkdir(parents=True)
-    (site / "mine.py").write_text('PATTERN = r"at (?P<step>\\d+): (?P<loss>\\S+)"\n')
-    metadata = site / "mine-1.0.dist-info"
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[earlycall.patterns]\nours = mine:PATTERN\n")
+    (site / "log_patterns-1.0.dist-info").mkdir(parents=True)
+    (site / "log_patterns.py").write_text('PATTERN = r"at (?P<step>\\d+): (?P<loss>\\S+)"\n')
+    metadata = site / "log_patterns-1.0.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: log_patterns\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[earlycall.patterns]\nours = log_patterns:PATTERN\n"
+    )
     monkeypatch.syspath_prepend(site)
     patterns.named_patterns.cache_clear()
     try:
