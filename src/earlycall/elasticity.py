@@ -152,7 +152,7 @@ class Elasticities(Result):
             return f"{said}."
         first = best.row(0, named=True)
         return (
-            f"{said}; {first['run']} gains most from going on: 1 % more {self.cost} brings "
+            f"{said}; {first['run']} gains most from going on: 1 % more cost brings "
             f"{first['gain_elasticity']:.2g} % more gain."
         )
 

@@ -237,3 +237,27 @@ def test_the_command_draws_a_page_that_opens_offline(tmp_path, digits):
     ran = earlycall("replay", digits, "--plot", tmp_path / "no" / "such.html")
     assert ran.code == 2
     assert "cannot be written" in ran.err
+
+
+def test_elasticities_stand_side_by_side_with_the_threshold():
+    found = ec.elasticity(
+        {"falls": 1 + 4 / np.arange(1, 101), "flat": 1 + 4 / np.arange(1, 101) ** 3}
+    )
+    (points,) = found.plot().data
+    assert sorted(points.y) == ["falls", "flat"]
+    table = found.table.sort("gain_elasticity")
+    assert sorted(points.x) == table["gain_elasticity"].to_list()
+    assert found.plot().layout.shapes[0].x0 == found.threshold
+
+
+def test_fits_of_runs_of_one_name_in_two_groups_stay_two_curves():
+    rows = [
+        {"group": group, "run": "a", "step": step, "train_loss": 1 + top / step}
+        for group, top in (("x", 2.0), ("y", 3.0))
+        for step in range(1, 31)
+    ]
+    fits = ec.fit_many(ec.CurveSet.from_frame(pl.DataFrame(rows)))
+    firsts = {
+        trace.y[0] for trace in fits.plot().data if trace.y is not None and len(trace.y) == 30
+    }
+    assert firsts == {3.0, 4.0}

@@ -131,7 +131,8 @@ def by_group(
     from rich.text import Text
 
     for (group,), rows in table.group_by("group", maintain_order=True):
-        yield Text(shown(title(str(group))), style="bold")
+        if heading := title(str(group)):
+            yield Text(shown(heading), style="bold")
         yield from body(str(group), rows.head(top) if top > 0 else rows)
         if 0 < top < rows.height:
             yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")

@@ -58,7 +58,7 @@ _VALIDATION_WORDS = frozenset({"val", "valid", "validation", "eval", "evaluation
 _TEST_WORDS = frozenset({"test", "testing", "holdout", "heldout"})
 _LOSS_WORDS = frozenset({"loss", "losses"})
 _WRAPPERS = re.compile(r"^(metrics|scalars|log|logs|losses)_")
-_SETTINGS = ("hp.", "arch.", "tag.")
+SETTINGS_PREFIXES = ("hp.", "arch.", "tag.")  # of the columns of `CurveSet.runs` that are settings
 _RATE = re.compile(r"(^|_)(lr|learning_rate)(_|$)")
 _SETTING_NAMES = re.compile(r"(^|_)(momentum|weight_decay|batch_size)(_|$)")
 
@@ -172,7 +172,11 @@ def role(name: str) -> Role:
         return "epoch"
     if name in ("seconds", *CLOCKS):
         return "clock"
-    if name.startswith(_SETTINGS) or is_learning_rate(name) or _SETTING_NAMES.search(plain(name)):
+    if (
+        name.startswith(SETTINGS_PREFIXES)
+        or is_learning_rate(name)
+        or _SETTING_NAMES.search(plain(name))
+    ):
         return "setting"
     mine = set(words(name))
     if not mine & _LOSS_WORDS or mine & _TEST_WORDS:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.dashboard.access import PAGES, Guard
 from earlycall.dashboard.cache import RankedView, ViewCache
 from earlycall.dashboard.choices import choices, nearest
@@ -25,7 +26,7 @@ from earlycall.errors import InputError
 from earlycall.plots.theme import exchanged
 from earlycall.plots.write import CONFIG
 from earlycall.report.page import plotly_script
-from earlycall.report.run_table import SETTINGS_PREFIXES, RunTable
+from earlycall.report.run_table import RunTable
 from earlycall.report.templating import PAGES as REPORT_PAGES
 from earlycall.report.templating import template
 from earlycall.report.verdict import saving

@@ -12,9 +12,10 @@ from urllib.parse import parse_qsl, urlencode
 import polars as pl
 
 from earlycall.curves import AXES, Axis, CurveSet, Direction
+from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.errors import InputError
 from earlycall.ranking.rank import DEFAULT_SCORE
-from earlycall.report.run_table import SETTINGS_PREFIXES, setting_text
+from earlycall.report.run_table import setting_text
 
 TABS = {
     "curves": "Curves",

@@ -44,6 +44,6 @@ def elasticity(found: Elasticities, *, group: str | None = None, theme: Theme = 
         customdata=rows["advice"], hovertemplate="%{y}: %{x:.2g}<br>%{customdata}<extra></extra>",
     )  # fmt: skip
     figure.add_vline(found.threshold, line={"color": colours.red, "dash": "dot", "width": 1.5})
-    figure.update_xaxes(title=f"percent more gain per percent more {found.cost}")
+    figure.update_xaxes(title=f"percent more gain per percent more cost ({found.cost})")
     figure.update_yaxes(type="category", automargin=True)
     return styled(figure, colours, height=26 * rows.height + 130, showlegend=False)

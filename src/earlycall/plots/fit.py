@@ -35,14 +35,14 @@ def fit(fit: Fit | Fits, *, ahead: float = AHEAD, theme: Theme = "light") -> Fig
     if ahead < 1:
         raise InputError(f"ahead={ahead:g} must be at least 1: a part of the curve's own length")
     if isinstance(fit.loss, Ragged):
-        names = fit.table["run"].to_list()
+        names = fit.table.select("group", "run").rows()
         losses, axes = list(fit.loss), None if fit.x is None else list(fit.x)
     else:
-        names, losses, axes = ["loss"], [fit.loss], None if fit.x is None else [fit.x]
+        names, losses, axes = [("all", "loss")], [fit.loss], None if fit.x is None else [fit.x]
     axes = [np.arange(1.0, len(loss) + 1) for loss in losses] if axes is None else axes
     tables = [
-        pl.DataFrame({"run": [name] * len(x), "step": x, "loss": loss})
-        for name, x, loss in zip(names, axes, losses, strict=True)
+        pl.DataFrame({"group": group, "run": run, "step": x, "loss": loss})
+        for (group, run), x, loss in zip(names, axes, losses, strict=True)
     ]
     end = max(float(x[-1]) for x in axes if len(x))
     figure = curves(CurveSet.from_frame(pl.concat(tables)).prefix(horizon=ahead * end), theme=theme)

@@ -19,10 +19,10 @@ from typing import Any, Literal
 import polars as pl
 
 from earlycall.curves import CurveSet
+from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.formatting import common_ending, number, percent, plain
 from earlycall.ranking.rank import TIED, Ranking
 
-SETTINGS_PREFIXES = ("hp.", "arch.", "tag.")  # of the columns of `CurveSet.runs` that are settings
 MAX_CELL = 160  # characters
 MAX_TITLE = 40
 
