@@ -140,7 +140,7 @@ def test_callbacks_ask_for_the_mode():
 
     with pytest.raises(InputError, match="mode='min' or mode='max'"):
         EarlyCall(metric="zeta")
-    assert EarlyCall(metric="val_dice").watched.sign == -1
+    assert EarlyCall(metric="val_dice").watched.mode == "max"
 
 
 def test_an_accuracy_is_not_converted_into_a_training_loss(tmp_path):

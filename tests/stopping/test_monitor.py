@@ -111,6 +111,33 @@ def test_few_clean_observations_are_left_as_they_are():
     assert run(Monitor("gain:0.1"), losses) == at
 
 
+def test_a_clean_loss_per_epoch_needs_no_32_epochs():
+    losses = [0.5 + 0.6**x for x in range(60)]
+    assert 12 <= run(Monitor(), losses) == run(Monitor(every=1), losses) < 32
+
+
+def test_more_is_better_where_the_mode_says_so():
+    losses = noisy(300, 30, 0.02, 0)
+    at = run(Monitor(), losses)
+    assert run(Monitor(mode="max"), [-loss for loss in losses]) == at < 299
+    assert run(Monitor(mode="max"), losses) != at
+
+
+def test_losses_that_are_not_finite_are_left_out_until_there_are_too_many():
+    losses = [0.5 + 0.6**x for x in range(60)]
+    with_gaps = list(losses)
+    with_gaps[3:3] = [float("nan")] * 2
+    assert run(Monitor(), with_gaps) == 3
+    assert 12 < run(Monitor(diverged_after=3), with_gaps) < 25
+    monitor = Monitor(diverged_after=3)
+    for loss in (1.0, 0.9, float("nan"), float("inf")):
+        assert not monitor.update(loss)
+    again = Monitor(diverged_after=1)
+    again.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
+    assert again.update(float("nan"))
+    assert again.reason == "the loss is nan, the last of 3 in a row: the run has diverged"
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("sd", "carry"), [(0.1, 0.0), (0.3, 0.0), (0.1, 0.9), (0.3, 0.9)])
 def test_the_noise_of_steps_does_not_stop_a_run(sd, carry, seed):

@@ -98,11 +98,11 @@ def test_one_pass_serves_all_thresholds():
 
 
 def test_step_level_logs_are_averaged(digits):
-    of_steps = ec.replay(digits, ["gain:0.1"], metric="train_loss").table.row(0, named=True)
-    of_epochs = ec.replay(digits, ["gain:0.1"]).table.row(0, named=True)
+    of_steps = ec.replay(digits, ["gain:0.02"], metric="train_loss").table.row(0, named=True)
+    of_epochs = ec.replay(digits, ["gain:0.02"]).table.row(0, named=True)
     assert (of_steps["every"], of_epochs["every"]) == ("auto", "1")
-    raw = ec.replay(digits, ["gain:0.1"], metric="train_loss", every=1).table.row(0, named=True)
-    assert of_steps["regret_pct"] < 15
+    raw = ec.replay(digits, ["gain:0.02"], metric="train_loss", every=1).table.row(0, named=True)
+    assert of_steps["regret_pct"] < 10
     assert raw["regret_pct"] > 40
 
 

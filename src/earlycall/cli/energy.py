@@ -40,7 +40,9 @@ def command(
         str, typer.Option(help="The part of training after which runs are chosen.")
     ] = "10%",
     keep: Annotated[int, typer.Option(help="Runs per group to train to completion.", min=1)] = 1,
-    rule: Annotated[str, typer.Option(help="The stop rule.")] = "gain:0.1",
+    rule: Annotated[
+        str | None, typer.Option(help="The stop rule (default: gain:0.02).", show_default=False)
+    ] = None,
     top: options.Top = options.TOP,
     pattern: options.Pattern = None,
     fmt: options.Output = options.Format.table,
@@ -58,6 +60,7 @@ def command(
     """
     from earlycall.energy import energy
     from earlycall.ranking.rank import DEFAULT_SCORE
+    from earlycall.stopping.monitor import DEFAULT_RULE
 
     with output.working("reading logs"):
         used = energy(
@@ -73,7 +76,7 @@ def command(
             score=score or DEFAULT_SCORE,
             budget=budget,
             keep=keep,
-            rule=rule,
+            rule=rule or DEFAULT_RULE,
         )
     output.show(used, fmt, lambda: _tables(used, top))
 

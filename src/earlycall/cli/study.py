@@ -68,7 +68,7 @@ def run(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Stop each run by a rule on its validation loss, e.g. gain:0.1.",
+            help="Stop each run by a rule on its validation loss, e.g. gain:0.02.",
         ),
     ] = None,
     halving: Annotated[

@@ -29,7 +29,7 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         metric: its name in the logs.
-        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.02``.
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
         mode: ``min`` or ``max``; by default told from the metric's name.
         state_path: a file for the state.
@@ -117,7 +117,7 @@ class Joules(JoulesLogger, keras.callbacks.Callback):  # type: ignore[misc]
         InputError: if the file holds something else.
 
     Examples:
-        >>> callbacks = [Joules(), EarlyCall("val_loss", "gain:0.1", cost="joules")]
+        >>> callbacks = [Joules(), EarlyCall("val_loss", cost="joules")]
     """
 
     def __init__(self, scope: Scope = "machine", state_path: str | Path | None = None) -> None:

@@ -29,7 +29,7 @@ class EarlyCall(Callback):
 
     Args:
         metric: the name under which it is logged.
-        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.02``.
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
         mode: ``min`` or ``max``; by default told from the metric's name.
         verbose: whether to print why training stops.
@@ -145,7 +145,7 @@ class Joules(JoulesLogger, Callback):
 
     Examples:
         >>> from lightning.pytorch import Trainer
-        >>> watched = EarlyCall("val_loss", "gain:0.1", cost="joules")
+        >>> watched = EarlyCall("val_loss", cost="joules")
         >>> trainer = Trainer(callbacks=[Joules(), watched], logger=False, accelerator="cpu")
     """
 

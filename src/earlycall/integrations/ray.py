@@ -11,7 +11,7 @@ from typing import Any
 from earlycall.curves import Direction
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
-from earlycall.integrations.watch import MetricMonitor, sign_of
+from earlycall.integrations.watch import MetricMonitor, mode_of
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.stopping import Rule
@@ -30,7 +30,7 @@ class EarlyCallStopper(Stopper):
 
     Args:
         metric: the name under which trials report it.
-        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.02``.
         cost: ``step`` (reports), ``seconds`` (``time_total_s``) or any number that trials report
             and that grows, such as ``joules``.
         mode: ``min`` or ``max``; by default told from the metric's name.
@@ -119,7 +119,7 @@ class EarlyCallScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.halving = Halving(score, grace_period, reduction_factor, max_t)
         if mode is not None:
-            sign_of(metric or "", mode)
+            mode_of(metric or "", mode)
         self._time_attr, self._metric, self._mode, self._max_t = time_attr, metric, mode, max_t
         self._losses: dict[str, dict[float, float]] = {}
         self._stopped = 0
@@ -164,7 +164,7 @@ class EarlyCallScheduler(FIFOScheduler):
         if self._metric not in result or self._time_attr not in result:
             return None
         now = float(result[self._time_attr])
-        sign = sign_of(self._metric or "", self._mode)
+        sign = -1 if mode_of(self._metric or "", self._mode) == "max" else 1
         self._losses[trial.trial_id][now] = sign * float(result[self._metric])
         return now
 

@@ -29,11 +29,10 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
 
     Args:
         metric: the name under which it is logged: ``eval_loss``, or ``loss`` for training losses.
-        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.1``.
+        rule: a stop rule as text (see `earlycall.parse_rule`), by default ``gain:0.02``.
         cost: ``step``, ``epoch``, ``seconds``, or the name of a logged number (``total_flos``).
         mode: ``min`` or ``max``; by default told from the metric's name.
-        every: how many values are averaged before the rule sees them; ``auto`` for the noisy
-            training losses of single steps (see `earlycall.Monitor`).
+        every: how many values are averaged before the rule sees them (see `earlycall.Monitor`).
         stop_file: a file whose existence stops the run; ``earlycall serve`` shows the command.
         show_to: where a picture of the run and the decision go when training ends: a
             ``SummaryWriter``, a W&B run, an MLflow run, ``"mlflow"`` or ``"wandb"``.
@@ -56,7 +55,7 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         rule: str | Rule | None = None,
         cost: str = "step",
         mode: Direction | None = None,
-        every: int | Literal["auto"] = 1,
+        every: int | Literal["auto"] = "auto",
         stop_file: str | Path | None = None,
         show_to: Any = None,
     ) -> None:

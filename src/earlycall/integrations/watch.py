@@ -18,22 +18,22 @@ MAX_PICTURE_POINTS = 1000  # of more, pairs are averaged
 MIN_PICTURE_POINTS = 6
 
 
-def sign_of(metric: str, mode: Direction | None) -> int:
-    """1 if less of a metric is better, -1 if more is; told from its name if mode is None.
+def mode_of(metric: str, mode: Direction | None) -> Direction:
+    """Whether less ("min") or more ("max") of a metric is better; by its name if mode is None.
 
     Raises:
         InputError: if the mode is not min or max, or neither given nor clear from the name.
 
     Examples:
-        >>> sign_of("val_loss", None), sign_of("val_accuracy", None), sign_of("score", "max")
-        (1, -1, -1)
+        >>> mode_of("val_loss", None), mode_of("val_accuracy", None), mode_of("score", "max")
+        ('min', 'max', 'max')
     """
     if mode not in ("min", "max", None):
         raise InputError(f"mode={mode!r} must be 'min' or 'max'")
     mode = mode or direction(metric)
     if mode is None:
         raise InputError(f"{UnknownDirectionError(metric).question}; give mode='min' or mode='max'")
-    return -1 if mode == "max" else 1
+    return mode
 
 
 class MetricMonitor:
@@ -41,7 +41,7 @@ class MetricMonitor:
 
     Args:
         metric: its name in the logs.
-        rule: a stop rule as text or object, by default ``gain:0.1``.
+        rule: a stop rule as text or object, by default ``gain:0.02``.
         cost: ``step``, ``epoch``, ``seconds`` (of the clock) or the name of another logged number
             that grows, such as ``joules``.
         mode: ``min`` or ``max``; by default told from the metric's name.
@@ -60,12 +60,12 @@ class MetricMonitor:
         rule: str | Rule | None,
         cost: str,
         mode: Direction | None,
-        every: int | Literal["auto"] = 1,
+        every: int | Literal["auto"] = "auto",
         stop_file: str | Path | None = None,
         show_to: Any = None,
     ) -> None:
-        self.metric, self.sign = metric, sign_of(metric, mode)
-        self.monitor = Monitor(rule, cost=cost, every=every, stop_file=stop_file)
+        self.metric, self.mode = metric, mode_of(metric, mode)
+        self.monitor = Monitor(rule, cost=cost, mode=self.mode, every=every, stop_file=stop_file)
         self.show_to = show_to
         self._last_step: float | None = None
         self._history = None if show_to is None else History(max_points=MAX_PICTURE_POINTS)
@@ -91,7 +91,7 @@ class MetricMonitor:
         spent = {"step": step, "epoch": epoch, "seconds": None}.get(cost, logs.get(cost))
         self._last_step = float(step)
         value = float(logs[self.metric])
-        stop = self.monitor.update(self.sign * value, spent)
+        stop = self.monitor.update(value, spent)
         if self._history is not None:
             self._history.add(value, self.monitor.spent)
         return stop
@@ -139,7 +139,7 @@ class MetricMonitor:
         if found and finite.sum() >= MIN_PICTURE_POINTS:
             figure = elasticity_along(
                 cost[finite], value[finite], unit=self.monitor.cost, name=self.metric,
-                direction="min" if self.sign > 0 else "max",
+                direction=self.mode,
             )  # fmt: skip
             log_figure(figure, found, "elasticity", step=step)
 
@@ -148,7 +148,6 @@ class MetricMonitor:
         history = {} if self._history is None else {"history": self._history.state_dict()}
         return {
             "metric": self.metric,
-            "sign": self.sign,
             "step": self._last_step,
             "monitor": self.monitor.state_dict(),
         } | history
@@ -159,10 +158,10 @@ class MetricMonitor:
         Raises:
             InputError: if the state is of another metric, mode, rule or cost.
         """
-        if (state.get("metric"), state.get("sign")) != (self.metric, self.sign):
+        if state.get("metric") != self.metric:
             raise InputError(
-                f"the saved state watches {state.get('metric')!r} (sign {state.get('sign')}), "
-                f"this callback {self.metric!r} (sign {self.sign}); make it as it was saved"
+                f"the saved state watches {state.get('metric')!r}, this callback {self.metric!r}; "
+                "make it as it was saved"
             )
         self.monitor.load_state_dict(state["monitor"])
         self._last_step = state["step"]

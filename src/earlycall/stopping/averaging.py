@@ -8,9 +8,11 @@ from earlycall.stopping.history import History
 from earlycall.stopping.state import Stateful
 
 # Chosen on synthetic curves with white and autoregressive noise and on examples/digits.
-MIN_POINTS = 32  # before anything is judged: halves of 16, quarters of 8 tell noise from gain
-JUDGE_EVERY = 8  # completed points, so that judging costs little
+MIN_POINTS = 12  # before anything is judged: of fewer, noise and gain look alike
+MANY_POINTS = 32  # from which half of them tells the noise, and which averaging leaves
+JUDGE_EVERY = 4  # completed points, so that judging costs little
 MAX_NOISE = 3.0  # of one point as an elasticity: noise · points / gain
+MAX_NOISE_OF_FEW = 2.0  # while there are fewer than 32 points
 MAX_UNCLEAR = 10_000  # observations, then a run without a visible gain may be stopped after all
 MEDIAN_BEND = 0.6745 * 6**0.5  # of second differences of normal errors with deviation 1
 
@@ -60,17 +62,18 @@ class Averaging(Stateful):
         self.since = 0
         points = self.history
         self.clear = len(points.losses) >= MIN_POINTS and stands_out(points.losses)
-        while not self.clear and len(points.losses) >= 2 * MIN_POINTS:
+        while not self.clear and len(points.losses) >= 2 * MANY_POINTS:
             points.merge()
             self.clear = stands_out(points.losses)
-        if self.seen >= MAX_UNCLEAR and len(points.losses) >= MIN_POINTS:
+        if self.seen >= MAX_UNCLEAR and len(points.losses) >= MANY_POINTS:
             self.clear = True
 
 
 def stands_out(losses: list[float]) -> bool:
-    """Whether the change along 32 or more points is large beside the noise of each.
+    """Whether the change along 12 or more points is large beside the noise of each.
 
-    The change is between the means of the quarters; the noise is that of the later half.
+    The change is between the means of the quarters; the noise is that of the later half, of all
+    points while there are fewer than 32.
 
     Examples:
         >>> stands_out([1 / x for x in range(1, 40)]), stands_out([1.0, 2.0] * 20)
@@ -80,7 +83,9 @@ def stands_out(losses: list[float]) -> bool:
     bounds = [i * m // 4 for i in range(5)]
     quarters = [sum(losses[a:b]) / (b - a) for a, b in pairwise(bounds)]
     change = max(quarters) - min(quarters)
-    return change > 0 and noise(losses[m // 2 :]) * m <= MAX_NOISE * change
+    few = m < MANY_POINTS
+    most = MAX_NOISE_OF_FEW if few else MAX_NOISE
+    return change > 0 and noise(losses if few else losses[m // 2 :]) * m <= most * change
 
 
 def noise(losses: list[float]) -> float:
@@ -97,6 +102,8 @@ def noise(losses: list[float]) -> float:
     for _ in range(3):
         triples = zip(losses, losses[1:], losses[2:], strict=False)
         bends = sorted(abs(a - 2 * b + c) for a, b, c in triples)
+        if len(bends) < 3:
+            break
         largest = max(largest, root * bends[len(bends) // 2] / MEDIAN_BEND)
         losses = [(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=False)]
         root *= 2**0.5

@@ -9,7 +9,7 @@ from earlycall.stopping.rule import Rule
 
 # The constants were chosen on four public sets (docs/elasticity.md says how, and what that means).
 # How much cost is saved at equal regret hardly depends on any one of them.
-THRESHOLD = 0.1
+THRESHOLD = 0.02
 MEMORY = 4.0  # observations that the fast averages remember: one bad one must not stop a run
 MIN_MEMORY = 0.02  # as a part of the cost so far: of use in logs of > 200 observations
 SLOW_FACTOR = 5.0  # the slow averages remember 5 times more: what the elasticity has faded from

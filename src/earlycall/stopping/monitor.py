@@ -6,7 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
@@ -16,7 +16,10 @@ from earlycall.stopping.history import History
 from earlycall.stopping.parse import as_rule
 from earlycall.stopping.rule import Rule
 
-VERSION = 1
+if TYPE_CHECKING:
+    from earlycall.curves import Direction
+
+VERSION = 2
 DEFAULT_RULE = f"gain:{THRESHOLD}"
 COUNTED = ("step", "epoch")  # costs that are counted where none is given
 STOP_FILE_PERIOD = 1.0  # seconds between two looks for the stop file
@@ -29,16 +32,19 @@ class Monitor:
     restored monitor goes on exactly.
 
     Args:
-        rule: a rule as text (``"gain:0.1"``, ``"patience:3 or budget:3600"``) or as an object; by
-            default ``"gain:0.1"``.
+        rule: a rule as text (``"patience:3"``, ``"gain:0.05 or budget:3600"``) or as an object; by
+            default ``"gain:0.02"``.
         cost: the name of the cost. ``"step"`` and ``"epoch"`` count the updates if no cost is
             given, ``"seconds"`` reads the clock; any other cost (joules, usd) must be given.
         threshold: short for ``rule="gain:THRESHOLD"``.
-        every: how many losses are averaged before the rule sees them: 1 for one loss per epoch or
-            validation, N for the mean of N steps. ``"auto"`` averages, for the rules gain, loss and
-            target, until the gain stands out from the noise, and does not stop before that (at
-            least 32 observations). Use 1 where you can: the rules were measured that way.
+        mode: ``"min"``, or ``"max"`` where more of what is watched is better.
+        every: how many losses are averaged before the rule sees them; 1 for none. ``"auto"``
+            averages, for the rules gain, loss and target, until the gain stands out from the noise,
+            and does not stop before that, nor before 12 observations: it suits a loss per epoch and
+            the noisy losses of single steps alike.
         warm_up: the number of observations before which the rule may not stop.
+        diverged_after: how many losses in a row that are not finite end the run; fewer are left
+            out, as loops with mixed precision leave such steps out.
         stop_file: a file whose existence stops the run, checked once per second; the command shown
             by ``earlycall serve`` creates ``LOG.stop`` beside the run's log.
 
@@ -66,8 +72,10 @@ class Monitor:
         *,
         cost: str = "step",
         threshold: float | None = None,
+        mode: Direction = "min",
         every: int | Literal["auto"] = "auto",
         warm_up: int = 0,
+        diverged_after: int = 1,
         stop_file: str | Path | None = None,
     ) -> None:
         if threshold is not None and rule is not None:
@@ -79,7 +87,15 @@ class Monitor:
             raise InputError(f"cost={cost!r} must be a name, such as 'step', 'seconds' or 'joules'")
         if every != "auto" and not (isinstance(every, int) and every >= 1):
             raise InputError(f"every={every!r} must be 'auto' or a whole number, at least 1")
-        self.cost, self.every, self.warm_up = cost, every, warm_up
+        if mode not in ("min", "max"):
+            raise InputError(f"mode={mode!r} must be 'min' or 'max'")
+        if not (isinstance(diverged_after, int) and diverged_after >= 1):
+            raise InputError(
+                f"diverged_after={diverged_after!r} must be a whole number, at least 1"
+            )
+        self.cost, self.mode, self.every, self.warm_up = cost, mode, every, warm_up
+        self.diverged_after = diverged_after
+        self._not_finite = 0  # losses in a row
         self.stop_file = None if stop_file is None else Path(stop_file)
         self._checked_at = -math.inf  # when the stop file was last looked for
         self.updates = 0
@@ -98,8 +114,8 @@ class Monitor:
         """Take the next loss; whether the run should stop (which stays True from then on).
 
         Args:
-            loss: any number (a tensor of one element too); None where none was logged. A loss that
-                is not finite stops the run: it has diverged.
+            loss: any number (a tensor of one element too); None where none was logged. Losses that
+                are not finite stop the run: it has diverged (see ``diverged_after``).
             cost: the cost so far, which must not fall; by default counted or from the clock.
 
         Raises:
@@ -117,12 +133,21 @@ class Monitor:
         else:
             self.updates += 1
             if not math.isfinite(value):
-                self.reason = f"the loss is {value}: the run has diverged"
-                return True
-            stop = self.ask(value, now)
+                return self._take_not_finite(value, now)
+            self._not_finite = 0
+            stop = self.ask(-value if self.mode == "max" else value, now)
         if self._stop_file_exists():
             self.reason = f"the stop file {self.stop_file} exists"
         elif stop and self.updates >= self.warm_up:
+            self.reason = self.rule.reason
+        return self.reason is not None
+
+    def _take_not_finite(self, value: float, cost: float) -> bool:
+        self._not_finite += 1
+        if self._not_finite >= self.diverged_after:
+            last = "" if self._not_finite == 1 else f", the last of {self._not_finite} in a row"
+            self.reason = f"the loss is {value}{last}: the run has diverged"
+        elif self.rule.spent(cost):
             self.reason = self.rule.reason
         return self.reason is not None
 
@@ -193,6 +218,9 @@ class Monitor:
             "cost": self.cost,
             "every": self.every,
             "warm_up": self.warm_up,
+            "mode": self.mode,
+            "diverged_after": self.diverged_after,
+            "not_finite": self._not_finite,
             "updates": self.updates,
             "stopped": self.reason,
             "last_cost": self.spent,
@@ -208,10 +236,10 @@ class Monitor:
         Raises:
             InputError: if the state is of another rule, cost or averaging, or incomplete.
         """
-        for name in ("cost", "every"):
-            if state.get(name) != getattr(self, name):
+        for name in ("cost", "mode", "every"):
+            if name in state and state[name] != getattr(self, name):
                 raise InputError(
-                    f"the saved monitor has {name}={state.get(name)!r}, this one "
+                    f"the saved monitor has {name}={state[name]!r}, this one "
                     f"{name}={getattr(self, name)!r}; make it as it was saved"
                 )
         try:
@@ -220,6 +248,7 @@ class Monitor:
             if self._auto is not None:
                 self._auto.load_state_dict(state["auto"])
             self.warm_up, self.updates = state["warm_up"], state["updates"]
+            self.diverged_after, self._not_finite = state["diverged_after"], state["not_finite"]
             self.reason, self.spent = state["stopped"], state["last_cost"]
             self._start = time.monotonic() - (state["seconds"] or 0.0)
         except (KeyError, TypeError) as error:
@@ -250,7 +279,10 @@ class Monitor:
         try:
             state = json.loads(Path(path).read_text())
             text = state["rule"]["rule"]
-            made = cls(rule or text, cost=state["cost"], every=state["every"], stop_file=stop_file)
+            made = cls(
+                rule or text, cost=state["cost"], mode=state["mode"], every=state["every"],
+                stop_file=stop_file,
+            )  # fmt: skip
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         except InputError as error:

@@ -62,7 +62,7 @@ class EarlyStopping:
     """How runs may be ended early.
 
     Attributes:
-        rule: a stop rule on the validation loss over epochs, such as ``gain:0.1``.
+        rule: a stop rule on the validation loss over epochs, such as ``gain:0.02``.
         halving: a score for successive halving on the validation loss, such as ``outlook``.
         min_epochs: the first rung of the halving.
         factor: at each rung, one run in ``factor`` continues.
