@@ -40,6 +40,9 @@ LATE_FRACTION = 5  # the local estimate looks at the last fifth of the points,
 MIN_LATE_POINTS = 8  # but at 8 at least, or at half of a shorter curve
 Z_95 = 1.96  # normal deviate of a 95 % interval
 AGREEMENT_SLACK = 0.1  # of elasticity, by which fit and local estimate may differ
+MAX_LOST = 0.1  # of the gain, beyond which a loss that has risen again is overfitting
+MIN_GAIN = 5.0  # deviations of the noise; less is no gain
+ROUNDING = 1e-12  # of the largest loss
 MIN_DROP = 0.05  # of the gain, that a sudden fall after a plateau must make
 _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
          "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
@@ -420,18 +423,41 @@ def _next(fitted: Fit | None, late: _Late, y: Floats, x: Floats) -> float | None
 def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
     """What kind of curve it is, by name."""
     spread = float(y.max() - y.min())
-    if late.high < 0 and y[-1] > y.min() + 0.02 * spread:
+    noise = float(np.median(np.abs(np.diff(y))))
+    rises = late.high < 0 and y[-1] > y.min() + 0.02 * spread
+    if rises or _far_above_best(y, late, noise, validation):
         return "overfitting" if validation and y.min() < y[0] else "rising"
-    if y[0] - y.min() < 0.02 * abs(y[0]):
+    if _is_flat(y, late):
         return "flat"
     if drop:
         return "drop"
-    noise = float(np.median(np.abs(np.diff(y))))
     calm = np.median(sliding_window_view(y, MIN_OBSERVATIONS), axis=1)
     rises = float((calm - np.minimum.accumulate(calm)).max())
     if rises > max(0.1 * spread, 6 * noise):
         return "non-monotone"
     return "falling" if late.low > 0 else "plateau"
+
+
+def _far_above_best(y: Floats, late: _Late, noise: float, validation: bool) -> bool:
+    """Whether much of the gain was lost again, whatever the last few values do.
+
+    A training loss that clearly falls again, as after a spike, is no such case. Everything is
+    relative to the gain, so that a shift of the loss changes nothing.
+    """
+    best = float(np.median(sliding_window_view(y, 3), axis=1).min())  # no single outlier
+    risen = late.loss - best
+    far = risen > max(MAX_LOST * (float(y[0]) - best), 6 * noise, ROUNDING * np.abs(y).max())
+    return bool(far and (validation or late.low <= 0))
+
+
+def _is_flat(y: Floats, late: _Late) -> bool:
+    """Whether the gain is no more than noise, as read off how much neighbours differ, or rounding.
+
+    The median of |second differences| of independent normal errors is 1.65 of their deviation.
+    """
+    deviation = float(np.median(np.abs(np.diff(y, 2)))) / 1.65
+    largest = max(MIN_GAIN * deviation, ROUNDING * float(np.abs(y).max()))
+    return bool(y[0] - y.min() <= largest and late.low <= 0)
 
 
 def _regime(out: dict[str, Any], late: _Late) -> str | None:

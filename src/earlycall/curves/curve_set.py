@@ -309,8 +309,12 @@ class CurveSet:
             raise InputError(f"{self._what()} has {len(one)} runs called {run!r}")
         return next(iter(one.prefixes(metric=metric, axis=axis)[0]))
 
-    def horizon(self, group: str, metric: str | None = None) -> Horizon:
-        """Where training of a group ends.
+    def horizon(self, group: str, metric: str | None = None) -> float:
+        """The step at which training of a group would end (`end`), else the largest one logged."""
+        return self.end(group, metric).step
+
+    def end(self, group: str, metric: str | None = None) -> Horizon:
+        """Where training of a group ends, and how that is known.
 
         As fixed by `prefix`; else as the settings of its runs say (``step_hint``, ``hp.max_steps``,
         ``hp.epochs`` …); else the length of its finished runs, where none goes on beyond it; else
@@ -367,7 +371,7 @@ class CurveSet:
             steps: the observations with step ≤ steps.
             epochs: the observations of the first epochs (of the first observations where the log
                 has no epochs).
-            horizon: the step at which training would end; by default as `horizon` tells.
+            horizon: the step at which training would end; by default as `end` tells.
             metric: the loss that is watched. At least its first 3 observations are kept.
             cost: what the budget is a part of: ``step``; or ``seconds``, ``joules`` or ``usd``, of
                 which each run of a group may then spend as much as the others: the budget's part
@@ -392,7 +396,7 @@ class CurveSet:
         if horizon is not None:
             ends = dict.fromkeys(self.groups, Horizon(float(horizon), "given"))
         else:
-            ends = {g: self.horizon(g, metric) for g in self.groups}
+            ends = {g: self.end(g, metric) for g in self.groups}
         if part is None and steps is None and epochs is None:
             return replace(self, horizons=ends)
         by = "step" if part is None else cost
@@ -477,7 +481,7 @@ class CurveSet:
         for group, (first, last) in self._extents.items():
             rows = self._rows(first, last)
             settings = self.runs[first:last]
-            end = self.horizon(group, metric)
+            end = self.end(group, metric)
             out.append(
                 Prefixes(
                     group=group,

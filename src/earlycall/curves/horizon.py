@@ -166,14 +166,14 @@ def _planned(group: Extents) -> tuple[Floats, list[str]]:
         past += [(i, name, float(value[i])) for i in np.flatnonzero(here & reached).tolist()]
         taken = here & ~reached & np.isfinite(end)
         hint[taken] = end[taken]
-    left = [(i, name, value) for i, name, value in past if np.isnan(hint[i])]
+    left = [found for found in past if np.isnan(hint[found[0]])]
     notes = []
     if left:
-        i, name, value = left[0]
-        others = len({i for i, *_ in left}) - 1
+        i, name, planned = left[0]
+        others = len({row for row, *_ in left}) - 1
         more = f" (so {'has' if others == 1 else 'have'} {others} more)" if others else ""
         notes.append(
-            f"run {group.runs['run'][i]!r} has trained past its {name} of {value:g}, to step "
+            f"run {group.runs['run'][i]!r} has trained past its {name} of {planned:g}, to step "
             f"{group.last[i]:.6g}{more}: that is not taken as an end"
         )
     if np.isnan(hint).all():

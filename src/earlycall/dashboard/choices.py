@@ -34,7 +34,7 @@ def choices(curves: CurveSet, view: View) -> dict[str, Any]:
         metric = metric_of(mine, view)
     except InputError:
         metric = next(iter(mine.metrics), "")
-    end = mine.horizon(group, metric or None)
+    end = mine.end(group, metric or None)
     known = f"by {end.source}, " if end.source else "unknown, logged are "
     budgets = [[f"{percent}", f"first {percent} %"] for percent in BUDGETS]
     steps = [[f"{step:g}", f"{number(step, 6)} steps"] for step in horizons(end.step)]

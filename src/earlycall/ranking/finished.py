@@ -117,9 +117,9 @@ def ends_by(past: CurveSet, curves: CurveSet, metric: str) -> dict[str, Horizon]
 
     Those tell it unless a run has already gone beyond them.
     """
-    ends = {group: curves.horizon(group, metric) for group in curves.groups}
+    ends = {group: curves.end(group, metric) for group in curves.groups}
     for group in set(past.groups) & {g for g, end in ends.items() if end.source is None}:
-        length = past.select(group=group).at_full_length(metric).horizon(group).step
+        length = past.select(group=group).at_full_length(metric).horizon(group)
         if length >= ends[group].step:
             ends[group] = replace(ends[group], step=length, source="finished runs")
     return ends
@@ -169,7 +169,7 @@ def cut(
     for group in past.groups:
         part = past.select(group=group)
         mine = group == running.group
-        whole = running.horizon if mine else part.at_full_length(metric).horizon(group).step
+        whole = running.horizon if mine else part.at_full_length(metric).horizon(group)
         steps = end * whole / running.horizon if running.horizon > 0 else end
         if steps <= 0:
             continue
