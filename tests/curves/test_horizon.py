@@ -106,6 +106,22 @@ def test_epochs_of_unknown_length_say_so():
     assert found.note == "hp.epochs counts epochs, and the log does not tell their steps"
 
 
+def test_where_rows_or_calls_were_counted_steps_are_unknown(tmp_path):
+    rows = "".join(json.dumps({"loss": 1 + 1 / s}) + "\n" for s in range(1, 20))
+    (tmp_path / "a.jsonl").write_text(rows)
+    (tmp_path / "runs.csv").write_text("run,hp.max_steps\na.jsonl,5000\n")
+    with pytest.warns(ec.CurveWarning, match="observations are counted"):
+        found = ec.read(tmp_path).end("all")
+    assert (found.step, found.source) == (19, None)
+    assert found.note == "hp.max_steps counts steps, and the log's own are not known"
+    calls = {"run": ["a"] * 9, "_step": range(9), "loss": [1 / s for s in range(1, 10)]}
+    settings = pl.DataFrame({"run": ["a"], "hp.max_steps": [5000], "hp.epochs": [3]})
+    assert CurveSet.from_frame(pl.DataFrame(calls), settings).end("all").source is None
+    calls["epoch"] = [0] * 4 + [1] * 4 + [2]
+    found = CurveSet.from_frame(pl.DataFrame(calls), settings).end("all")
+    assert (found.step, found.source) == (11, "settings")
+
+
 def test_a_resumed_run_that_has_passed_its_setting_is_not_at_its_end():
     found = curves([30, 150], {"hp.max_steps": [100, 100]}).end("all")
     assert (found.step, found.source) == (100, "settings")

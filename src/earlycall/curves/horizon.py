@@ -144,6 +144,9 @@ def _planned(group: Extents) -> tuple[Floats, list[str]]:
     hint = np.full(len(group.last), np.nan)
     past: list[tuple[int, str, float]] = []
     unused: list[str] = []
+    counted = np.zeros(len(hint), dtype=bool)
+    if "step_unit" in group.runs.columns:
+        counted = group.runs["step_unit"].is_not_null().to_numpy()
     logged: _Epochs | None = None
     for name, unit in _settings(group.runs):
         value = group.runs[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
@@ -160,9 +163,12 @@ def _planned(group: Extents) -> tuple[Floats, list[str]]:
                 if (here & np.isnan(end)).any():
                     unused.append(f"{name} counts epochs, and the log does not tell their steps")
             else:
-                end = np.where(pace == 1, np.nan, value)
+                end = np.where((pace == 1) | counted, np.nan, value)
+                reached &= ~counted
                 if (here & (pace == 1)).any():
                     unused.append(f"{name} counts steps, and the log epochs")
+                elif (here & counted).any():
+                    unused.append(f"{name} counts steps, and the log's own are not known")
         past += [(i, name, float(value[i])) for i in np.flatnonzero(here & reached).tolist()]
         taken = here & ~reached & np.isfinite(end)
         hint[taken] = end[taken]
