@@ -152,6 +152,8 @@ def run_grid(table: RunTable, prefixes: Prefixes) -> Table:
 
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:
+    from earlycall.curves.horizon import UNKNOWN_END
+
     where = "" if prefixes.group == "all" else f"{prefixes.group}: "
     seen = "all of the log"
     if ranking.budget is not None:
@@ -159,7 +161,8 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
         seen += (
             f"{prefixes.horizon:g} steps" if ranking.cost == "step" else f"the usual {ranking.cost}"
         )
-    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
+    end = "" if prefixes.horizon_from else f"; {UNKNOWN_END}"
+    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}{end}"
 
 
 def _heights(prefixes: Prefixes) -> tuple[float, float]:

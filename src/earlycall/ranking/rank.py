@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
+from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
 from earlycall.errors import InputError
 from earlycall.formatting import capitalised, common_ending, percent, plain
 from earlycall.ranking.certainty import (
@@ -21,7 +23,7 @@ from earlycall.ranking.certainty import (
     verdict,
 )
 from earlycall.ranking.comparability import not_comparable, other_loss
-from earlycall.ranking.finished import cut, finished_runs, finished_within, learn
+from earlycall.ranking.finished import cut, ends_by, finished_runs, finished_within, learn
 from earlycall.ranking.schedule import phases
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
@@ -58,7 +60,10 @@ class Ranking(Result):
         metric: the loss that was scored.
         budget: the part of the horizon that was asked for, None for all that was logged.
         cost: what the budget is a part of.
-        horizons: the step at which training of each group would end.
+        horizons: the step at which training of each group would end; the largest one logged where
+            that is unknown.
+        horizon_from: how the end of each group is known: ``given``, ``settings``, ``finished
+            runs``, or None where it is not.
         warnings: what makes the runs of a group hard to compare, a sentence each.
         verdicts: how sure each group's ranking is, where the score says how sure it is.
         top: how many are the best that ``p_top`` speaks of.
@@ -82,6 +87,7 @@ class Ranking(Result):
     cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
     learned_from: dict[str, int] = field(default_factory=dict)
+    horizon_from: dict[str, Source | None] = field(default_factory=dict)
 
     _figure = "ranking"
 
@@ -109,7 +115,8 @@ class Ranking(Result):
             return [f"None of the {rows.height} runs can be ranked: {first['reason']}."]
         seen = "all that was logged"
         if self.budget is not None:
-            seen = f"the first {100 * self.budget:.3g} % of training"
+            whole = "training" if self.horizon_from.get(group) else "what was logged"
+            seen = f"the first {100 * self.budget:.3g} % of {whole}"
         learned = self.learned_from.get(group, 0)
         if learned:
             seen += f" and from {learned} finished run{'' if learned == 1 else 's'}"
@@ -120,9 +127,12 @@ class Ranking(Result):
                 f", with a chance of {percent(first['p_first'])} to end first and of "
                 f"{percent(first['p_top'])} to end among the best {self.top}"
             )
-        if group not in self.verdicts:
-            return [f"{leader}."]
-        return [f"{leader}.", f"{capitalised(str(self.verdicts[group]))}."]
+        said = [leader]
+        if group in self.verdicts:
+            said.append(capitalised(str(self.verdicts[group])))
+        if self.horizon_from.get(group) is None:
+            said.append(capitalised(UNKNOWN_END))
+        return [f"{sentence}." for sentence in said]
 
     def summary(self) -> str:
         """Who leads each group, and how sure that is."""
@@ -132,12 +142,12 @@ class Ranking(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """``runs``, the rows of the table, and what they were ranked by."""
-        ends = set(self.horizons.values())
         return {
             "score": self.score,
             "budget": self.budget,
             "cost": self.cost,
-            "horizon": ends.pop() if len(ends) == 1 else self.horizons,
+            "horizon": _shared(self.horizons),
+            "horizon_from": _shared(self.horizon_from),
             "metric": self.metric,
             "direction": self.direction,
             "learned_from": self.learned_from,
@@ -145,6 +155,12 @@ class Ranking(Result):
             "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
             "runs": self.table.to_dicts(),
         }
+
+
+def _shared(by_group: Mapping[str, Any]) -> Any:
+    """What all groups have in common, else what each has."""
+    values = list(dict.fromkeys(by_group.values()))
+    return values[0] if len(values) == 1 else by_group
 
 
 def rank(
@@ -177,8 +193,9 @@ def rank(
         budget: use the observations with step ≤ budget × horizon: 0.1 or "10%".
         steps: use the observations with step ≤ steps.
         epochs: use the observations of the first epochs.
-        horizon: the step at which training would end; by default the groups' median
-            ``step_hint``, else their largest step.
+        horizon: the step at which training would end; by default as the settings of the runs say
+            (``step_hint``, ``hp.max_steps``, ``hp.epochs`` …), else the length of finished runs of
+            the group. Where neither is known, a budget is a part of the largest step logged.
         group: rank only the runs of this group.
         axis: the axis along which curves are fitted.
         cost: what the budget is a part of (see `CurveSet.prefix`): with ``joules``, runs are
@@ -202,11 +219,13 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
+    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
+    if past and horizon is None:
+        curves = replace(curves, horizons=ends_by(past[0], curves, metric))
     seen = curves.prefix(
         budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
     prefixes = seen.prefixes(metric=metric, axis=axis)
-    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
     own = None
     if score == DEFAULT_SCORE:
         own = finished_within(replace(curves, horizons=seen.horizons), metric)
@@ -217,6 +236,7 @@ def rank(
     for p in prefixes:
         ranked[p.group], learned_from[p.group] = _rank_group(p, chosen, top, past, own)
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
+    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -229,6 +249,7 @@ def rank(
         cost=cost,
         prefixes=tuple(prefixes),
         learned_from=learned_from,
+        horizon_from={p.group: p.horizon_from for p in prefixes},
     )
 
 
@@ -405,8 +426,10 @@ def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdic
     if len(taken) < 2 or scored.rank_stability is None:
         return None
     order = np.argsort(-scored.score, kind="stable")
-    end = float(np.median(taken.step.last()))
-    budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
+    budget = None
+    if taken.horizon_from is not None:
+        end = float(np.median(taken.step.last()))
+        budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
     return verdict(scored.score[order], se[order], scored.rank_stability, budget, scored.agreement)
 
 

@@ -29,9 +29,10 @@ class GroupVerdict:
         leader: what it is called in words.
         chance: that it ends first, None where the score does not say.
         stop: the runs that will hardly end among the best, or have diverged.
-        saved: the part of the whole group's training that stopping them now saves.
-        seconds: what that saves, None where no time was logged.
-        left: the part of the group's training that is still to come.
+        saved: the part of the whole group's training that stopping them now saves, None where the
+            end of training is unknown.
+        seconds: what that saves, None where no time was logged, or the end is unknown.
+        left: the part of the group's training that is still to come, None where that is unknown.
         sentences: the verdict in words.
     """
 
@@ -41,9 +42,9 @@ class GroupVerdict:
     leader: str
     chance: float | None
     stop: tuple[str, ...]
-    saved: float
+    saved: float | None
     seconds: float | None
-    left: float
+    left: float | None
     sentences: tuple[str, ...]
 
 
@@ -81,14 +82,17 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     return replace(verdict, sentences=tuple(sentences))
 
 
-def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None]:
+def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float | None, float | None]:
     """What stopping some runs of a group now saves.
 
     Returns:
-        The part of the training of the whole group, and seconds, None where no time was logged.
+        The part of the training of the whole group, and seconds, None where no time was logged;
+        neither where the end of training is unknown.
     """
+    steps = prefixes.steps_left
+    if steps is None:
+        return None, None
     stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
-    steps = np.maximum(prefixes.horizon - np.nan_to_num(prefixes.step.last()), 0.0)
     part = float(steps[stopped].sum() / max(prefixes.horizon * len(prefixes), 1e-300))
     if not prefixes.has("seconds"):
         return part, None
@@ -101,16 +105,19 @@ def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None
 
 
 def _stopping(ranking: Ranking, verdict: GroupVerdict, names: list[str]) -> list[str]:
-    if verdict.left < MIN_LEFT:
+    if verdict.left is not None and verdict.left < MIN_LEFT:
         return ["The runs have reached the end of their training, so there is nothing to stop."]
     if not names:
         return [] if verdict.chance is None else ["No run is hopeless enough to be stopped yet."]
     who, them = ("1 run has", "it") if len(names) == 1 else (f"{len(names)} runs have", "them")
     time = "" if verdict.seconds is None else f" ({duration(verdict.seconds)})"
+    saves = ""
+    if verdict.saved is not None:
+        saves = f" Stopping {them} here saves {percent(verdict.saved)} of the training of all runs"
+        saves += f"{time}."
     return [
         f"{who} less than a {percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
-        f"diverged: {listed(names)}. Stopping {them} here saves {percent(verdict.saved)} of the "
-        f"training of all runs{time}."
+        f"diverged: {listed(names)}.{saves}"
     ]
 
 
