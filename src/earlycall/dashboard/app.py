@@ -34,7 +34,10 @@ from earlycall.report.verdict import saving
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-FIRST_COLUMNS = ("rank", "run", "score", "se", "p_first", "p_top", "last", "step", "final", "note")
+FIRST_COLUMNS = (
+    "rank", "run", "score", "se", "p_first", "p_top", "verdict", "moved", "last", "step", "final", "like",
+    "note",
+)  # fmt: skip
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
 ASSETS = {
@@ -131,7 +134,7 @@ class App:
         table = _sorted(ranked.runs, view)
         marked = set(view.stop) & set(() if curves is None else curves.runs["run"].to_list())
         stop = [run for run in view.stop if run in marked]
-        unlikely = [run for verdict in ranked.verdicts for run in verdict.stop]
+        hopeless = [run for verdict in ranked.verdicts for run in verdict.stop]
         return template("view.html.j2", PAGES).render(
             ranked=ranked, view=view, content=content, tabs=TABS, captions=CAPTIONS,
             broken=list(ranked.snapshot.broken.values()),
@@ -139,7 +142,7 @@ class App:
             chosen=None if curves is None else choices(curves, view), nearest=nearest,
             table=table if table is None or view.rows == "all" else table.head(FIRST_ROWS),
             n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
-            marked=marked, unlikely=[run for run in unlikely if run not in marked],
+            marked=marked, to_stop=[run for run in hopeless if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),
             saved=saving(ranked.ranking.prefixes[0], stop)[0] if ranked.ranking else 0.0,
         )  # fmt: skip
