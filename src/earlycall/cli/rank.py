@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 def command(
     paths: options.Paths,
     score: options.ScoreName = None,
-    finished: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Runs that have finished, with their outcomes, to learn from; may be repeated."
-        ),
-    ] = None,
+    finished: options.Finished = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -80,7 +75,7 @@ def command(
     """
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
-    past = None if finished is None else output.read(finished)
+    past = output.read_finished(finished)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(

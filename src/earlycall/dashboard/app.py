@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from earlycall.curves import CurveSet
 from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.dashboard.access import PAGES, Guard
 from earlycall.dashboard.cache import RankedView, ViewCache
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 FIRST_COLUMNS = (
-    "rank", "run", "score", "se", "p_first", "p_top", "verdict", "moved", "last", "step", "final", "like",
-    "note",
+    "rank", "run", "score", "se", "p_first", "p_top", "verdict", "moved", "last", "step", "final",
+    "like", "note",
 )  # fmt: skip
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
@@ -66,13 +67,15 @@ class App:
         guard: who may look.
         paths: what is followed, as it was given.
         stop_template: of the command that stops a run, as `serve` takes it.
+        finished: runs to learn from.
     """
 
     def __init__(
-        self, live: Live, guard: Guard, paths: Sequence[str | Path], stop_template: str | None
-    ) -> None:
+        self, live: Live, guard: Guard, paths: Sequence[str | Path], stop_template: str | None,
+        finished: CurveSet | None = None,
+    ) -> None:  # fmt: skip
         self.live, self.guard, self.paths, self.stop_template = live, guard, paths, stop_template
-        self.cache = ViewCache(live)
+        self.cache = ViewCache(live, finished)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

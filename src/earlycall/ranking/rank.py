@@ -277,6 +277,8 @@ def rank(
     for p in prefixes:
         ranked[p.group], learned_from[p.group] = _rank_group(p, chosen, top, past, own)
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
+    if past:
+        warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -447,6 +449,14 @@ def _explain(
     return widened
 
 
+def _nothing_learned(group: str, finished: int) -> str:
+    runs = "1 finished run" if finished == 1 else f"{finished} finished runs"
+    return (
+        f"{group}: nothing was learned from {runs}: it takes two or more of one group, with finite "
+        "losses as far as the running ones have come"
+    )
+
+
 def _what_changed(rows: pl.DataFrame, learned: int, ending: str) -> str:
     """What finished runs changed in a ranking, in a sentence."""
     rows = rows.drop_nulls("moved").sort("rank").with_columns(after=pl.int_range(1, pl.len() + 1))
@@ -454,13 +464,15 @@ def _what_changed(rows: pl.DataFrame, learned: int, ending: str) -> str:
     if not (rows["moved"] != 0).any():
         return f"What {them} taught changed no place."
     names = rows.with_columns(pl.col("run").str.strip_suffix(ending))
-    most = names.sort(pl.col("moved").abs(), descending=True, maintain_order=True).row(0, named=True)
+    most = names.sort(pl.col("moved").abs(), descending=True, maintain_order=True).row(
+        0, named=True
+    )
     way = "up" if most["moved"] > 0 else "down"
     first = names.sort(pl.col("after") + pl.col("moved"), maintain_order=True)["run"][0]
     leads = f"{plain(first)} would lead"
     if first == names["run"][0]:
         leads = f"{plain(first)} would lead, too"
-    mean = float(rows["moved"].abs().mean())
+    mean = float(np.abs(rows["moved"].to_numpy()).mean())
     return (
         f"Learning from {them} moved runs by {mean:.2g} places on average, "
         f"{plain(most['run'])} most ({way} {abs(most['moved'])}); without it {leads}."

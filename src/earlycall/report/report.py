@@ -71,6 +71,7 @@ def report(
     horizon: float | None = None,
     group: str | None = None,
     axis: Axis = "observation",
+    finished: Any = None,
     title: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -89,6 +90,7 @@ def report(
         horizon: the step at which training would end; by default as in `earlycall.rank`.
         group: report only on the runs of this group.
         axis: the axis along which curves are fitted.
+        finished: finished runs with outcomes to learn from, in any form that ``curves`` may have.
         title: by default the name of the set.
         progress: called with the name of each part of the work.
 
@@ -117,7 +119,10 @@ def report(
     progress("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis)
+        ranking = rank(
+            curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis,
+            finished=finished,
+        )  # fmt: skip
     except InputError as error:
         if len(curves.groups) < len(curves):
             raise
@@ -141,6 +146,14 @@ def report(
     )
 
 
+def _learned(ranking: Ranking) -> str:
+    counts = sorted(set(ranking.learned_from.values()))
+    range_ = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+    return f"{range_} finished run{'' if counts == [1] else 's'}" + " per group" * (
+        len(ranking.learned_from) > 1
+    )
+
+
 def _how(
     curves: CurveSet, ranking: Ranking | None, metric: str, budget: float | None
 ) -> tuple[tuple[str, str], ...]:
@@ -158,6 +171,7 @@ def _how(
         facts += [
             ("Horizon", f"step {steps}"),
             ("Score", f"{ranking.score}, larger is better"),
+            *([("Learned from", _learned(ranking))] if any(ranking.learned_from.values()) else []),
             ("Intervals", "90 %; of the elasticity 95 %"),
         ]
     return tuple(facts)

@@ -34,8 +34,8 @@ class Column:
 
     Attributes:
         key: ``rank``, ``group``, ``run``, ``score``, ``se``, ``p_first``, ``p_top``, ``verdict``,
-            ``moved``, ``last``, ``step``, ``final``, ``elasticity``, ``like``, ``note``, or the name of a
-            setting.
+            ``moved``, ``last``, ``step``, ``final``, ``elasticity``, ``like``, ``note``, or the
+            name of a setting.
         title: its heading.
         hint: what it holds, in a sentence.
         kind: numbers and percents are set flush right; a note is a sentence.
@@ -149,7 +149,9 @@ def run_table(
             _percent(table, "p_first", "P(first)", "Chance to end first"),
             _percent(table, "p_top", f"P(best {top})", f"Chance to end among the best {top}"),
             _text(table, "verdict", "verdict", "Keep: one of these ends first with 95 %; or stop"),
-            _signed(table, "moved", "moved", "Places that it rose through what finished runs teach"),
+            _signed(
+                table, "moved", "moved", "Places that it rose through what finished runs teach"
+            ),
         ]
     for name in settings_of(curves):
         shown = _number if table.schema[name].is_numeric() else _text
@@ -210,11 +212,16 @@ def _joined(
         called = [
             {"group": group, "run": run, "verdict": word}
             for group in ranking.horizons
+            if ranking.stop(group)
             for word, runs in (("keep", ranking.keep(group)), ("stop", ranking.stop(group)))
             for run in runs
         ]
         schema = dict.fromkeys((*keys, "verdict"), pl.String)
-        parts += [ranking.table, pl.DataFrame(called, schema=schema), pl.concat([_last(p) for p in ranking.prefixes])]
+        parts += [
+            ranking.table,
+            pl.DataFrame(called, schema=schema),
+            pl.concat([_last(p) for p in ranking.prefixes]),
+        ]
     if curves is not None:
         outcome = [c for c in ("final", "final_metric") if c in curves.runs.columns]
         parts.append(curves.runs.select(*keys, *settings_of(curves), *outcome))
