@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import scipy.spatial  # noqa: F401  # which learning needs: no decision should wait for it
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Losses = Mapping[float, float]  # a loss by the resource (steps, epochs, seconds) spent until then
 Settings = Mapping[str, Any]
 
-MAX_COMPARED = 250  # runs at a rung, spread evenly over their last losses, so that it takes ms
+MAX_COMPARED = 150  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
 PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 16)
@@ -145,8 +146,8 @@ class Halving:
         if rung is None:
             return True
         reached = {n: of for n, of in losses.items() if of and max(of) >= rung and n != run}
-        others = _fewer({name: until(of, rung) for name, of in reached.items()})
-        cut: dict[str, Losses] = {run: until(losses[run], rung), **others}
+        compared = [run, *_fewer(reached, rung)]
+        cut: dict[str, Losses] = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
             wanted = math.ceil(len(cut) / self.reduction_factor - 1e-9)
             return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
@@ -247,14 +248,15 @@ class Halving:
         return learn(prefixes, [Finished(prefixes, -known)], [], get(self.score)).left_out
 
 
-def _fewer(losses: Mapping[str, Losses]) -> Mapping[str, Losses]:
-    """At most 250 of some runs, spread evenly over their last losses."""
-    if len(losses) <= MAX_COMPARED:
-        return losses
-    last = np.array([of[max(of)] for of in losses.values()])
-    order = np.argsort(last, kind="stable")[np.linspace(0, len(last) - 1, MAX_COMPARED).astype(int)]
+def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
+    """At most 150 of the runs that reached a rung, spread evenly over their losses there."""
     names = list(losses)
-    return {names[i]: losses[names[i]] for i in sorted(order.tolist())}
+    if len(names) <= MAX_COMPARED:
+        return names
+    there = [of[rung] if rung in of else of[min(r for r in of if r >= rung)]
+             for of in losses.values()]  # fmt: skip
+    spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
+    return [names[i] for i in sorted(np.argsort(there, kind="stable")[spread].tolist())]
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:

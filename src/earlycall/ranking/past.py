@@ -70,7 +70,8 @@ class Past:
             )
         curves = finished_runs(curves)
         name = _metric(curves, metric, direction, what)
-        curves = curves.directed(name, direction if curves.metrics == [name] else None)
+        if _direction(curves, name) is None:
+            curves = curves.directed(name, direction)
         prefixes = curves.prefixes(metric=name)[0]
         if direction not in (None, prefixes.direction):
             more, less = ("more", "less") if direction == "max" else ("less", "more")
