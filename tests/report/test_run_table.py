@@ -25,11 +25,12 @@ def curves():
 def test_it_has_a_column_for_all_that_is_known_of_the_runs(curves):
     table = run_table(ec.rank(curves), curves)
     assert [c.key for c in table.columns] == [
-        "rank", "group", "run", "score", "se", "p_first", "p_top", "hp.lr", "tag.note", "last",
-        "step", "note",
+        "rank", "group", "run", "score", "se", "p_first", "p_top", "verdict", "hp.lr",
+        "tag.note", "last", "step", "note",
     ]  # fmt: skip
     assert table["run"].texts[0] == "x-1"
     assert table["note"].texts[-1] == "train_loss is nan at step 2"
+    assert table["verdict"].values == (None,) * 3 + ("keep",) * 3 + ("stop",)
     assert len(table) == 7
     assert len(run_table(None, curves).select("run", "rank").columns) == 1
 

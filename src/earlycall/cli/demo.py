@@ -40,7 +40,7 @@ def command() -> None:
     for sentence in verdicts(ranking, curves)[0].sentences:
         out.print(sentence, markup=False)
     out.print()
-    table = run_grid(run_table(ranking), ranking.prefixes[0])
+    table = run_grid(run_table(ranking), ranking.prefixes[0], ranking.stop("all"))
     table.padding = (0, 1, 0, 0)
     out.print(table)
     out.print("\nGo on, or put a folder of your own logs, of any tracker, in the place of demo:\n")

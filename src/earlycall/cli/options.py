@@ -107,6 +107,15 @@ Budget = Annotated[
 Horizon = Annotated[
     float | None, typer.Option("--horizon", help="The step at which training would end.")
 ]
+Finished = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--finished",
+        help="Runs that have finished, with their outcomes, to learn from; may be repeated.",
+        callback=with_demo,
+        show_default=False,
+    ),
+]
 Top = Annotated[int, typer.Option("--top", help="Rows per group (0 = all).")]
 TOP = 30
 Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]

@@ -217,6 +217,17 @@ def read(paths: Paths, pattern: str | None = None) -> CurveSet:
         return read_curves(paths, pattern=pattern)
 
 
+def read_finished(paths: Paths | None) -> CurveSet | None:
+    """The finished runs to learn from, None where none are given.
+
+    Raises:
+        InputError: if none of them has a finite outcome.
+    """
+    from earlycall.ranking.finished import finished_runs
+
+    return finished_runs(read(paths)) if paths else None
+
+
 def read_with_power(
     paths: Paths,
     pattern: str | None,

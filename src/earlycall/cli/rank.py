@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 def command(
     paths: options.Paths,
     score: options.ScoreName = None,
-    finished: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Runs that have finished, with their outcomes, to learn from; may be repeated."
-        ),
-    ] = None,
+    finished: options.Finished = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -80,7 +75,7 @@ def command(
     """
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
-    past = None if finished is None else output.read(finished)
+    past = output.read_finished(finished)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(
@@ -108,30 +103,33 @@ def tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     """A table for each group, with its verdict."""
     from rich.text import Text
 
-    from earlycall.formatting import capitalised
     from earlycall.report.run_table import run_table
+    from earlycall.report.verdict import verdicts
 
     prefixes = {p.group: p for p in ranking.prefixes}
+    sentences = {verdict.group: verdict.sentences[1:] for verdict in verdicts(ranking)}
     table = run_table(ranking)
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-        yield run_grid(table.group(group).head(rows.height), prefixes[group])
-        if group in ranking.verdicts:
-            yield Text(f"{capitalised(str(ranking.verdicts[group]))}.", style="italic")
+        stop = ranking.stop(group)
+        yield run_grid(table.group(group).head(rows.height), prefixes[group], stop)
+        if sentences[group]:
+            yield Text(" ".join(sentences[group]), style="italic")
 
     yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
 
 
-def run_grid(table: RunTable, prefixes: Prefixes) -> Table:
+def run_grid(table: RunTable, prefixes: Prefixes, stop: Collection[str] = ()) -> Table:
     """The runs of a group as a terminal shows them, each with its curve.
 
     Args:
         table: of `earlycall.report.run_table`, the runs to show.
         prefixes: of their group.
+        stop: the runs to stop, which are dim.
     """
     from rich.text import Text
 
-    table = table.select("rank", "run", "step", "score", "se", "p_top", "note")
+    table = table.select("rank", "run", "step", "score", "se", "p_top", "moved", "note")
     heads = [column.title for column in table.columns]
     grid = output.grid(
         *heads[:2], "seen", *heads[2:], right=[c.title for c in table.columns if c.numeric]
@@ -147,7 +145,8 @@ def run_grid(table: RunTable, prefixes: Prefixes) -> Table:
         cells = list(map(Text, texts))
         cells[1] = Text(output.shown(run.removesuffix(ending)))
         curve = output.sparkline(rows[run].tolist(), low, high)
-        grid.add_row(*cells[:2], curve, *cells[2:], style="bold green" if rank == 1 else None)
+        style = "bold green" if rank == 1 else "dim" if run in stop else None
+        grid.add_row(*cells[:2], curve, *cells[2:], style=style)
     return grid
 
 
@@ -161,6 +160,8 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
         seen += (
             f"{prefixes.horizon:g} steps" if ranking.cost == "step" else f"the usual {ranking.cost}"
         )
+    if learned := ranking.learned_from.get(prefixes.group, 0):
+        seen += f", and {learned} finished run{'' if learned == 1 else 's'}"
     end = "" if prefixes.horizon_from else f"; {UNKNOWN_END}"
     return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}{end}"
 

@@ -23,6 +23,7 @@ def command(
     horizon: options.Horizon = None,
     group: options.Group = None,
     axis: options.Axis = options.AxisName.observation,
+    finished: options.Finished = None,
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
     pattern: options.Pattern = None,
 ) -> None:
@@ -34,10 +35,13 @@ def command(
       earlycall report runs/ -o report.html
 
       earlycall report runs/ --budget 10% -o report.md
+
+      earlycall report runs/ --finished last-sweep/
     """
     from earlycall.ranking.rank import DEFAULT_SCORE
     from earlycall.report import report
 
+    past = output.read_finished(finished)
     curves = output.read(paths, pattern)
     with output.progressing("report") as progress:
         made = report(
@@ -49,6 +53,7 @@ def command(
             horizon=horizon,
             group=group,
             axis=axis.value,
+            finished=past,
             title=title,
             progress=progress,
         )

@@ -29,6 +29,7 @@ def command(
             "{run} or {path} in it, such as 'scancel --name {run}'.",
         ),
     ] = None,
+    finished: options.Finished = None,
     pattern: options.Pattern = None,
 ) -> None:
     """Show growing logs on a live page.
@@ -39,6 +40,8 @@ def command(
       earlycall serve runs/ --open
 
       earlycall serve runs/ --host 0.0.0.0 --port 8080
+
+      earlycall serve runs/ --finished last-sweep/
     """
     from earlycall.dashboard import serve
 
@@ -49,6 +52,7 @@ def command(
         pattern=pattern,
         every=every,
         stop_command=stop_command,
+        finished=output.read_finished(finished),
         open_browser=open_browser,
         say=lambda line: output.errors().print(line, markup=False, soft_wrap=True),
     )

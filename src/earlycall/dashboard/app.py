@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from earlycall.curves import CurveSet
 from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.dashboard.access import PAGES, Guard
 from earlycall.dashboard.cache import RankedView, ViewCache
@@ -34,7 +35,10 @@ from earlycall.report.verdict import saving
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-FIRST_COLUMNS = ("rank", "run", "score", "se", "p_first", "p_top", "last", "step", "final", "note")
+FIRST_COLUMNS = (
+    "rank", "run", "score", "se", "p_first", "p_top", "verdict", "moved", "last", "step", "final",
+    "like", "note",
+)  # fmt: skip
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
 ASSETS = {
@@ -63,13 +67,15 @@ class App:
         guard: who may look.
         paths: what is followed, as it was given.
         stop_template: of the command that stops a run, as `serve` takes it.
+        finished: runs to learn from.
     """
 
     def __init__(
-        self, live: Live, guard: Guard, paths: Sequence[str | Path], stop_template: str | None
-    ) -> None:
+        self, live: Live, guard: Guard, paths: Sequence[str | Path], stop_template: str | None,
+        finished: CurveSet | None = None,
+    ) -> None:  # fmt: skip
         self.live, self.guard, self.paths, self.stop_template = live, guard, paths, stop_template
-        self.cache = ViewCache(live)
+        self.cache = ViewCache(live, finished)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -131,7 +137,7 @@ class App:
         table = _sorted(ranked.runs, view)
         marked = set(view.stop) & set(() if curves is None else curves.runs["run"].to_list())
         stop = [run for run in view.stop if run in marked]
-        unlikely = [run for verdict in ranked.verdicts for run in verdict.stop]
+        hopeless = [run for verdict in ranked.verdicts for run in verdict.stop]
         return template("view.html.j2", PAGES).render(
             ranked=ranked, view=view, content=content, tabs=TABS, captions=CAPTIONS,
             broken=list(ranked.snapshot.broken.values()),
@@ -139,7 +145,7 @@ class App:
             chosen=None if curves is None else choices(curves, view), nearest=nearest,
             table=table if table is None or view.rows == "all" else table.head(FIRST_ROWS),
             n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
-            marked=marked, unlikely=[run for run in unlikely if run not in marked],
+            marked=marked, to_stop=[run for run in hopeless if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),
             saved=(ranked.ranking and saving(ranked.ranking.prefixes[0], stop)[0]) or 0.0,
         )  # fmt: skip

@@ -13,7 +13,7 @@ from earlycall.curves import CurveSet
 from earlycall.dashboard.live import Live, Snapshot
 from earlycall.dashboard.view import View
 from earlycall.errors import InputError, UnknownDirectionError
-from earlycall.ranking.rank import Ranking, rank
+from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
 from earlycall.report.run_table import RunTable, run_table
 from earlycall.report.verdict import GroupVerdict, verdicts
 
@@ -48,15 +48,16 @@ class RankedView:
 class ViewCache:
     """The rankings and figures of the views of one or several pages over the same logs."""
 
-    def __init__(self, live: Live) -> None:
-        self.live = live
+    def __init__(self, live: Live, finished: CurveSet | None = None) -> None:
+        self.live, self.finished = live, finished
         self._results: OrderedDict[Any, Future[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def ranked(self, view: View) -> RankedView:
         """The runs of a view, ranked; errors are reported in ``problem``."""
         snapshot, asked = self.live.now, view.of_ranking()
-        ranked = self.memoize(snapshot, asked.query(), lambda: _ranked(snapshot, asked))
+        past = self.finished if view.score == DEFAULT_SCORE else None  # others do not learn
+        ranked = self.memoize(snapshot, asked.query(), lambda: _ranked(snapshot, asked, past))
         return replace(ranked, view=view)
 
     def memoize(self, snapshot: Snapshot, key: Any, compute: Callable[[], T]) -> T:
@@ -88,7 +89,7 @@ def problem_of(error: Exception) -> str:
     return f"This view cannot be shown: {type(error).__name__}: {error}"[:1000]
 
 
-def _ranked(snapshot: Snapshot, view: View) -> RankedView:
+def _ranked(snapshot: Snapshot, view: View, finished: CurveSet | None) -> RankedView:
     result = RankedView(snapshot, view)
     if snapshot.curves is None:
         return result
@@ -99,7 +100,7 @@ def _ranked(snapshot: Snapshot, view: View) -> RankedView:
         result = replace(result, curves=curves, runs=run_table(None, curves))
         ranking = rank(
             curves, score=view.score, metric=curves.metric(view.metric), budget=view.budget,
-            horizon=view.horizon, axis=view.axis,
+            horizon=view.horizon, axis=view.axis, finished=finished,
         )  # fmt: skip
         return replace(
             result, ranking=ranking, verdicts=tuple(verdicts(ranking, curves)),

@@ -9,11 +9,14 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from earlycall.dashboard.command import checked
 from earlycall.dashboard.live import Live
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.ranking.finished import finished_runs
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.readers.growing.follower import Follower
 
 PORT = 8765
@@ -28,6 +31,7 @@ def serve(
     pattern: str | None = None,
     every: float = 2.0,
     stop_command: str | None = None,
+    finished: Any = None,
     open_browser: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -43,6 +47,7 @@ def serve(
         pattern: for plain text logs, as `earlycall.read` takes it.
         every: seconds between two looks at the logs.
         stop_command: a template of the command that stops a run, with ``{run}`` or ``{path}``.
+        finished: finished runs with outcomes to learn from, as `earlycall.rank` takes them.
         open_browser: whether to open a browser.
         say: takes the lines that a person should read.
 
@@ -59,9 +64,10 @@ def serve(
         from earlycall.dashboard.app import App
     followed = [paths] if isinstance(paths, str | Path) else list(paths)
     template = checked(stop_command)
+    past = None if finished is None else finished_runs(as_curve_set(finished))
     live = Live(Follower(followed, pattern=pattern), every)
     guard = Guard.of(host or LOOPBACK)
-    app = App(live, guard, followed, template)
+    app = App(live, guard, followed, template, past)
     with _socket(guard.host, port) as bound:
         taken = bound.getsockname()[1]
         server = make_server(guard.host, taken, app, threaded=True, fd=bound.fileno())

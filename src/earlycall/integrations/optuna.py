@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
+import polars as pl
+
+from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.ranking.halving import Halving
+from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.stopping import Monitor, Rule
 from earlycall.stopping.parse import as_rule
 
@@ -25,6 +32,9 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
     (see `earlycall.ranking.halving.Halving`), rather than by their last value. With a rule, a trial
     ends when more training is no longer worth its cost, whatever the others did.
 
+    The default score learns from the trials that were completed, with their parameters, and from
+    those of an earlier study on the same task (``past``).
+
     Everything is computed from the values in the storage: the pruner has no state, so it works
     with every sampler and storage, in several processes, and in a study that is resumed. Trials
     may report at different steps and end at different ones. Values that are not finite (a diverged
@@ -39,9 +49,13 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         max_resource: the step at which training ends, if it is known.
         rule: a stop rule (see `earlycall.parse_rule`), judged on each trial's own values.
         every: how many values are averaged before the rule sees them (see `earlycall.Monitor`).
+        past: an earlier search on the same task: a study, a storage that holds one, or curves with
+            outcomes in any form that `earlycall.rank` takes. Where those have several metrics, the
+            validation loss is taken as what is reported, with a warning.
 
     Raises:
-        InputError: if an argument cannot be used; on use, if the study has several objectives.
+        InputError: if an argument cannot be used; on use, if the study has several objectives, or
+            the past was judged in the other direction.
 
     Examples:
         >>> import optuna
@@ -69,12 +83,19 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         max_resource: float | None = None,
         rule: str | Rule | None = None,
         every: int = 1,
+        past: Any = None,
     ) -> None:
         if score is None and rule is None:
             raise InputError("give a score, a rule or both: nothing would ever be pruned")
         self.halving = (
             None if score is None else Halving(score, min_resource, reduction_factor, max_resource)
         )
+        if past is not None and score != DEFAULT_SCORE:
+            raise InputError(
+                f"past= needs the score {DEFAULT_SCORE}, which learns; this is {score}"
+            )
+        self._past = None if past is None else _curves_of(past)
+        self._ended: dict[int, tuple[FrozenTrial, Any]] = {}  # what can be computed again
         self.rule = None if rule is None else as_rule(rule)
         self.every = every
 
@@ -91,12 +112,74 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
             monitor = Monitor(self.rule, every=self.every)
             if any(monitor.update(losses[step], step) for step in sorted(losses)):
                 return True
-        if self.halving is None or self.halving.reached(losses) is None:
+        rung = None if self.halving is None else self.halving.reached(losses)
+        if self.halving is None or rung is None:
             return False
+        if self._past is not None and self.halving.past is None:
+            past = Past.of(self._past, direction="max" if sign < 0 else "min")
+            self.halving = replace(self.halving, past=past)
         states = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
         others = study.get_trials(deepcopy=False, states=states)
-        by_trial = {str(other.number): _losses(other, sign) for other in others}
-        return not self.halving.goes_on(str(trial.number), by_trial | {str(trial.number): losses})
+        others = [other for other in others if (other.last_step or 0) >= rung]
+        known = {str(other.number): self._known(other, sign) for other in others}
+        by_trial = {name: losses for name, (losses, _) in known.items()}
+        outcomes = {
+            str(other.number): sign * other.values[0]
+            for other in others if other.state == TrialState.COMPLETE and other.values
+        }  # fmt: skip
+        settings = {name: params for name, (_, params) in known.items()}
+        by_trial[str(trial.number)], settings[str(trial.number)] = losses, trial.params
+        return not self.halving.goes_on(
+            str(trial.number), by_trial, outcomes=outcomes, settings=settings
+        )
+
+    def _known(self, trial: FrozenTrial, sign: int) -> tuple[dict[float, float], dict[str, Any]]:
+        """The values reported, as losses, and the settings; of an ended trial, computed once."""
+        before = self._ended.get(trial._trial_id)
+        if before is not None and before[0] is trial:
+            return before[1]
+        known = _losses(trial, sign), trial.params
+        if trial.state.is_finished():
+            self._ended[trial._trial_id] = trial, known
+        return known
+
+
+def _curves_of(past: Any) -> CurveSet:
+    """The trials of a study, or of the one study of a storage, or other curves."""
+    if isinstance(past, optuna.storages.BaseStorage):
+        names = optuna.get_all_study_names(past)
+        if len(names) != 1:
+            found = ", ".join(map(repr, names[:5])) or "none"
+            raise InputError(
+                f"the past storage holds {len(names)} studies ({found}); give one of them: "
+                "optuna.load_study(study_name=…, storage=…)"
+            )
+        past = optuna.load_study(study_name=names[0], storage=past)
+    if not isinstance(past, optuna.Study):
+        return as_curve_set(past)
+    if len(past.directions) > 1:
+        raise InputError(
+            f"the past study {past.study_name!r} has several objectives; one is needed"
+        )
+    up = past.direction == StudyDirection.MAXIMIZE
+    trials = past.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = [trial for trial in trials if trial.intermediate_values]
+    if not trials:
+        raise InputError(
+            f"the past study {past.study_name!r} has no completed trial that reported values"
+        )
+    losses = {str(trial.number): _losses(trial, 1) for trial in trials}
+    rows = [(run, step, value) for run, of in losses.items() for step, value in of.items()]
+    known = [
+        {"run": str(trial.number), "final": trial.value, "higher_is_better": up}
+        | {f"hp.{name}": value for name, value in trial.params.items()}
+        for trial in trials
+    ]
+    curves = CurveSet.from_frame(
+        pl.DataFrame(rows, schema=["run", "step", "reported"], orient="row"),
+        pl.DataFrame(known, infer_schema_length=None, strict=False), name=past.study_name,
+    )  # fmt: skip
+    return curves.directed("reported", "max" if up else "min")
 
 
 def _losses(trial: FrozenTrial, sign: int) -> dict[float, float]:

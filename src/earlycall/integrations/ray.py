@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,7 +15,9 @@ from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
 from earlycall.integrations.watch import MetricMonitor, mode_of
 from earlycall.ranking.halving import Halving
+from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE
+from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.stopping import Rule
 
 with needed_for("the adapter for Ray Tune", "ray"):
@@ -85,7 +89,8 @@ class EarlyCallScheduler(FIFOScheduler):
     Takes the arguments of Ray's ``ASHAScheduler`` and stands in its place. A trial that reaches a
     rung (``grace_period``·η^k) goes on if it is among the best 1/η that came so far, ranked by the
     score of their curves until there (see `earlycall.ranking.halving.Halving`). In a restored
-    experiment the curves are read back from the trials' logs.
+    experiment the curves are read back from the trials' logs. The default score learns
+    from the trials that reached ``max_t``, with their settings, and from an earlier experiment.
 
     Args:
         time_attr: what counts as time; ``training_iteration`` or any number that grows.
@@ -95,6 +100,9 @@ class EarlyCallScheduler(FIFOScheduler):
         grace_period: the first rung.
         reduction_factor: η, above 1.
         score: the name of a score: ``outlook``, ``last_loss``, ``tse``, ``lcga_d1`` …
+        past: an earlier search on the same task: curves with outcomes, in any form that
+            `earlycall.rank` takes. The metric is found by its name, else the validation loss is
+            taken, with a warning.
 
     Raises:
         InputError: if an argument cannot be used.
@@ -115,13 +123,20 @@ class EarlyCallScheduler(FIFOScheduler):
         reduction_factor: float = 4,
         *,
         score: str = DEFAULT_SCORE,
+        past: Any = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.halving = Halving(score, grace_period, reduction_factor, max_t)
+        if past is not None and score != DEFAULT_SCORE:
+            raise InputError(
+                f"past= needs the score {DEFAULT_SCORE}, which learns; this is {score}"
+            )
+        self._past = None if past is None else as_curve_set(past)
         if mode is not None:
             mode_of(metric or "", mode)
         self._time_attr, self._metric, self._mode, self._max_t = time_attr, metric, mode, max_t
         self._losses: dict[str, dict[float, float]] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
         self._stopped = 0
 
     def set_search_properties(self, metric: str | None, mode: Any, **spec: Any) -> bool:
@@ -137,7 +152,11 @@ class EarlyCallScheduler(FIFOScheduler):
             raise InputError(
                 "EarlyCallScheduler needs a metric and a mode: give them to it or to TuneConfig"
             )
+        if self._past is not None and self.halving.past is None:
+            past = Past.of(self._past, metric=self._metric, direction=self._mode)
+            self.halving = replace(self.halving, past=past)
         self._losses[trial.trial_id] = {}
+        self._settings[trial.trial_id] = _flat(trial.config)
         if self._time_attr in trial.last_result:  # it has reported before
             for result in _logged(trial):
                 self._take(trial, result)
@@ -150,7 +169,13 @@ class EarlyCallScheduler(FIFOScheduler):
         if now >= self._max_t:
             return str(TrialScheduler.STOP)
         so_far = {at: loss for at, loss in self._losses[trial.trial_id].items() if at <= now}
-        if self.halving.goes_on(trial.trial_id, self._losses | {trial.trial_id: so_far}):
+        outcomes = {
+            name: of[max(of)] for name, of in self._losses.items() if of and max(of) >= self._max_t
+        }
+        if self.halving.goes_on(
+            trial.trial_id, self._losses | {trial.trial_id: so_far}, outcomes=outcomes,
+            settings=self._settings,
+        ):  # fmt: skip
             return str(TrialScheduler.CONTINUE)
         self._stopped += 1
         return str(TrialScheduler.STOP)
@@ -171,6 +196,17 @@ class EarlyCallScheduler(FIFOScheduler):
     def debug_string(self) -> str:
         """A line for Ray's status display."""
         return f"EarlyCall, successive halving by {self.halving.score}: {self._stopped} stopped"
+
+
+def _flat(config: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings by name, those of a nested one behind its name and a dot."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = value
+    return found
 
 
 def _logged(trial: Trial) -> list[dict[str, Any]]:

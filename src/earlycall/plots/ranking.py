@@ -34,7 +34,7 @@ def ranking(
 ) -> Figure:
     """The scores of runs with their 90 % intervals, and their chances to end among the best.
 
-    The best run stands on top. The leader and the runs that cannot be told from it are in colour;
+    The best run stands on top. The leader and the other runs to keep are in colour;
     open circles are runs whose early losses say little (the reason is in the hover text); runs
     that cannot be ranked are left out. Where the score does not say how sure it is, its values
     stand alone. From 51 runs on the names are in the hover text only, and the intervals are a band.
@@ -150,12 +150,11 @@ def _draw_chances(figure: Figure, top: int, rows: pl.DataFrame, colours: Palette
 
 
 def _colours(ranking: Ranking, rows: pl.DataFrame, colours: Palette) -> list[str]:
-    """The leader, those tied with it, the others."""
-    verdict = ranking.verdicts.get(str(rows["group"][0]))
-    tied = 1 if verdict is None else verdict.n_tied
+    """The leader, the others to keep, all others."""
+    keep = set(ranking.keep(str(rows["group"][0])))
     return [
-        colours.green if rank == 1 else colours.blue if rank <= tied else colours.faint
-        for rank in rows["rank"].to_list()
+        colours.green if rank == 1 else colours.blue if run in keep else colours.faint
+        for run, rank in rows.select("run", "rank").iter_rows()
     ]
 
 

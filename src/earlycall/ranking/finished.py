@@ -48,6 +48,7 @@ MIN_FINISHED = 2  # one run can only hold its own place
 MAX_ELSEWHERE = 1000
 MAX_VALUES = 200  # of a setting that is no number
 ALIKE = 2  # finished runs that a reason names
+LIKE = "like "  # how such a reason begins
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class Learned:
         place: shape (m,), the expected place.
         sd: shape (m,), its standard deviation.
         finished: shape (k,), the places of the group's own finished runs.
-        like: for each running run, the finished runs of its group that it resembles most, by row.
+        left_out: shape (k,), where each of them should end by what became of all others.
+        like: for each running run, the finished runs of its group that moved it most, by row: those
+            of which likeness × places gained is largest, in the direction in which it moved.
         gained: shape (k,), the places that each of them gained, as a number of runs.
         count: how many finished runs were learned from, those of other groups included.
     """
@@ -83,6 +86,7 @@ class Learned:
     place: Floats
     sd: Floats
     finished: Floats
+    left_out: Floats
     like: NDArray[np.int64]
     gained: Floats
     count: int
@@ -91,13 +95,15 @@ class Learned:
         """Which finished runs a running one resembles, and what became of them."""
         if not self.like.shape[1]:
             return None
-        gained = round(float(self.gained[self.like[i]].mean()))
-        alike = " and ".join(names[j] for j in self.like[i])
+        like = self.like[i]
+        like = like[np.sign(self.gained[like]) == np.sign(self.gained[like[0]])]
+        gained = round(float(self.gained[like].mean()))
+        alike = " and ".join(names[j] for j in like)
         where = "at"
         if gained:
             where = f"{abs(gained)} place{'' if abs(gained) == 1 else 's'} "
             where += "above" if gained > 0 else "below"
-        return f"like {alike}, which ended {where} their early standing"
+        return f"{LIKE}{alike}, which ended {where} their early standing"
 
 
 def finished_runs(curves: CurveSet) -> CurveSet:
@@ -216,7 +222,8 @@ def learn(
     among *= np.where(group[:, None] == group, 1.0, BETWEEN_GROUPS)
     among[np.diag_indices(count)] += np.where(group == 0, NOISE, NOISE_ELSEWHERE)
     inverse = np.linalg.inv(among)
-    place = early[0][:m] + near @ (inverse @ gain)
+    gained = near @ (inverse @ gain)
+    place = early[0][:m] + gained
     single = near.astype(np.float32)  # of variances seven digits will do
     explained = np.einsum("ij,ij->i", single @ inverse.astype(np.float32), single)
     unexplained = np.maximum(1 + NOISE - explained.astype(np.float64), NOISE)
@@ -230,12 +237,18 @@ def learn(
     everyone = np.sort(np.concatenate([place, known[0]]))
     above = [len(everyone) - np.searchsorted(everyone, p, "right") for p in (known[0], late[0])]
     alike = min(k, ALIKE)
-    like = np.argpartition(-near[:, :k], alike - 1, axis=1) if alike else np.empty((m, 0), np.int64)
+    moving = near[:, :k] * gain[:k] * np.sign(gained)[:, None]
+    like = np.argpartition(-moving, alike - 1, axis=1) if alike else np.empty((m, 0), np.int64)
+    like = like[:, :alike]
+    like = np.take_along_axis(
+        like, np.argsort(-np.take_along_axis(moving, like, axis=1), axis=1), axis=1
+    )
     return Learned(
         place=rho * place / spread,
         sd=np.sqrt((1 - rho**2) * unexplained / unexplained.mean()),
         finished=late[0],
-        like=like[:, :alike],
+        left_out=(rho / spread) * (known[0] + (gain - inverse @ gain / np.diag(inverse))[:k]),
+        like=like,
         gained=(above[0] - above[1]).astype(np.float64),
         count=count,
     )

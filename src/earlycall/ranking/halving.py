@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+import scipy.spatial  # noqa: F401  # which learning needs: no decision should wait for it
 
-from earlycall.curves import CurveSet
-from earlycall.errors import CurveWarning, InputError
-from earlycall.ranking.rank import DEFAULT_SCORE, rank
+from earlycall.curves import Prefixes
+from earlycall.errors import InputError
+from earlycall.ranking.finished import Finished, learn
+from earlycall.ranking.past import Past
+from earlycall.ranking.rank import DEFAULT_SCORE, ranks, statuses
 from earlycall.scores import get
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Losses = Mapping[float, float]  # a loss by the resource (steps, epochs, seconds) spent until then
+Settings = Mapping[str, Any]
+
+MAX_COMPARED = 150  # runs at a rung, spread evenly over their last losses, so that it takes ms
+MIN_LEARNED = 5  # finished runs
+MIN_PAST = 10  # finished runs that say which part of the runs should go on
+PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 16)
+HITS = 0.1  # part of the past runs that is worth finding
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,11 @@ class Halving:
     its score among all runs that came so far, each cut off there, and goes on if it is among the
     best ⌈n/η⌉ of the n. A run that cannot be scored goes on; a diverged one does not.
 
+    The default score learns from runs that are trained to their end, as `earlycall.rank` does: from
+    those of this search, where their outcomes are given, and from those of an earlier one. The
+    earlier ones stand at each rung, too, beside the n, and say which part may go on: the one that
+    would have found most of their best tenth for the same cost.
+
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
 
@@ -34,6 +54,7 @@ class Halving:
         reduction_factor: η, above 1; one run in η goes on.
         max_resource: where training ends: no rung lies at or beyond it, and scores that look ahead
             look so far. None where it is unknown.
+        past: an earlier search on the same task: a `Past`, or what `Past.of` takes.
 
     Raises:
         InputError: if a value cannot be used, or no score has this name.
@@ -49,9 +70,14 @@ class Halving:
     min_resource: float = 1
     reduction_factor: float = 3
     max_resource: float | None = None
+    past: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         get(self.score)
+        if self.past is not None and self.score != DEFAULT_SCORE:
+            raise InputError(f"{self.score} does not learn from a past; leave out one of them")
+        if self.past is not None and not isinstance(self.past, Past):
+            object.__setattr__(self, "past", Past.of(self.past))
         if not self.min_resource > 0:
             raise InputError(f"min_resource={self.min_resource} must be above 0")
         if not self.reduction_factor > 1:
@@ -95,12 +121,21 @@ class Halving:
             return None
         return rung
 
-    def goes_on(self, run: str, losses: Mapping[str, Losses]) -> bool:
+    def goes_on(
+        self,
+        run: str,
+        losses: Mapping[str, Losses],
+        *,
+        outcomes: Mapping[str, float] | None = None,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> bool:
         """Whether a run goes on after its last report.
 
         Args:
             run: the run that reported.
             losses: for each run, this one among them, its losses (smaller is better) so far.
+            outcomes: of the runs that were trained to their end (smaller is better).
+            settings: of each run, by name.
 
         Raises:
             InputError: if the run is not among them.
@@ -110,11 +145,38 @@ class Halving:
         rung = self.reached(losses[run])
         if rung is None:
             return True
-        cut = {name: until(of, rung) for name, of in losses.items() if of and max(of) >= rung}
-        return run in self.best(cut, math.ceil(len(cut) / self.reduction_factor - 1e-9))
+        reached = {n: of for n, of in losses.items() if of and max(of) >= rung and n != run}
+        compared = [run, *_fewer(reached, rung)]
+        cut: dict[str, Losses] = {name: until(losses[name], rung) for name in compared}
+        if self.past is None:
+            wanted = math.ceil(len(cut) / self.reduction_factor - 1e-9)
+            return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
+        cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
+                if max(of) >= rung}  # fmt: skip
+        wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
+        known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
+        set_to = {f"past {name}": values for name, values in self.past.settings.items()}
+        best = self.best(
+            cut, wanted, outcomes={**(outcomes or {}), **known},
+            settings={**(settings or {}), **set_to},
+        )  # fmt: skip
+        return run in best
 
-    def best(self, losses: Mapping[str, Losses], n: int) -> set[str]:
+    def best(
+        self,
+        losses: Mapping[str, Losses],
+        n: int,
+        *,
+        outcomes: Mapping[str, float] | None = None,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> set[str]:
         """The n best of some runs by the score, with those that cannot be scored.
+
+        Args:
+            losses: of each run so far.
+            n: how many; ties are all among them.
+            outcomes: of the runs that were trained to their end, to learn from.
+            settings: of each run, by name.
 
         Examples:
             >>> sorted(Halving("last_loss").best({"a": {1: 3.0}, "b": {1: 2.0}, "c": {1: 1.0}}, 2))
@@ -122,11 +184,79 @@ class Halving:
         """
         if len(losses) <= n:
             return {run for run, of in losses.items() if all(map(math.isfinite, of.values()))}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CurveWarning)
-            table = rank(curves_of(losses), score=self.score, horizon=self.max_resource).table
-        goes_on = pl.col("rank").is_null() | (pl.col("rank") <= n)
-        return set(table.filter(goes_on & (pl.col("status") != "diverged"))["run"])
+        prefixes = prefixes_of(losses, settings or {}, self.max_resource)
+        place = self._places(prefixes, outcomes or {})
+        able = np.flatnonzero(np.isfinite(place))
+        worse = able[ranks(place[able]) > n]
+        diverged = np.flatnonzero(~prefixes.loss.all_finite())
+        return set(prefixes.runs).difference(prefixes.runs[i] for i in (*worse, *diverged))
+
+    def _places(self, prefixes: Prefixes, outcomes: Mapping[str, float]) -> NDArray[np.float64]:
+        """Where each run should end, larger is better; NaN where it cannot be scored.
+
+        A run that has ended is placed like the others, by what became of all but itself: it would
+        stand out among places that are only expected.
+        """
+        score = get(self.score)
+        status, _ = statuses(prefixes, score.shortest)
+        place = np.full(len(prefixes), np.nan)
+        able = np.flatnonzero([s == "ok" for s in status])
+        if not len(able):
+            return place
+        taken = prefixes.take(able)
+        known = np.array([outcomes.get(run, math.nan) for run in taken.runs])
+        ended, going = np.flatnonzero(np.isfinite(known)), np.flatnonzero(~np.isfinite(known))
+        if score.name != DEFAULT_SCORE or len(ended) < MIN_LEARNED or not len(going):
+            place[able] = score(taken).score
+            return place
+        learned = learn(taken.take(going), [Finished(taken.take(ended), -known[ended])], [], score)
+        place[able[going]], place[able[ended]] = learned.place, learned.left_out
+        return place
+
+    @cached_property
+    def _part(self) -> float:
+        """The part of the runs that goes on at a rung: what would have served in the past.
+
+        That is the one that would have found most of the best tenth of the past runs for what it
+        would have spent.
+        """
+        outcome = np.array(list(self.past.outcomes.values()))
+        n = len(outcome)
+        if n < MIN_PAST:
+            return 1 / self.reduction_factor
+        end = max(max(of) for of in self.past.losses.values())
+        rungs, rung = [], self.min_resource
+        while rung < min(end, self.max_resource or end) * (1 - 1e-9):
+            rungs.append(rung)
+            rung *= self.reduction_factor
+        wanted = ranks(-outcome) <= max(round(HITS * n), 2)
+        place = np.array([ranks(self._left_out(rung)) for rung in rungs]).reshape(-1, n)
+        spent = np.diff([0.0, *rungs, end])
+
+        def found(part: float) -> float:
+            alive = np.cumprod(place <= max(math.floor(n * part + 1e-9), 1), axis=0)
+            cost = spent[0] * n + float((spent[1:] * alive.sum(axis=1)).sum())
+            return float((wanted * alive[-1]).sum()) / cost if len(rungs) else 0.0
+
+        return max((part for part in PARTS if part * n >= 2), key=found)
+
+    def _left_out(self, rung: float) -> NDArray[np.float64]:
+        """The place of each past run at a rung, by what became of the others."""
+        cut = {name: until(of, rung) for name, of in self.past.losses.items()}
+        prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
+        known = np.array(list(self.past.outcomes.values()))
+        return learn(prefixes, [Finished(prefixes, -known)], [], get(self.score)).left_out
+
+
+def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
+    """At most 150 of the runs that reached a rung, spread evenly over their losses there."""
+    names = list(losses)
+    if len(names) <= MAX_COMPARED:
+        return names
+    there = [of[rung] if rung in of else of[min(r for r in of if r >= rung)]
+             for of in losses.values()]  # fmt: skip
+    spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
+    return [names[i] for i in sorted(np.argsort(there, kind="stable")[spread].tolist())]
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:
@@ -144,8 +274,35 @@ def until(losses: Losses, rung: float) -> dict[float, float]:
     return kept
 
 
-def curves_of(losses: Mapping[str, Losses]) -> CurveSet:
-    """A curve set of runs that report losses by resource."""
-    rows = [(run, float(at), float(loss)) for run, of in losses.items() for at, loss in of.items()]
-    schema = {"run": pl.String, "step": pl.Float64, "train_loss": pl.Float64}
-    return CurveSet.from_frame(pl.DataFrame(rows, schema=schema, orient="row"))
+def prefixes_of(
+    losses: Mapping[str, Losses], settings: Mapping[str, Settings], horizon: float | None
+) -> Prefixes:
+    """Runs that report losses by resource, as scores take them.
+
+    Args:
+        losses: of each run.
+        settings: of each run, by name; those of others do not matter.
+        horizon: where training ends; by default the largest resource.
+    """
+    lengths = [len(of) for of in losses.values()]
+    at = np.array([r for of in losses.values() for r in sorted(of)], dtype=np.float64)
+    loss = np.array([of[r] for of in losses.values() for r in sorted(of)], dtype=np.float64)
+    row = np.repeat(np.arange(len(losses)), lengths)
+    frame = pl.DataFrame({"run_id": row, "step": at, "train_loss": loss})
+    return Prefixes(
+        "all", tuple(losses), frame, "train_loss", horizon or float(at.max(initial=1.0)),
+        settings=_table([settings.get(run, {}) for run in losses]),
+    )  # fmt: skip
+
+
+def _table(settings: Sequence[Settings]) -> pl.DataFrame:
+    """A row of settings per run; numbers as numbers, all else as text."""
+    names = dict.fromkeys(name for one in settings for name in one)
+    columns = {}
+    for name in names:
+        values = [one.get(name) for one in settings]
+        numbers = all(v is None or isinstance(v, int | float) for v in values)
+        texts = [v if v is None or numbers else str(v) for v in values]
+        key = name if name.startswith("arch.") else f"hp.{name}"
+        columns[key] = pl.Series(texts, dtype=pl.Float64 if numbers else pl.String, strict=False)
+    return pl.DataFrame(columns)

@@ -13,8 +13,9 @@ from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
 from earlycall.errors import InputError
-from earlycall.formatting import capitalised, common_ending, percent, plain
+from earlycall.formatting import capitalised, common_ending, listed, percent, plain
 from earlycall.ranking.certainty import (
+    SURE,
     Verdict,
     chance_of_best,
     near_the_top,
@@ -42,7 +43,7 @@ WIDENED = 1.5  # standard errors of runs in a phase that early losses say little
 _SCHEMA = pl.Schema({
     "group": pl.String, "run": pl.String, "rank": pl.Int64, "score": pl.Float64,
     "raw": pl.Float64, "se": pl.Float64, "status": pl.String, "reason": pl.String,
-    "p_first": pl.Float64, "p_top": pl.Float64,
+    "p_first": pl.Float64, "p_top": pl.Float64, "moved": pl.Int64,
 })  # fmt: skip
 
 
@@ -55,7 +56,8 @@ class Ranking(Result):
             ranked), ``score`` (larger is better), ``raw``, ``se``, ``status`` (``ok``,
             ``diverged``, ``short``, ``missing``, ``unscored``; ``warm-up``, ``kink`` and
             ``incomparable`` runs are ranked, with a wider ``se``) and ``reason``; ``p_first`` and
-            ``p_top``, the probabilities that the outcome is the best, and among the best ``top``.
+            ``p_top``, the probabilities that the outcome is the best, and among the best ``top``;
+            ``moved``, the places that a running run rose through what finished ones taught.
         score: the name of the score.
         metric: the loss that was scored.
         budget: the part of the horizon that was asked for, None for all that was logged.
@@ -102,13 +104,46 @@ class Ranking(Result):
         first = table.filter(pl.col("rank") == 1)["run"]
         return first[0] if len(first) else None
 
+    def keep(self, group: str) -> tuple[str, ...]:
+        """The runs of a group of which one ends first with 95 %; none where that is not known."""
+        return self.verdicts[group].keep if group in self.verdicts else ()
+
+    def stop(self, group: str) -> tuple[str, ...]:
+        """The runs of a group to stop: those outside of `keep`, and those that have diverged.
+
+        What has ended, cannot be compared with the others or has no rank is not among them.
+
+        Examples:
+            >>> x = np.arange(1, 101)
+            >>> curves = {"a": 1 + 2 / x, "b": 1.5 + 2 / x, "c": np.where(x < 9, 2 / x, np.nan)}
+            >>> rank(curves, budget=0.2).stop("all")
+            ('c',)
+        """
+        table = self.table.filter(pl.col("group") == group)
+        hopeless = pl.lit(False)
+        if keep := self.keep(group):
+            ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
+            ended = pl.col("run").is_in(self._ended(group))
+            hopeless = ranked & ~ended & ~pl.col("run").is_in(keep)
+        return tuple(table.filter(hopeless | (pl.col("status") == "diverged"))["run"])
+
+    def _ended(self, group: str) -> list[str]:
+        """The runs of a group that have no training left."""
+        finished = (pl.col("group") == group) & (pl.col("reason") == FINISHED)
+        ended = self.table.filter(finished)["run"].to_list()
+        for p in self.prefixes:
+            if p.group == group:
+                end = np.nan_to_num(p.step.last()) >= p.horizon * (1 - 1e-9)
+                ended += [run for run, it_has in zip(p.runs, end, strict=True) if it_has]
+        return ended
+
     @property
     def notes(self) -> tuple[str, ...]:
         """The warnings."""
         return self.warnings
 
     def sentences(self, group: str) -> list[str]:
-        """Who leads a group, and how sure that is."""
+        """Who leads a group, how sure that is, what was learned, and whom to keep and to stop."""
         rows = self.table.filter(pl.col("group") == group)
         first = rows.row(0, named=True)
         if first["rank"] is None:
@@ -127,15 +162,37 @@ class Ranking(Result):
                 f", with a chance of {percent(first['p_first'])} to end first and of "
                 f"{percent(first['p_top'])} to end among the best {self.top}"
             )
-        said = [leader]
+        said = [f"{leader}."]
         if group in self.verdicts:
-            said.append(capitalised(str(self.verdicts[group])))
+            said.append(f"{capitalised(str(self.verdicts[group]))}.")
         if self.horizon_from.get(group) is None:
-            said.append(capitalised(UNKNOWN_END))
-        return [f"{sentence}." for sentence in said]
+            said.append(f"{capitalised(UNKNOWN_END)}.")
+        if learned:
+            said.append(_what_changed(rows, learned, ending))
+        return said + self._keeping(rows, group, ending)
+
+    def _keeping(self, rows: pl.DataFrame, group: str, ending: str) -> list[str]:
+        """Whom to keep and to stop, where anything can be said of it."""
+        keep, stop = ([r.removesuffix(ending) for r in f(group)] for f in (self.keep, self.stop))
+        sure = f"{percent(SURE)} sure to hold the best"
+        if not stop:
+            going = set(self.keep(group)).difference(self._ended(group))
+            if not going or len(keep) < rows.height:
+                return []
+            return [f"Stop none yet: to be {sure}, all {rows.height} are needed."]
+        diverged = rows.filter(pl.col("status") == "diverged").height
+        what = f" ({diverged} diverged)" if diverged else ""
+        if not keep:
+            return [f"Stop {listed(stop)}{what}."]
+        these = "this one" if len(keep) == 1 else f"these {len(keep)}"
+        others = "the other" if len(keep) + len(stop) == rows.height else "another"
+        count = "" if len(stop) == 1 and others == "another" else f" {len(stop)}"
+        return [
+            f"Keep {these}, {sure}: {listed(keep)}; stop {others}{count}{what}: {listed(stop)}."
+        ]
 
     def summary(self) -> str:
-        """Who leads each group, and how sure that is."""
+        """Who leads each group, how sure that is, and whom to keep and to stop."""
         alone = len(self.horizons) == 1
         groups = [("" if alone else f"{g}: ") + " ".join(self.sentences(g)) for g in self.horizons]
         return "\n".join(groups)
@@ -153,6 +210,8 @@ class Ranking(Result):
             "learned_from": self.learned_from,
             "warnings": list(self.warnings),
             "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
+            "keep": {group: list(self.keep(group)) for group in self.horizons},
+            "stop": {group: list(self.stop(group)) for group in self.horizons},
             "runs": self.table.to_dicts(),
         }
 
@@ -237,6 +296,8 @@ def rank(
         ranked[p.group], learned_from[p.group] = _rank_group(p, chosen, top, past, own)
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
     warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
+    if past:
+        warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -303,7 +364,7 @@ def _rank_group(
     status, reasons = statuses(prefixes, score.shortest)
     able = np.flatnonzero(np.array([s == "ok" for s in status]))
     m = len(prefixes)
-    value, raw, se, p_first, p_top = (np.full(m, np.nan) for _ in range(5))
+    value, raw, se, p_first, p_top, moved = (np.full(m, np.nan) for _ in range(6))
     said, learned_from = None, 0
     if len(able):
         taken = prefixes.take(able)
@@ -315,12 +376,14 @@ def _rank_group(
             found = _learned(taken, score, past, own, reasons, able)
             if found is not None:
                 place, sd, learned_from = found
+                going = np.flatnonzero(sd > FINISHED_SD)
+                moved[able[going]] = ranks(scored.score[going]) - ranks(place[going])
                 scored = replace(
                     scored,
                     score=2 * normal_cdf(place / np.sqrt(1 + np.median(sd) ** 2)) - 1,
                     se=sd / np.sqrt(3),
                 )
-            going = sd > FINISHED_SD
+            going = np.flatnonzero(sd > FINISHED_SD)
             place[going], sd[going] = near_the_top(place[going], sd[going])
         value[able], raw[able] = scored.score, scored.raw
         for i, reason in zip(able, scored.reasons, strict=True):
@@ -346,6 +409,7 @@ def _rank_group(
             "group": [prefixes.group] * m, "run": prefixes.runs,
             "rank": pl.Series(place).fill_nan(None), "score": value, "raw": raw, "se": se,
             "status": status, "reason": reasons, "p_first": p_first, "p_top": p_top,
+            "moved": moved,
         },
         nan_to_null=True,
     )  # fmt: skip
@@ -403,6 +467,36 @@ def _explain(
         if status[i] != "ok":
             widened[row] = WIDENED
     return widened
+
+
+def _nothing_learned(group: str, finished: int) -> str:
+    runs = "1 finished run" if finished == 1 else f"{finished} finished runs"
+    return (
+        f"{group}: nothing was learned from {runs}: it takes two or more of one group, with finite "
+        "losses as far as the running ones have come"
+    )
+
+
+def _what_changed(rows: pl.DataFrame, learned: int, ending: str) -> str:
+    """What finished runs changed in a ranking, in a sentence."""
+    rows = rows.drop_nulls("moved").sort("rank").with_columns(after=pl.int_range(1, pl.len() + 1))
+    them = "a finished run" if learned == 1 else f"{learned} finished runs"
+    if not (rows["moved"] != 0).any():
+        return f"What {them} taught changed no place."
+    names = rows.with_columns(pl.col("run").str.strip_suffix(ending))
+    most = names.sort(pl.col("moved").abs(), descending=True, maintain_order=True).row(
+        0, named=True
+    )
+    way = "up" if most["moved"] > 0 else "down"
+    first = names.sort(pl.col("after") + pl.col("moved"), maintain_order=True)["run"][0]
+    leads = f"{plain(first)} would lead"
+    if first == names["run"][0]:
+        leads = f"{plain(first)} would lead, too"
+    mean = float(np.abs(rows["moved"].to_numpy()).mean())
+    return (
+        f"Learning from {them} moved runs by {mean:.2g} places on average, "
+        f"{plain(most['run'])} most ({way} {abs(most['moved'])}); without it {leads}."
+    )
 
 
 def _name_ties(

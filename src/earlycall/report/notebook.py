@@ -49,7 +49,9 @@ def _any_table(result: Result) -> Table:
 
 def _ranking_table(ranking: Ranking) -> Table:
     """The runs, with their chances as bars."""
-    table = run_table(ranking).select("rank", "group", "run", "score", "se", "p_first", "p_top")
+    table = run_table(ranking).select(
+        "rank", "group", "run", "score", "se", "p_first", "p_top", "verdict", "moved"
+    )
     cells = [
         [_cell(text, value if column.kind == "percent" else None)
          for text, value in zip(column.texts, column.values, strict=True)]

@@ -72,6 +72,7 @@ def report(
     horizon: float | None = None,
     group: str | None = None,
     axis: Axis = "observation",
+    finished: Any = None,
     title: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -90,6 +91,7 @@ def report(
         horizon: the step at which training would end; by default as in `earlycall.rank`.
         group: report only on the runs of this group.
         axis: the axis along which curves are fitted.
+        finished: finished runs with outcomes to learn from, in any form that ``curves`` may have.
         title: by default the name of the set.
         progress: called with the name of each part of the work.
 
@@ -118,7 +120,10 @@ def report(
     progress("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis)
+        ranking = rank(
+            curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis,
+            finished=finished,
+        )  # fmt: skip
     except InputError as error:
         if len(curves.groups) < len(curves):
             raise
@@ -139,6 +144,14 @@ def report(
         version=earlycall.__version__,
         made=datetime.now(UTC),
         ranking=ranking,
+    )
+
+
+def _learned(ranking: Ranking) -> str:
+    counts = sorted(set(ranking.learned_from.values()))
+    range_ = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+    return f"{range_} finished run{'' if counts == [1] else 's'}" + " per group" * (
+        len(ranking.learned_from) > 1
     )
 
 
@@ -163,6 +176,7 @@ def _how(
         facts += [
             ("Horizon", "; ".join(ending)),
             ("Score", f"{ranking.score}, larger is better"),
+            *([("Learned from", _learned(ranking))] if any(ranking.learned_from.values()) else []),
             ("Intervals", "90 %; of the elasticity 95 %"),
         ]
     return tuple(facts)

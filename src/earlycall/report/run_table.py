@@ -21,6 +21,7 @@ import polars as pl
 from earlycall.curves import CurveSet
 from earlycall.curves.columns import SETTINGS_PREFIXES
 from earlycall.formatting import common_ending, number, percent, plain
+from earlycall.ranking.finished import LIKE
 from earlycall.ranking.rank import TIED, Ranking
 
 MAX_CELL = 160  # characters
@@ -32,8 +33,9 @@ class Column:
     """A column of the table.
 
     Attributes:
-        key: ``rank``, ``group``, ``run``, ``score``, ``se``, ``p_first``, ``p_top``, ``last``,
-            ``step``, ``final``, ``elasticity``, ``note``, or the name of a setting.
+        key: ``rank``, ``group``, ``run``, ``score``, ``se``, ``p_first``, ``p_top``, ``verdict``,
+            ``moved``, ``last``, ``step``, ``final``, ``elasticity``, ``like``, ``note``, or the
+            name of a setting.
         title: its heading.
         hint: what it holds, in a sentence.
         kind: numbers and percents are set flush right; a note is a sentence.
@@ -146,6 +148,10 @@ def run_table(
             _number(table, "se", "±", "Standard error of the score", 2),
             _percent(table, "p_first", "P(first)", "Chance to end first"),
             _percent(table, "p_top", f"P(best {top})", f"Chance to end among the best {top}"),
+            _text(table, "verdict", "verdict", "Keep: one of these ends first with 95 %; or stop"),
+            _signed(
+                table, "moved", "moved", "Places that it rose through what finished runs teach"
+            ),
         ]
     for name in settings_of(curves):
         shown = _number if table.schema[name].is_numeric() else _text
@@ -162,6 +168,7 @@ def run_table(
     columns += [
         _number(table, "elasticity", "elasticity",
                 "Gain elasticity: percent more gain that 1 % more training brings", 2),
+        _text(table, "like", "like", "The finished runs that moved it most", "note"),
         _text(table, "note", "note", "What to know about this run", "note"),
     ]  # fmt: skip
     always = {"run"} if ranking is None else {"rank", "run", "score"}
@@ -202,7 +209,19 @@ def _joined(
     keys = ["group", "run"]
     parts = []
     if ranking is not None:
-        parts += [ranking.table, pl.concat([_last(p) for p in ranking.prefixes])]
+        called = [
+            {"group": group, "run": run, "verdict": word}
+            for group in ranking.horizons
+            if ranking.stop(group)
+            for word, runs in (("keep", ranking.keep(group)), ("stop", ranking.stop(group)))
+            for run in runs
+        ]
+        schema = dict.fromkeys((*keys, "verdict"), pl.String)
+        parts += [
+            ranking.table,
+            pl.DataFrame(called, schema=schema),
+            pl.concat([_last(p) for p in ranking.prefixes]),
+        ]
     if curves is not None:
         outcome = [c for c in ("final", "final_metric") if c in curves.runs.columns]
         parts.append(curves.runs.select(*keys, *settings_of(curves), *outcome))
@@ -212,12 +231,16 @@ def _joined(
     table, *others = parts
     for other in others:
         table = table.join(other, on=keys, how="left", maintain_order="left")
-    nothing = {"rank": None, "reason": "", "elasticity": None, "advice": ""}
+    nothing = {"rank": None, "reason": "", "elasticity": None, "advice": "", "moved": None}
     table = table.with_columns(pl.lit(v).alias(k) for k, v in nothing.items() if k not in table)
     # That the first runs are tied stands in the verdict; the table need not repeat it.
-    reason = pl.when(~pl.col("reason").is_in([TIED, ""])).then("reason")
+    like = pl.col("moved").is_not_null() & pl.col("reason").str.starts_with(LIKE)
+    reason = pl.when(~pl.col("reason").is_in([TIED, ""]) & ~like.fill_null(value=False))
     advice = pl.when(pl.col("advice").str.starts_with("stop")).then("advice")
-    return table.with_columns(note=pl.coalesce(reason, advice))
+    return table.with_columns(
+        like=pl.when(like).then(pl.col("reason").str.strip_prefix(LIKE)),
+        note=pl.coalesce(reason.then("reason"), advice),
+    )
 
 
 def _last(prefixes: Any) -> pl.DataFrame:
@@ -255,6 +278,12 @@ def _number(table: pl.DataFrame, key: str, title: str, hint: str, digits: int = 
 def _percent(table: pl.DataFrame, key: str, title: str, hint: str) -> Column:
     values = tuple(table[key].to_list())
     return Column(key, title, hint, "percent", values, tuple(map(percent, values)))
+
+
+def _signed(table: pl.DataFrame, key: str, title: str, hint: str) -> Column:
+    values = tuple(table[key].to_list())
+    texts = tuple("–" if v is None else f"{v:+d}".replace("-", "−") if v else "0" for v in values)
+    return Column(key, title, hint, "number", values, texts)
 
 
 def _text(

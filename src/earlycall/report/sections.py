@@ -136,7 +136,9 @@ def _curves(curves: CurveSet, ranking: Ranking | None, metric: str) -> Section:
 
 
 def _ranking(ranking: Ranking) -> Section:
-    words = "The best run stands on top. Runs in blue cannot be told from the leader, in green."
+    words = (
+        "The best run stands on top. The leader, in green, or a run in blue ends first with 95 %."
+    )
     if not ranking.verdicts:
         words = "The best run stands on top. This score does not say how sure it is."
     if max(len(p) for p in ranking.prefixes) > MAX_RANKED:

@@ -10,11 +10,10 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Prefixes
 from earlycall.curves.outcomes import outcomes
-from earlycall.formatting import common_ending, duration, listed, percent, plain
+from earlycall.formatting import common_ending, duration, percent, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.scores.ranks import rank_correlation
 
-UNLIKELY = 0.05  # chance to end among the best, below which a run is proposed to be stopped
 MIN_LEFT = 0.005  # part of the training below which there is nothing left to stop
 
 
@@ -28,7 +27,7 @@ class GroupVerdict:
         best: the run that leads, None where none can be ranked.
         leader: what it is called in words.
         chance: that it ends first, None where the score does not say.
-        stop: the runs that will hardly end among the best, or have diverged.
+        stop: the runs to stop, as `Ranking.stop` has them.
         saved: the part of the whole group's training that stopping them now saves, None where the
             end of training is unknown.
         seconds: what that saves, None where no time was logged, or the end is unknown.
@@ -48,19 +47,15 @@ class GroupVerdict:
     sentences: tuple[str, ...]
 
 
-def verdicts(ranking: Ranking, curves: CurveSet) -> list[GroupVerdict]:
-    """The verdict on each group of a ranking of these curves."""
+def verdicts(ranking: Ranking, curves: CurveSet | None = None) -> list[GroupVerdict]:
+    """The verdict on each group of a ranking; with its curves, how that turned out."""
     return [_verdict(ranking, prefixes, curves) for prefixes in ranking.prefixes]
 
 
-def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVerdict:
+def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet | None) -> GroupVerdict:
     table = ranking.table.filter(pl.col("group") == prefixes.group)
     best = ranking.best(prefixes.group)
-    # Of very many runs each has a small chance, the leader too: being unlikely is not enough.
-    certainty = ranking.verdicts.get(prefixes.group)
-    tied = 1 if certainty is None else max(certainty.n_tied, 1)
-    unlikely = (pl.col("p_top") < UNLIKELY) & (pl.col("rank") > tied)
-    stop = table.filter(unlikely | (pl.col("status") == "diverged"))["run"].to_list()
+    stop = ranking.stop(prefixes.group)
     saved, seconds = saving(prefixes, stop)
     ending = common_ending(table["run"].to_list())
     verdict = GroupVerdict(
@@ -69,7 +64,7 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
         best=best,
         leader="" if best is None else plain(best.removesuffix(ending)),
         chance=None if best is None else table["p_first"][0],
-        stop=tuple(stop),
+        stop=stop,
         saved=saved,
         seconds=seconds,
         left=saving(prefixes, prefixes.runs)[0],
@@ -77,8 +72,9 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet) -> GroupVer
     )
     sentences = ranking.sentences(prefixes.group)
     if best is not None:
-        sentences += _stopping(ranking, verdict, [run.removesuffix(ending) for run in stop])
-        sentences += _outcome(table, verdict, curves)
+        sentences += _stopping(verdict)
+        if curves is not None:
+            sentences += _outcome(table, verdict, curves, ranking.keep(prefixes.group))
     return replace(verdict, sentences=tuple(sentences))
 
 
@@ -104,24 +100,21 @@ def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float | None, float
     return part, seconds if known.any() else None
 
 
-def _stopping(ranking: Ranking, verdict: GroupVerdict, names: list[str]) -> list[str]:
+def _stopping(verdict: GroupVerdict) -> list[str]:
     if verdict.left is not None and verdict.left < MIN_LEFT:
         return ["The runs have reached the end of their training, so there is nothing to stop."]
-    if not names:
-        return [] if verdict.chance is None else ["No run is hopeless enough to be stopped yet."]
-    who, them = ("1 run has", "it") if len(names) == 1 else (f"{len(names)} runs have", "them")
+    if not verdict.stop or verdict.saved is None:
+        return []
+    them = "it" if len(verdict.stop) == 1 else "them"
     time = "" if verdict.seconds is None else f" ({duration(verdict.seconds)})"
-    saves = ""
-    if verdict.saved is not None:
-        saves = f" Stopping {them} here saves {percent(verdict.saved)} of the training of all runs"
-        saves += f"{time}."
     return [
-        f"{who} less than a {percent(UNLIKELY)} chance to end among the best {ranking.top}, or "
-        f"diverged: {listed(names)}.{saves}"
+        f"Stopping {them} here saves {percent(verdict.saved)} of the training of all runs{time}."
     ]
 
 
-def _outcome(table: pl.DataFrame, verdict: GroupVerdict, curves: CurveSet) -> list[str]:
+def _outcome(
+    table: pl.DataFrame, verdict: GroupVerdict, curves: CurveSet, keep: tuple[str, ...]
+) -> list[str]:
     """How the verdict turned out, where it is known how the runs ended."""
     if "final" not in curves.runs.columns:
         return []
@@ -136,7 +129,11 @@ def _outcome(table: pl.DataFrame, verdict: GroupVerdict, curves: CurveSet) -> li
     if both.height > 2 and both["outcome"].n_unique() > 1:
         rho = rank_correlation(both["score"].to_numpy(), both["outcome"].to_numpy())
         agreed = f"; scores and outcomes correlate by {rho:.2f} (Spearman)"
-    return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{agreed}."]
+    held = ""
+    if verdict.stop and place > 1:
+        best = known.filter(pl.col("outcome") == known["outcome"].max())["run"]
+        held = f", and the best was {'' if best.is_in(keep).any() else 'not '}among those to keep"
+    return [f"As it turned out, it ended {_ordinal(place)} of {known.height}{held}{agreed}."]
 
 
 def _ordinal(place: int) -> str:
