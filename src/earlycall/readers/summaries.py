@@ -22,7 +22,7 @@ from earlycall.curves.columns import (
     words,
 )
 from earlycall.errors import CurveWarning
-from earlycall.readers.base.inside import HEAD_BYTES, head_of, is_inside
+from earlycall.readers.base.inside import HEAD_BYTES, is_inside
 from earlycall.readers.base.log import flat, number_or_text, settings
 from earlycall.readers.base.settings_file import MAX_BYTES, document, settings_kind
 
@@ -181,15 +181,14 @@ def _record(path: Path, head: bytes) -> dict[str, Any] | None:
     if len(head) == HEAD_BYTES and _is_lines(head):
         return None
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        begins = head_of(path, 64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-        if path.suffix.lower() in (".yaml", ".yml"):
-            found = document(path)
-        elif begins in (b"{", b"["):
-            found = json.loads(path.read_text(encoding="utf-8-sig"))
-        else:
+        if path.suffix.lower() in _TABLES:
             found = _row(path)
+        elif path.suffix.lower() in (".yaml", ".yml"):
+            found = document(path)
+        elif path.stat().st_size > MAX_BYTES:
+            return None
+        else:
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, csv.Error, yaml.YAMLError):
         return None
     if isinstance(found, list) and len(found) == 1:  # as Lightning's `Trainer.test` returns it
