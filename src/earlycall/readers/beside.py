@@ -136,15 +136,14 @@ class Facts:
         said: dict[str, Path] = {}
         for path in sorted((path for path, *_ in signature), key=_is_settings):
             found = settings_in(path) if _is_settings(path) else summary_in(path)
-            differ = [
-                name.removeprefix("hp.")
-                for name, value in found.items()
-                if self.row.get(name, value) != value and said[name].parent == path.parent
-            ]
-            if differ and _is_settings(path) and path.parent.name != ".hydra":
-                _warn(f"{path}: differs from another file beside it in {differ[0]!r}; this counts")
+            for name in found.keys() & said.keys():
+                if said[name].parent == path.parent and found[name] != self.row[name]:
+                    what = f"{name.removeprefix('hp.')!r} as in {path.name}, not {said[name].name}"
+                    _warn(f"{path.parent}: two files say different settings; taken is {what}")
+                    break
             self.row |= found
-            said |= dict.fromkeys(found, path)
+            if _is_settings(path) and path.parent.name != ".hydra":
+                said |= dict.fromkeys(found, path)
         return self.row != before
 
     def joined(

@@ -7,6 +7,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def is_no_log(path: Path, head: bytes) -> str | None:
     if settings_kind(path.name) is not None and not _is_lines(head):
         return "settings of a run, not a log"
     record = _record(path, head)
-    if record is None:
+    if record is None or _holds_curves(record):
         return None
     is_document = head.lstrip()[:1] in (b"{", b"[") and path.suffix.lower() not in _LINES
     is_results = not head.endswith(b"\n") or _RESULTS.intersection(words(path.stem))
@@ -83,8 +84,8 @@ def holds_results(path: Path) -> bool:
     """Whether a document holds a number of a metric, rather than settings only."""
     numbers = settings(_record(path, b"") or {}, "")
     return any(
-        isinstance(v, int | float) and direction(n) and role(n) != "setting"
-        for n, v in numbers.items()
+        _is_number(value) and direction(name) and not _is_setting(name)
+        for name, value in numbers.items()
     )
 
 
@@ -96,22 +97,28 @@ def summary_in(path: Path) -> dict[str, Any]:
     """
     if not is_inside(path, path.parent):
         return {}
-    record = _record(path, b"")
-    if record is None:
+    record = _record(path, b"") or {}
+    if _holds_curves(record):
         return {}
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        if name in _SETTINGS and isinstance(value, Mapping):
-            found |= settings(value)
-        elif name == "seed" or (role(name) == "setting" and not isinstance(value, Mapping | list)):
-            found |= settings({name: value})
-    kind = next((word for word in words(path.stem) if word in _FINAL | _TRAINING), "")
+    nested = [v for k, v in record.items() if k in _SETTINGS and isinstance(v, Mapping)]
     numbers = settings({k: v for k, v in record.items() if k not in _SETTINGS}, "")
-    for name, value in list(numbers.items())[:_MAX_NUMBERS]:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+    found: dict[str, Any] = {}
+    for values in (*nested, {name: v for name, v in numbers.items() if _is_setting(name)}):
+        found |= settings(values)
+    kind = next((word for word in words(path.stem) if word in _FINAL | _TRAINING), "")
+    for name, value in islice(numbers.items(), _MAX_NUMBERS):
+        if _is_number(value) and not _is_setting(name):
             said = not kind or kind in words(name) or is_held_out(name)
             found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = _float(value)
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_setting(name: str) -> bool:
+    return name == "seed" or role(name) == "setting"
 
 
 def with_outcomes(tables: Iterable[pl.DataFrame], *, known: bool) -> list[pl.DataFrame]:
@@ -193,9 +200,7 @@ def _record(path: Path, head: bytes) -> dict[str, Any] | None:
         return None
     if isinstance(found, list) and len(found) == 1:  # as Lightning's `Trainer.test` returns it
         found = found[0]
-    if not isinstance(found, dict) or not found:
-        return None
-    return None if any(map(_is_curve, flat(found).values())) else found
+    return found if isinstance(found, dict) else None
 
 
 def _row(path: Path) -> dict[str, Any] | None:
@@ -216,8 +221,16 @@ def _is_lines(head: bytes) -> bool:
     return first.rstrip().endswith(b"}") and first.startswith(b"{") and bool(rest.strip())
 
 
-def _is_curve(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1
+def _holds_curves(record: Mapping[str, Any]) -> bool:
+    """Whether a document is a history: of losses, of several metrics, or of nothing but lists.
+
+    Other lists are settings (``hidden: [64, 64]``), or a metric's values for each class.
+    """
+    values = flat(record)
+    lists = [n for n, v in values.items() if isinstance(v, list) and len(v) > 1]
+    has_numbers = any(map(_is_number, values.values()))
+    losses = any({"loss", "losses"}.intersection(words(name)) for name in lists)
+    return losses or sum(map(bool, map(direction, lists))) > 1 or bool(lists and not has_numbers)
 
 
 def _float(value: float) -> float:
