@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,13 @@ from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import table_of
 from earlycall.readers.base.settings_file import HYDRA, settings_in, settings_kind
-from earlycall.readers.summaries import PREFIX, holds_results, is_summary_name, summary_in
+from earlycall.readers.summaries import (
+    PREFIX,
+    holds_results,
+    is_only_summary,
+    is_summary_name,
+    summary_in,
+)
 
 _DOCUMENTS = (".json", ".yaml", ".yml", ".toml")
 _SEPARATOR = re.compile(r"[._-]")
@@ -97,19 +103,22 @@ class _Folder:
 
 def _stems(name: str) -> list[str]:
     """The names of logs that a file bears: ``a.yaml``, ``a_config.json``, ``config-a.json``."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    if suffix.lower() not in _DOCUMENTS:
-        return []
-    found = [stem]
-    for cut in _SEPARATOR.finditer(stem):
-        before, after = stem[: cut.start()], stem[cut.end() :]
-        found += [before] if _says_something(after + suffix) else []
-        found += [after] if _says_something(before + suffix) else []
-    return found
+    found = [stem for stem, rest in _splits(name) if _is_settings(rest) or is_only_summary(rest)]
+    return [*found, Path(name).stem] if name.endswith(_DOCUMENTS) else []
 
 
-def _says_something(name: str) -> bool:
-    return settings_kind(name) is not None or is_summary_name(name)
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """What a name may bear of another one, and the rest of it."""
+    path = Path(name)
+    if path.suffix in _DOCUMENTS:
+        for cut in _SEPARATOR.finditer(path.stem):
+            before, after = path.stem[: cut.start()], path.stem[cut.end() :]
+            yield before, after + path.suffix
+            yield after, before + path.suffix
+
+
+def _is_settings(name: str) -> bool:
+    return settings_kind(name) is not None
 
 
 class Facts:
@@ -134,15 +143,16 @@ class Facts:
             return False
         before, self._signature, self.row = self.row, signature, {}
         said: dict[str, Path] = {}
-        for path in sorted((path for path, *_ in signature), key=_is_settings):
-            found = settings_in(path) if _is_settings(path) else summary_in(path)
+        paths = [(path, _holds_settings(path)) for path, *_ in signature]
+        for path, is_settings in sorted(paths, key=lambda pair: pair[1]):
+            found = settings_in(path) if is_settings else summary_in(path)
             for name in found.keys() & said.keys():
                 if said[name].parent == path.parent and found[name] != self.row[name]:
                     what = f"{name.removeprefix('hp.')!r} as in {path.name}, not {said[name].name}"
                     _warn(f"{path.parent}: two files say different settings; taken is {what}")
                     break
             self.row |= found
-            if _is_settings(path) and path.parent.name != ".hydra":
+            if is_settings and path.parent.name != ".hydra":
                 said |= dict.fromkeys(found, path)
         return self.row != before
 
@@ -173,11 +183,13 @@ class Facts:
         return runs.drop(set(runs.columns) & set(lacking.columns)).hstack(lacking)
 
 
-def _is_settings(path: Path) -> bool:
-    name = f"{path.parent.name}/{path.name}" if path.parent.name == ".hydra" else path.name
-    if settings_kind(name) is not None:
+def _holds_settings(path: Path) -> bool:
+    """Whether a file is one of settings rather than a summary: by its name, else by its content."""
+    if path.parent.name == ".hydra" or _is_settings(path.name):
         return True
-    return not is_summary_name(name) and not holds_results(path)
+    if is_summary_name(path.name):
+        return False
+    return any(_is_settings(rest) for _, rest in _splits(path.name)) or not holds_results(path)
 
 
 def _warn(sentence: str) -> None:

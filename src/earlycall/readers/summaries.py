@@ -31,6 +31,7 @@ PREFIX = "summary."  # of the columns of runs with what a summary holds
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
 _FINAL = frozenset({"test", "testing", "final", "eval", "evaluation"})  # measured when all is done
 _RESULTS = _FINAL | {"result", "results", "summary", "best", "score", "scores", "performance"}
+_NAMES = _RESULTS | {"metrics"}
 _TRAINING = frozenset({"train", "training"})
 _SETTINGS = ("config", "params", "hparams", "hyperparameters", "hyperparams", "args", "settings")
 _MAX_NUMBERS = 200
@@ -77,7 +78,12 @@ def is_summary_name(name: str) -> bool:
     """
     path = Path(name)
     is_document = path.suffix.lower() in (".json", ".yaml", ".yml", *_TABLES)
-    return is_document and not {"metrics", *_RESULTS}.isdisjoint(words(path.stem))
+    return is_document and not _NAMES.isdisjoint(words(path.stem))
+
+
+def is_only_summary(name: str) -> bool:
+    """Whether a name says that the file is a summary and nothing else, such as of which run."""
+    return is_summary_name(name) and _NAMES.union({"all"}).issuperset(words(Path(name).stem))
 
 
 def holds_results(path: Path) -> bool:
@@ -187,6 +193,7 @@ def _record(path: Path, head: bytes) -> dict[str, Any] | None:
     """The one record of a small file, None where there are none, several, or curves."""
     if len(head) == HEAD_BYTES and _is_lines(head):
         return None
+    found: Any
     try:
         if path.suffix.lower() in _TABLES:
             found = _row(path)
