@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from earlycall.atomic import replacing
 from earlycall.curves.budget import Budget, as_part
@@ -492,7 +493,7 @@ class CurveSet:
                     horizon_from=end.source,
                     axis=axis,
                     direction=better,
-                    settings=settings.drop(c for c in hidden if c in settings.columns),
+                    settings=settings.drop(hidden, cs.starts_with("summary."), strict=False),
                 )
             )
         return out

@@ -20,6 +20,7 @@ from earlycall.readers import remote
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
+from earlycall.readers.summaries import with_outcomes
 
 RUN_TABLES = ("runs.parquet", "runs.csv")
 VERSION = "version of the observations"  # a column of runs, where they are followed
@@ -79,7 +80,9 @@ def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
         tables = _same_names(tables)
     try:
         observations, all_keys = join_observations(list(zip(tables, keys, strict=True)))
-        runs = clean_runs(_all_settings(settings, _run_table(Path(path))), all_keys)
+        table = _run_table(Path(path))
+        settings = with_outcomes(settings, known=table is not None and "final" in table.columns)
+        runs = clean_runs(_all_settings(settings, table), all_keys)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     warn_of_repairs([(log.rows, key["run"]) for log, key in zip(logs, keys, strict=True)])

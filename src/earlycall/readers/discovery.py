@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from earlycall.readers.assembly import RUN_TABLES
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
+from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
+from earlycall.readers.summaries import is_no_log
 
-_NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
+_NOT_LOGS = (*RUN_TABLES, "emissions.csv")
 
 
 @cache
@@ -80,11 +83,13 @@ class Source:
         run: what its run is called (or what its runs' names begin with).
         path: where it is.
         reader: what reads it.
+        beside: files that say something of its run, the one that counts most last.
     """
 
     run: str
     path: Path
     reader: Any  # as described in `earlycall.readers`
+    beside: tuple[Path, ...] = ()
 
     def parts(self, state: State) -> Iterator[Log]:
         """What is new since the ``state``.
@@ -112,7 +117,9 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
         raise InputError(f"{path}: no such file or folder")
     by_pattern = None if pattern is None else PatternReader(pattern)
     if path.is_file():
-        return [Source(as_text(path.name), path, by_pattern or _reader_of(path))]
+        return _with_beside(
+            [Source(as_text(path.name), path, by_pattern or _reader_of(path))], path
+        )
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
@@ -129,12 +136,24 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
             and b"\0" not in head
             and file.name not in _NOT_LOGS
             and not file.is_symlink()
+            and is_no_log(file, head) is None
         ]
     else:
         found = list(_logs_in(path))
     if not found:
         raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
-    return sorted(found, key=lambda source: source.run)
+    return _with_beside(sorted(found, key=lambda source: source.run), path)
+
+
+def _with_beside(found: list[Source], path: Path) -> list[Source]:
+    """The logs with what stands beside them; beside a file that was named there may be others."""
+    logs, root = [source.path for source in found], path
+    if path.is_file():
+        root = path.parent
+        others = (p for p in sorted(root.glob("*")) if p != path and p.is_file())
+        logs += islice((p for p in others if _recognise(p) is not None), 1)
+    files = files_beside(logs, root)
+    return [replace(source, beside=those) for source, those in zip(found, files, strict=False)]
 
 
 def _logs_in(folder: Path) -> Iterator[Source]:
@@ -181,7 +200,16 @@ def _recognise(path: Path) -> Any:
     if not head or is_power_log(path, head):
         return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
-    return next((reader for reader in of_files if reader.recognises(path, head)), None)
+    found = next((reader for reader in of_files if reader.recognises(path, head)), None)
+    return None if found in _of_any_document() and is_no_log(path, head) else found
+
+
+@cache
+def _of_any_document() -> tuple[Any, ...]:
+    """The readers that know a log by no more than that it is a table, or JSON."""
+    from earlycall.readers.formats import delimited, evals_result, json_lines, keras_history
+
+    return delimited, evals_result, json_lines, keras_history
 
 
 def _reader_of(path: Path) -> Any:
@@ -196,6 +224,8 @@ def _reader_of(path: Path) -> Any:
         why = "a log of power, not of a run; give it with --power"
     elif not _is_text(head):
         why = "a binary file that no reader recognises; give a log or curve set"
+    elif (what := is_no_log(path, head)) is not None:
+        why = what
     else:
         why = (
             f"not a log in a known format; recognised are: {known_formats()}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,10 @@ MAX_METRICS = 100_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
 _BLOCK_ROWS = 1 << 14  # held as Python objects
 MAX_SETTINGS, MAX_DEPTH = 10_000, 20  # of one run
+_SECRET = re.compile(
+    r"(api|wandb|comet|access|secret|auth|private)_?key$|(hf|hub|api|auth|access|github)_?token$"
+    r"|passw(or)?d$|(^|[._-])secret$|credentials?$"
+)
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 32, 32, 32
 _SHORT.maxstring = _SHORT.maxother = 200
@@ -49,13 +54,15 @@ class Log:
 def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
     """Hyper-parameters as columns: nested ones joined by a dot, lists as text, none private.
 
+    Keys to services, which people keep among them, are left out: reports are shown to others.
+
     Examples:
         >>> settings({"lr": 0.1, "model": {"depth": 4}, "_wandb": {}, "sizes": [1, 2]})
         {'hp.lr': 0.1, 'hp.model.depth': 4, 'hp.sizes': '[1, 2]'}
     """
     found: dict[str, Any] = {}
     for name, value in islice(_nested(values, prefix), MAX_SETTINGS):
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) or (isinstance(value, str) and _SECRET.search(name.lower())):
             continue
         if isinstance(value, bool | int | float) or value is None:
             found[name] = value

@@ -1,25 +1,38 @@
-"""Settings that a tracker keeps beside its log, as YAML or JSON."""
+"""Files that hold the settings of a run: their names, and what is in them (JSON, YAML, TOML)."""
 
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import yaml
 
 from earlycall.errors import CurveWarning
-from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import MAX_SETTINGS, settings, table_of
+from earlycall.readers.base.log import MAX_SETTINGS, settings
 
 MAX_BYTES = 1 << 20  # settings are small
+_MAX_YAML_BYTES = 1 << 18  # a second's work
+HYDRA = (".hydra/config.yaml", ".hydra/overrides.yaml")
+_KINDS = (  # of two in one folder, the later one counts
+    "config|configs|cfg|configuration",
+    "settings|options",
+    "params|parameters|hparams|hyperparams|hyperparameters|hyp",
+    "args|arguments|opt|opts|flags",
+)
+_QUALIFIERS = "train|training|trainer|run|exp|experiment|job|model|adapter|hyper|full|resolved"
+_KIND = "|".join(f"(?P<k{place}>{names})" for place, names in enumerate(_KINDS))
+_NAME = re.compile(rf"(?:(?:{_QUALIFIERS})[_.-]?)*(?:{_KIND})\.(?:json|ya?ml|toml)", re.IGNORECASE)
+_WRAPPER = frozenset({"value", "desc", "sort"})  # of a value, by Weights & Biases and SwanLab
+_OVERRIDE = re.compile(r"\+{0,2}([\w./@-]+)=(.*)", re.DOTALL)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Plain values only; what is tagged as a Python object becomes None and is never made."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -32,37 +45,79 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
 _Loader.add_multi_constructor("", lambda loader, suffix, node: None)
 
 
+def settings_kind(name: str) -> int | None:
+    """Which kind of settings a file holds by its name, None where it holds none.
+
+    Of two kinds in a folder the larger one counts: the arguments of a run say more of it than a
+    configuration that they may change.
+
+    Examples:
+        >>> [settings_kind(name) for name in ("config.yaml", "training_args.json", "results.json")]
+        [0, 3, None]
+    """
+    if name in HYDRA:
+        return HYDRA.index(name)
+    match = _NAME.fullmatch(name)
+    return None if match is None else int(str(match.lastgroup)[1:])
+
+
 def settings_beside(path: Path) -> dict[str, Any]:
-    """The settings in a file, if there is one; warns of one that is broken."""
+    """The settings in a file, if there is one, as they are nested; warns of one that is broken."""
     if not is_inside(path, path.parent):
         return {}
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8")
-        found = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506
+        found = document(path)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         warnings.warn(f"{path}: settings not read: {why}", CurveWarning, stacklevel=2)
         return {}
-    return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+    if path.name == "overrides.yaml" and isinstance(found, list):
+        found = _overrides(found)
+    return _unwrapped(found) if isinstance(found, dict) else {}
 
 
-def settings_table(
-    files: Sequence[Path], state: State, others: Mapping[str, Any] | None = None
-) -> pl.DataFrame | None:
-    """A row with the settings of a run.
+def settings_in(path: Path) -> dict[str, Any]:
+    """The settings in a file as columns (``hp.*``), nested names joined by a dot."""
+    return settings(settings_beside(path))
 
-    Args:
-        files: where the settings are; read again only when they have changed.
-        state: what the run's reader keeps.
-        others: columns that files may lack.
+
+def document(path: Path) -> Any:
+    """What a small JSON, YAML or TOML file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is too large, or not what its name says; also `yaml.YAMLError` and
+            RecursionError.
     """
-    now = [(stat.st_ino, stat.st_size, stat.st_mtime_ns)
-           for stat in (file.stat() for file in files if file.is_file())]  # fmt: skip
-    if state.get("settings files") != now:
-        found: dict[str, Any] = {}
-        for file in files:
-            found |= settings(settings_beside(file))
-        state["settings files"], state["settings"] = now, found
-    row = {**(others or {}), **state["settings"]}
-    return table_of([row]) if row else None
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
+    limit = _MAX_YAML_BYTES if is_yaml else MAX_BYTES
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"larger than {limit >> 10} kB")
+    text = content.decode("utf-8-sig")
+    if is_yaml:
+        return yaml.load(text, _Loader)  # noqa: S506
+    return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+
+
+def _unwrapped(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Values without the wrappers in which a tracker keeps each with its description."""
+    return {str(k): v["value"] if _is_wrapped(v) else v for k, v in values.items()}
+
+
+def _is_wrapped(value: Any) -> bool:
+    return isinstance(value, Mapping) and "value" in value and value.keys() <= _WRAPPER
+
+
+def _overrides(texts: list[Any]) -> dict[str, Any]:
+    """Hydra's overrides: ``name=value``, also with a plus; none of Hydra itself, none removed."""
+    found = {}
+    for text in texts:
+        match = _OVERRIDE.fullmatch(str(text))
+        if match and not match[1].startswith("hydra"):
+            try:
+                found[match[1].replace("/", ".")] = yaml.load(match[2], _Loader)  # noqa: S506
+            except (yaml.YAMLError, ValueError, RecursionError):
+                found[match[1].replace("/", ".")] = match[2]
+    return found

@@ -10,8 +10,7 @@ import polars as pl
 from earlycall.errors import EmptyLogError
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in
-from earlycall.readers.base.log import Log, by_step, settings, table_of
-from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.base.log import Log, by_step, table_of
 from earlycall.readers.formats import delimited
 
 NAME = "DVCLive folders"
@@ -50,8 +49,6 @@ def parts(folder: Path, state: State) -> Iterator[Log]:
     if not tables:
         raise EmptyLogError(f"{folder}: no metric has been logged yet")
     long = pl.concat(tables)
-    hyper = settings(settings_beside(folder / "params.yaml"))
-    if long["seconds"].count():
-        hyper["started"] = long["seconds"].min()
+    started = long["seconds"].min()
     long = long.with_columns(pl.col("seconds") - pl.col("seconds").min())
-    yield Log(by_step(long), table_of([hyper]) if hyper else None)
+    yield Log(by_step(long), None if started is None else table_of([{"started": started}]))

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log, flat, table_of_numbers
-from earlycall.readers.base.settings_file import settings_table
+from earlycall.readers.base.log import Log, flat, table_of, table_of_numbers
 from earlycall.readers.formats import delimited
 
 NAME = "Ray Tune trials"
@@ -41,7 +42,7 @@ def parts(folder: Path, state: State) -> Iterator[Log]:
     start: dict[str, Any] = {}
     reports = delimited.load(folder / "progress.csv").iter_rows(named=True)
     table = table_of_numbers(_row(report, start) for report in reports)
-    yield Log(table, settings_table([folder / "params.json"], {}, start))
+    yield Log(table, _started(start))
 
 
 def _nothing(folder: Path) -> Log:
@@ -57,7 +58,11 @@ def _new_reports(folder: Path, state: State) -> Iterator[Log]:
             reports.append(_row(json.loads(line), start))
         except (ValueError, AttributeError, RecursionError):
             raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
-    yield Log(table_of_numbers(reports), settings_table([folder / "params.json"], state, start))
+    yield Log(table_of_numbers(reports), _started(start))
+
+
+def _started(run: dict[str, Any]) -> pl.DataFrame | None:
+    return table_of([run]) if run else None
 
 
 def _row(result: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from earlycall.readers.base.log import (
     Log,
     by_step,
     json_document,
-    settings,
     table_of,
     timestamp_of,
 )
@@ -48,8 +47,7 @@ def parts(folder: Path, state: State) -> Iterator[Log]:
     values = pl.concat(long)
     first = values["seconds"].min() if started is None else started
     values = values.with_columns((pl.col("seconds") - first).clip(0))
-    found = settings(settings_beside(folder / "config.json"))
-    yield Log(by_step(values), table_of([found | {"started": first}]))
+    yield Log(by_step(values), table_of([{"started": first}]))
 
 
 def _series(name: str, logged: dict[str, Any]) -> pl.DataFrame:

@@ -23,7 +23,6 @@ _START = b'#{"t_start"'
 progress = TableFolder(
     "Stable-Baselines3 logs",
     "progress.csv",
-    (),
     (frozenset({"time/total_timesteps"}),),
     renamed=(("time/total_timesteps", "step"), ("time/time_elapsed", "seconds")),
 )

@@ -12,12 +12,11 @@ from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.leveldb import records
 from earlycall.readers.base.log import (
     Log,
-    settings,
     table_of,
     table_of_numbers,
     timestamp_of,
 )
-from earlycall.readers.base.settings_file import settings_beside
+from earlycall.readers.base.settings_file import settings_in
 
 NAME = "SwanLab runs"
 WHOLE_TREE = True
@@ -83,12 +82,8 @@ def _row(data: dict[str, Any], state: State) -> dict[str, Any]:
 
 
 def _settings(file: Path, state: State) -> Any:
-    """The run's name and start, and its configuration, whose values lie one level deeper."""
-    config = {
-        name: item.get("value") if isinstance(item, dict) and "sort" in item else item
-        for name, item in settings_beside(file.parent / "files" / "config.yaml").items()
-    }
+    """The run's name and start, and its configuration."""
     known = {key: state[key] for key in ("started",) if state.get(key) is not None}
     name = {"run": str(state["name"])} if state.get("name") else {}
-    row = name | known | settings(config)
+    row = name | known | settings_in(file.parent / "files" / "config.yaml")
     return table_of([row]) if row else None

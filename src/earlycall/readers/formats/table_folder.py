@@ -1,4 +1,4 @@
-"""Folders with one table of a run and its settings beside it: Lightning, timm, Ultralytics.
+"""Folders with one table of a run, known by the settings beside it: Lightning, timm, Ultralytics.
 
 Each is a row of the table of formats at the end.
 """
@@ -13,7 +13,6 @@ import polars as pl
 
 from earlycall.readers.base.growing import State, growing_parts
 from earlycall.readers.base.log import Log, make_monotone
-from earlycall.readers.base.settings_file import settings_table
 from earlycall.readers.formats import delimited
 
 
@@ -24,7 +23,6 @@ class TableFolder:
     Attributes:
         NAME: what people call it.
         table: the name of the table's file.
-        beside: the names of the settings' files.
         columns: sets of columns, one of which the header must have in full.
         needs: files that must stand beside it.
         renamed: columns with a meaning here, by another name.
@@ -33,7 +31,6 @@ class TableFolder:
 
     NAME: str
     table: str
-    beside: tuple[str, ...]
     columns: tuple[frozenset[str], ...]
     needs: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
@@ -60,8 +57,7 @@ class TableFolder:
         return growing_parts(folder, state, self._new_parts, self._load)
 
     def _new_parts(self, folder: Path, state: State) -> Iterator[Log]:
-        yield from delimited.new_parts(folder / self.table, state)
-        yield Log(pl.DataFrame(), self._settings(folder, state))
+        return delimited.new_parts(folder / self.table, state)
 
     def _load(self, folder: Path) -> Log:
         table = delimited.load(folder / self.table)
@@ -74,30 +70,24 @@ class TableFolder:
             if terms and total not in table.columns:
                 both = pl.sum_horizontal(terms, ignore_nulls=False).alias(total)
                 table = table.with_columns(both)
-        return Log(table, self._settings(folder, {}))
-
-    def _settings(self, folder: Path, state: State) -> pl.DataFrame | None:
-        return settings_table([folder / name for name in self.beside], state)
+        return Log(table)
 
 
 lightning_csv = TableFolder(
     "Lightning CSV logs",
     "metrics.csv",
-    ("hparams.yaml",),
     (frozenset({"step"}),),
     needs=("hparams.yaml",),
 )
 timm = TableFolder(
     "timm summaries",
     "summary.csv",
-    ("args.yaml",),
     (frozenset({"epoch", "train_loss"}),),
     ("args.yaml",),
 )
 ultralytics = TableFolder(
     "Ultralytics results",
     "results.csv",
-    ("args.yaml",),
     (frozenset({"epoch", "train/loss"}), frozenset({"epoch", "train/box_loss"})),
     renamed=(("time", "seconds"),),
     summed=(("train_loss", "train/"), ("val_loss", "val/")),

@@ -19,6 +19,7 @@ from earlycall.readers import remote
 from earlycall.readers.assembly import RUN_TABLES, VERSION, CleanLog, assembled
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, concat_sparse
+from earlycall.readers.beside import Facts
 from earlycall.readers.discovery import Source, sources
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -42,6 +43,7 @@ class FollowedLog:
         self.source = source
         self.broken: str | None = None
         self._state: State = {}
+        self._facts = Facts()
         self._rows: Observations | None = None
         self._settings: pl.DataFrame | None = None
         self._names_runs = False
@@ -54,18 +56,19 @@ class FollowedLog:
         """Read what is new, if the files have changed; whether the log holds something else now."""
         begun = time.monotonic()
         signature = _signature(self.source.path)
+        said = self._facts.update(self.source.beside)
         if signature == self._signature or begun < self._wait_until:
-            return False
+            return said
         self._signature, self.broken = signature, None
         had = self._rows is not None
         try:
-            return self.read()
+            return self.read() or said
         except EmptyLogError:
             self._rows = self._settings = self._together = None
             return had
         except InputError as error:
             self.broken = str(error)  # what was read before it broke stands
-            return False
+            return said
         finally:
             spent = time.monotonic() - begun
             is_slow = spent > MAX_FREE_SECONDS and (not self._state or self._together is not None)
@@ -77,6 +80,7 @@ class FollowedLog:
         Raises:
             InputError: naming the place in the log that cannot be read.
         """
+        self._facts.update(self.source.beside)
         try:
             return self._add(list(self.source.parts(self._state)))
         except (RereadRequiredError, pl.exceptions.PolarsError):
@@ -93,7 +97,8 @@ class FollowedLog:
         """
         if self._rows is None:
             return None
-        keys, runs, names_runs = self._rows.named(), self._settings, self._names_runs
+        keys, names_runs = self._rows.named(), self._names_runs
+        runs = self._facts.joined(self._settings, self._rows, named=names_runs)
         if not names_runs and runs is not None and "run" in runs.columns:
             keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
         if versions:
@@ -182,6 +187,8 @@ class FollowedPath:
         now = {(source.run, source.path, source.reader.NAME): source for source in self._sources()}
         changed = bool(self._logs.keys() - now.keys())
         self._logs = {key: self._logs.get(key) or FollowedLog(now[key]) for key in now}
+        for key, log in self._logs.items():
+            log.source = now[key]  # what stands beside it may have changed
         for log in self._logs.values():
             changed |= log.update()
             if log.broken is not None:
