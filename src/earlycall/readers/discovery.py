@@ -34,6 +34,7 @@ def readers() -> tuple[Any, ...]:
         delimited,
         dvclive,
         evals_result,
+        experiment_store,
         json_lines,
         keras_history,
         llama_factory,
@@ -46,6 +47,7 @@ def readers() -> tuple[Any, ...]:
         sacred,
         skorch,
         stable_baselines,
+        study_folder,
         swanlab,
         syne_tune,
         table_folder,
@@ -57,9 +59,9 @@ def readers() -> tuple[Any, ...]:
     )
 
     built_in = (
-        neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna, ray_tune, dvclive,
-        trainer_state, catboost, stable_baselines.progress, stable_baselines, open_mmlab,
-        llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
+        study_folder, experiment_store, neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna,
+        ray_tune, dvclive, trainer_state, catboost, stable_baselines.progress, stable_baselines,
+        open_mmlab, llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
         table_folder.lightning_csv, tensorboard, wandb_export, evals_result, keras_history, skorch,
         syne_tune, offline_archive, json_lines, delimited,
     )  # fmt: skip
