@@ -6,6 +6,7 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError, first_few
 from earlycall.readers import remote
-from earlycall.readers.assembly import RUN_TABLES
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
@@ -23,7 +23,7 @@ from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
 
-_NOT_LOGS = (*RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
+_NOT_LOGS = (*curve_set.RUN_TABLES, "emissions.csv", "hparams.yaml", "args.yaml")
 
 
 @cache
@@ -133,32 +133,72 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
             and not file.is_symlink()
         ]
     else:
-        found = list(_logs_in(path))
+        others: list[str] = []
+        found = list(_logs_in(path, others))
+        if found and others:
+            warnings.warn(_left_out(path, others), stacklevel=3)
+        elif others:
+            raise InputError(f"{path}: no logs in this folder; no log is {first_few(others)}")
     if not found:
         raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
     return sorted(found, key=lambda source: source.run)
 
 
-def _logs_in(folder: Path) -> Iterator[Source]:
-    """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
+def _left_out(folder: Path, others: list[str]) -> CurveWarning:
+    """The note that names what was found in a folder and is no log."""
+    what = (
+        "1 file is no log and was"
+        if len(others) == 1
+        else f"{len(others)} files are no logs and were"
+    )
+    return CurveWarning(f"{folder}: {what} left out: {first_few(others)}", others)
+
+
+def _logs_in(folder: Path, others: list[str]) -> Iterator[Source]:
+    """The logs below a folder; links are not followed: they lead out of it, or to a log again.
+
+    Args:
+        folder: where to look.
+        others: takes the names of tables and the like that are no logs.
+    """
+    trees: dict[Path, Any] = {}  # below a run that takes all, further runs of its kind
     for where, folders, files in walk_visible(folder):
         here = Path(where)
         visible = [f for f in files if (here / f).is_file() and not (here / f).is_symlink()]
-        reader = _folder_reader(here, frozenset(visible))
+        above = trees.get(here)
+        reader = _folder_reader(here, frozenset(visible), above)
         if reader is not None:
             yield Source(_relative(here, folder), here, reader)
-            if reader.WHOLE_TREE:
-                folders.clear()
-                continue
             if hasattr(reader, "owns"):
                 owned = reader.owns(here, folders)
                 folders[:] = [name for name in folders if name not in owned]
             claims = getattr(reader, "claims", lambda name: True)
             visible = [name for name in visible if not claims(name)]
+        if above is not None or (reader is not None and reader.WHOLE_TREE):
+            trees |= {here / name: above or reader for name in folders}
+            continue
         for name in visible:
             path = here / name
-            if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
+            if name in _NOT_LOGS:
+                continue
+            found = _recognise(path)
+            if found is not None and _is_log(found, path):
                 yield Source(_relative(path, folder), path, found)
+            elif found is not None or _is_other_table(path):
+                others.append(_relative(path, folder))
+
+
+def _is_log(reader: Any, path: Path) -> bool:
+    """Whether a file that was only found is a log, by a reader that takes any table."""
+    return not hasattr(reader, "is_log") or reader.is_log(path, head_of(path))
+
+
+def _is_other_table(path: Path) -> bool:
+    """Whether a file that no reader knows could be taken for a log."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        return False
+    head = head_of(path)
+    return bool(head.strip()) and not is_power_log(path, head)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -166,8 +206,8 @@ def _relative(path: Path, folder: Path) -> str:
     return as_text(folder.resolve().name) if inside == "." else inside
 
 
-def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
-    for reader in readers():
+def _folder_reader(folder: Path, files: frozenset[str], only: Any = None) -> Any:
+    for reader in readers() if only is None else (only,):
         if hasattr(reader, "recognises_folder"):
             try:
                 if reader.recognises_folder(folder, files):

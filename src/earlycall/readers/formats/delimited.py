@@ -12,12 +12,14 @@ import polars as pl
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, new_rows
 from earlycall.readers.base.log import Log, must_fit, number_or_text
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
 _MAX_HEADER_BYTES = 1 << 24
+_FIRST_ROWS = 20  # by which a log is known
 _NULLS = ["", "NA", "N/A", "null", "None"]
 
 
@@ -48,6 +50,18 @@ def recognises(path: Path, head: bytes) -> bool:
         and bool(body)
         and all(len(_cells(line, _delimiter(lines[0]))) == len(names) for line in body[:20])
     )
+
+
+def is_log(path: Path, head: bytes) -> bool:
+    """Whether a table that was only found in a folder is a log, by its first rows."""
+    header, *lines = _text(head).splitlines()
+    delimiter = _delimiter(header)
+    names = [name.strip() for name in _cells(header, delimiter)]
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows = [_cells(line, delimiter) for line in lines[:_FIRST_ROWS] if line.strip()]
+    rows = [row for row in rows if len(row) == len(names)]
+    return foreign.is_log({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
 def parts(path: Path, state: State) -> Iterator[Log]:
