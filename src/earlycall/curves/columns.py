@@ -38,7 +38,7 @@ _STEP_COUNTERS = (
     "iter_num", "num_iter", "iter_no", "num_steps", "n_iter", "step_num",
     "time_total_timesteps", "total_timesteps", "timesteps_total", "num_timesteps", "timesteps",
     "num_env_steps", "env_steps", "env_step", "num_env_steps_sampled_lifetime", "total_env_steps",
-    "frames", "num_frames", "total_frames", "update", "updates", "num_updates", "n_updates",
+    "frames", "num_frames", "total_frames", "num_updates", "n_updates", "update", "updates",
     "samples_seen", "num_samples", "samples",
     "tokens", "num_tokens", "total_tokens", "tokens_seen", "train_tokens", "consumed_tokens",
     "num_input_tokens_seen", "consumed_train_samples",

@@ -10,19 +10,23 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from earlycall.curves.cleaning import Observations
 from earlycall.curves.columns import (
+    CLOCKS,
     COSTS,
     KEYS,
     SPLIT_WORDS,
+    direction,
     is_held_out,
+    plain,
     role,
     split_of,
     training_loss,
@@ -30,6 +34,7 @@ from earlycall.curves.columns import (
     words,
 )
 from earlycall.errors import CurveWarning, first_few
+from earlycall.readers.formats import curve_set, experiment_store, study_folder, tensorboard
 
 VERSION = "version of the observations"  # a column of runs, where they are followed
 _LOG_WORDS = frozenset({
@@ -37,6 +42,12 @@ _LOG_WORDS = frozenset({
     "scalars", "event", "events", "result", "results", "record", "records", "output", "stats",
     "curve", "curves", "tb", "tensorboard", "csv", "json", "jsonl",
 })  # fmt: skip
+# Folders in which a tracker keeps what it writes, beside what the others write.
+_LOG_FOLDERS = frozenset({
+    "log", "logs", "tb", "tensorboard", "event", "events", "csv", "json", "metrics", "scalars",
+    "summaries",
+})  # fmt: skip
+_OWN_KINDS = (study_folder.NAME, curve_set.NAME, experiment_store.NAME)
 _MIN_SHARED = 3  # values by which logs are known as twins
 _TOLERANCE = 2e-6  # of a float32
 
@@ -89,20 +100,24 @@ def one_run_each(logs: Sequence[CleanLog]) -> tuple[list[CleanLog], dict[str, st
     """
     together: dict[tuple[Path, tuple[str, ...]], list[tuple[str | None, CleanLog]]]
     together = defaultdict(list)
+    names: dict[str, str] = {}
     if len(logs) > 1:
+        logs = _once_each(logs)
+        logs = _with_their_scalars([_called_as_its_file(log) for log in logs], names)
         for log in logs:
             if log.keys.height == 1:
-                home, rest, split = _place(log.path)
+                home, rest, split = _place(log.path, log.metrics)
                 together[home, rest].append((split, log))
     joined: dict[int, CleanLog | None] = {}  # by the identity of a log, what takes its place
-    names: dict[str, str] = {}
     aside: list[str] = []
     for members in together.values():
         if len(members) > 1:
-            for whole, base, others, apart in _trainings(members):
-                joined |= {id(base): whole} | {id(log): None for log in (*others, *apart)}
+            for training in _trainings(members):
+                base, *others = training.logs
+                joined |= {id(log): None for log in (*others, *training.apart)}
+                joined[id(base)] = training.whole
                 names |= {log.run: base.run for log in others}
-                aside += [f"{log.run} (of {base.run})" for log in apart]
+                aside += [f"{log.run} (of {base.run})" for log in training.apart]
     _warn(names, aside)
     found = (joined.get(id(log), log) for log in logs)
     return [log for log in found if log is not None], names
@@ -122,102 +137,167 @@ def _warn(names: dict[str, str], aside: list[str]) -> None:
         ), stacklevel=5)  # fmt: skip
 
 
-def _place(path: Path) -> tuple[Path, tuple[str, ...], str | None]:
+def _place(path: Path, metrics: Sequence[str]) -> tuple[Path, tuple[str, ...], str | None]:
     """The folder of the training, what its name says beyond the kind of log, and the data's part.
 
     Examples:
-        >>> _place(Path("runs/exp1_train_log.csv"))[1:]
+        >>> _place(Path("runs/exp1_train_log.csv"), ["loss"])[1:]
         (('exp', '1'), 'train')
+        >>> _place(Path("runs/exp1/tb/val_loss.csv"), ["val_loss"])
+        (PosixPath('runs/exp1'), (), 'val')
     """
+    home, named = path.parent, words(path.stem)
     if path.is_dir():
         named = words(path.name)
-        split = split_of(named)
-        if split is None:
-            return path, (), None
-        return path.parent, _beyond(named), split
-    named = words(path.stem)
+        if split_of(named) is None:
+            home, named = path, []
     split = split_of(named)
-    if (
-        split is None
-        and split_of(of_folder := words(path.parent.name))
-        and set(of_folder) <= SPLIT_WORDS
-    ):
-        return path.parent.parent, _beyond(named), split_of(of_folder)
-    return path.parent, _beyond(named), split
+    above = words(home.name)
+    if split is None and above and set(above) <= SPLIT_WORDS:
+        home, split = home.parent, split_of(above)
+    while (above := words(home.name)) and set(above) <= _LOG_FOLDERS:
+        home = home.parent
+    if any(words(metric) == named for metric in metrics):  # a file for each metric
+        return home, (), split
+    beyond = (word for word in named if word not in _LOG_WORDS | SPLIT_WORDS)
+    return home, tuple(beyond), split
 
 
-def _beyond(named: list[str]) -> tuple[str, ...]:
-    return tuple(word for word in named if word not in _LOG_WORDS | SPLIT_WORDS)
+def _once_each(logs: Sequence[CleanLog]) -> Sequence[CleanLog]:
+    """The logs, in which a run is not there again from an export of its study, or from a store."""
+    own = {kind: i for i, kind in enumerate(_OWN_KINDS)}
+    ours = sorted((log for log in logs if log.kind in own), key=lambda log: own[log.kind])
+    if len(ours) < 2:
+        return logs
+    known: set[tuple[str, str, int]] = set()
+    filtered: dict[int, CleanLog] = {}
+    again: list[str] = []
+    for log in ours:
+        names = log.keys.select("group", "run").with_row_index("run_id")
+        coded = names.join(_codes(log.frame), on="run_id", how="left", maintain_order="left")
+        keys = list(coded.select("group", "run", "code").iter_rows())
+        mask = np.array([key not in known for key in keys])
+        known |= set(keys)
+        if not mask.all():
+            filtered[id(log)] = _filtered(log, mask)
+            again += [f"{run} in {log.run}" for run in log.keys["run"].filter(pl.Series(~mask))]
+    if again:
+        what = "runs of a study that were also exported or collected are read once: "
+        warnings.warn(CurveWarning(what + first_few(again), again), stacklevel=5)
+    found = (filtered.get(id(log), log) for log in logs)
+    return [log for log in found if log.keys.height]
 
 
-def _trainings(
-    members: list[tuple[str | None, CleanLog]],
-) -> Iterator[tuple[CleanLog, CleanLog, list[CleanLog], list[CleanLog]]]:
-    """Each run of several logs: the joined log, its base, the others, and what cannot be joined."""
-    by_split: dict[str | None, list[tuple[CleanLog, CleanLog, list[CleanLog]]]] = {}
-    for part in ("train", None, "val", "test"):
-        logs = [log for split, log in members if split == part]
-        if logs:
-            by_split[part] = list(_twins(logs))
-    held_out = [
-        (part, found[0])
-        for part in ("val", "test")
-        if len(found := by_split.get(part, [])) == 1 and _is_held_out(found[0][0])
-    ]
-    base = next((p for p in ("train", None) if len(by_split.get(p, [])) == 1), "")
-    halves = [by_split.pop(part)[0] for part, _ in held_out] if base != "" and held_out else []
-    for part, found in by_split.items():
-        for whole, first, others in found:
-            apart: list[CleanLog] = []
-            if part == base:
-                for (split, _), (half, half_first, half_others) in zip(
-                    held_out, halves, strict=True
-                ):
-                    aligned = _aligned(whole, _renamed(half, split))
-                    if aligned is None:
-                        apart += [half_first, *half_others]
-                    else:
-                        whole = _joined(*aligned)  # noqa: PLW2901
-                        others = [*others, half_first, *half_others]  # noqa: PLW2901
-            if others or apart:
-                yield replace(whole, run=first.run, keys=whole.keys), first, others, apart
+def _filtered(log: CleanLog, mask: NDArray[np.bool_]) -> CleanLog:
+    """Some runs of a log."""
+    ids = log.frame["run_id"].to_numpy()
+    new = (np.cumsum(mask) - 1).astype(np.uint32)
+    rows = log.frame.filter(pl.Series(mask[ids]))
+    rows = rows.with_columns(run_id=pl.Series(new[ids[mask[ids]]], dtype=pl.UInt32))
+    return replace(log, rows=log.rows.replaced(rows), keys=log.keys.filter(pl.Series(mask)))
 
 
-def _twins(logs: list[CleanLog]) -> Iterator[tuple[CleanLog, CleanLog, list[CleanLog]]]:
-    """The logs, each joined with its twins: the result, the log that gave the name, the twins."""
-    left = sorted(logs, key=lambda log: -_seen(log))
+def _called_as_its_file(log: CleanLog) -> CleanLog:
+    """A log whose only metric is called *value*, which its file's name says more of."""
+    name, metrics = log.path.stem, [m for m in log.metrics if plain(m) not in CLOCKS]
+    if [plain(metric) for metric in metrics] != ["value"] or not direction(name):
+        return log
+    clocks = [m for m in log.metrics if m not in metrics]
+    return replace(log, rows=log.rows.replaced(log.frame.drop(clocks).rename({metrics[0]: name})))
+
+
+def _with_their_scalars(logs: list[CleanLog], names: dict[str, str]) -> list[CleanLog]:
+    """The logs, in which what ``add_scalars`` of PyTorch wrote is again a part of its run.
+
+    It writes ``loss_train`` below the run's folder, in which the only scalar is called ``loss``.
+
+    Args:
+        logs: all of them.
+        names: takes the names of what was joined, and of the runs.
+    """
+    at = {log.path: i for i, log in enumerate(logs) if log.kind == tensorboard.NAME}
+    whole: list[CleanLog | None] = list(logs)
+    for path, i in at.items():
+        above, metrics = at.get(path.parent), logs[i].metrics
+        tag = metrics[0].replace("/", "_").replace(" ", "_") if len(metrics) == 1 else "/"
+        run = None if above is None else whole[above]
+        if run is not None and path.name.startswith(f"{tag}_") and logs[i].keys.height == 1:
+            name = f"{metrics[0]}/{path.name.removeprefix(f'{tag}_')}"
+            frame = logs[i].frame.rename({metrics[0]: name})
+            part = replace(logs[i], rows=logs[i].rows.replaced(frame))
+            whole[above], whole[i] = _joined(run, part), None  # type: ignore[index]
+            names[part.run] = run.run
+    return [log for log in whole if log is not None]
+
+
+@dataclass
+class _Training:
+    """Logs that are one run.
+
+    Attributes:
+        whole: what they are together.
+        logs: each of them, the first of which gives the run its name.
+        apart: held-out halves that cannot be laid beside it.
+    """
+
+    whole: CleanLog
+    logs: list[CleanLog]
+    apart: list[CleanLog] = field(default_factory=list)
+
+    def add(self, other: CleanLog, logs: list[CleanLog]) -> bool:
+        """Join another log (of several), if it can be laid beside this."""
+        aligned = _aligned(self.whole, other)
+        if aligned is not None:
+            self.whole = _joined(*aligned)
+            self.logs += logs
+        return aligned is not None
+
+
+def _trainings(members: list[tuple[str | None, CleanLog]]) -> list[_Training]:
+    """The trainings that logs of one folder and name are of."""
+    found = list(_twins([log for split, log in members if split in (None, "train")]))
+    named = [log for split, log in members if split == "train"]
+    base = [t for t in found if len(found) == 1 or any(log in t.logs for log in named)]
+    for split in ("val", "test"):
+        halves = list(_twins([log for part, log in members if part == split]))
+        if len(base) == len(halves) == 1 and _is_held_out(halves[0].whole):
+            half = halves.pop()
+            if not base[0].add(_renamed(half.whole, split), half.logs):
+                base[0].apart += half.logs
+        found += halves
+    return found
+
+
+def _twins(logs: list[CleanLog]) -> Iterator[_Training]:
+    """The logs, each joined with its twins."""
+    left = sorted(logs, key=_seen, reverse=True)
     while left:
-        first, *rest = left
-        whole, others, left = first, [], []
+        training, rest, left = _Training(left[0], [left[0]]), left[1:], []
         for log in rest:
-            aligned = _aligned(whole, log) if _is_twin(whole, log) else None
-            if aligned is None:
+            if not (_is_twin(training.whole, log) and training.add(log, [log])):
                 left.append(log)
-            else:
-                whole = _joined(*aligned)
-                others.append(log)
-        yield whole, first, others
+        yield training
 
 
-def _seen(log: CleanLog) -> int:
-    """How many training losses (or rows) a log has: the finest gives the run its losses."""
+def _seen(log: CleanLog) -> tuple[bool, int]:
+    """Whether a log has a training loss, and how many: the finest gives the run its losses."""
     loss = training_loss(log.metrics)[0]
-    return log.frame.height if loss is None else log.frame[loss].count()
+    return loss is not None, log.frame.height if loss is None else log.frame[loss].count()
 
 
 def _is_twin(log: CleanLog, other: CleanLog) -> bool:
     """Whether two logs of one part of the data are of one training."""
-    if log.axis == other.axis and _values_agree(log, other):
+    if _values_agree(log, other):
         return True
     if log.kind != other.kind:  # two trackers, or two ways of writing
         return True
-    return not {*map(_meaning, log.metrics)} & {*map(_meaning, other.metrics)}
+    return not {*_meanings(log).values()} & {*_meanings(other).values()}
 
 
 def _values_agree(log: CleanLog, other: CleanLog) -> bool:
     """Whether the values of a metric of both are the same at the steps that they share."""
-    theirs = {_meaning(name): name for name in other.metrics}
-    pairs = [(name, theirs[m]) for name in log.metrics if (m := _meaning(name)) in theirs]
+    theirs = {meaning: name for name, meaning in _meanings(other).items()}
+    pairs = [(name, theirs[m]) for name, m in _meanings(log).items() if m in theirs]
     for mine, other_name in pairs:
         a = log.frame.select("step", a=pl.col(mine).cast(pl.Float64)).drop_nulls().drop_nans()
         b = other.frame.select("step", b=pl.col(other_name).cast(pl.Float64)).drop_nulls()
@@ -231,10 +311,14 @@ def _values_agree(log: CleanLog, other: CleanLog) -> bool:
     return False
 
 
-def _meaning(name: str) -> str:
-    """What a metric is, whichever tracker wrote it."""
-    kind = role(name)
-    return kind if kind in ("training loss", "validation loss") else "/".join(words(name))
+def _meanings(log: CleanLog) -> dict[str, str]:
+    """What each metric is, whichever tracker wrote it."""
+    known = {name: plain(name) for name in log.metrics}
+    for what, loss in (("train_loss", training_loss), ("val_loss", validation_loss)):
+        name = loss(log.metrics)[0]
+        if name is not None:
+            known[name] = what
+    return known
 
 
 def _is_held_out(log: CleanLog) -> bool:
@@ -255,8 +339,8 @@ def _renamed(log: CleanLog, split: str) -> CleanLog:
 
 def _aligned(log: CleanLog, other: CleanLog) -> tuple[CleanLog, CleanLog] | None:
     """Two logs along the same steps, None where they cannot be laid beside one another."""
-    if log.axis == other.axis:
-        if log.axis == "row" and log.frame.height != other.frame.height:
+    if log.axis == other.axis or _values_agree(log, other):
+        if log.axis == other.axis == "row" and log.frame.height != other.frame.height:
             return None
         apart = max(_first(log), _first(other)) > min(_last(log), _last(other))
         return None if apart else (log, other)
@@ -297,15 +381,10 @@ def _at_ends_of_epochs(log: CleanLog, by_step: CleanLog) -> CleanLog | None:
 def _joined(log: CleanLog, other: CleanLog) -> CleanLog:
     """A log with what another one knows besides: of what both have, the first one's counts."""
     mine, theirs = log.frame.drop("run_id"), other.frame.drop("run_id")
-    known = {_meaning(name) for name in log.metrics}
-    agree = log.axis == other.axis and _values_agree(log, other)
-    same = {
-        name: next(m for m in log.metrics if _meaning(m) == _meaning(name))
-        for name in other.metrics
-        if _meaning(name) in known
-    }
-    extended = {name: own for name, own in same.items() if agree and name == own}
-    dropped = [name for name in same if name not in extended]
+    own = {meaning: name for name, meaning in _meanings(log).items()}
+    agree = _values_agree(log, other)
+    same = {name: own[m] for name, m in _meanings(other).items() if m in own}
+    dropped = [name for name, mine_is in same.items() if not agree or name != mine_is]
     dropped += [name for name in COSTS if name in mine.columns and name in theirs.columns]
     theirs = theirs.drop(dropped, strict=False)
     kind = mine.schema["step"] if mine.schema["step"] == theirs.schema["step"] else pl.Float64
@@ -355,26 +434,34 @@ def warn_of_copies(observations: pl.DataFrame, runs: pl.DataFrame) -> None:
         observations: a row per run and step, as in a `CurveSet`.
         runs: ``group`` and ``run`` by ``run_id``.
     """
-    metrics = [c for c in observations.columns if c not in KEYS]
-    loss = training_loss(metrics)[0] or validation_loss(metrics)[0]
-    if len(runs) < 2 or not (loss or metrics):
+    if len(runs) < 2:
         return
-    watched = [loss] if loss is not None else metrics
-    value = pl.col(watched).cast(pl.Float32)
-    rows = observations.select("run_id", pl.col("step").cast(pl.Float64), value)
-    rows = rows.filter(pl.any_horizontal(pl.col(watched).is_not_null()))
-    codes = rows.select("run_id", code=rows.drop("run_id").hash_rows(), value=watched[0])
-    sums = codes.group_by("run_id").agg(
-        pl.col("code").sum().alias("code"), pl.len(), pl.col("value").n_unique().alias("values")
-    )
-    several = sums.filter((pl.col("values") > 1) & (pl.col("len") > 1)).sort("run_id")
-    same = several.group_by("code", "len", maintain_order=True).agg("run_id")
+    codes = _codes(observations).filter((pl.col("values") > 1) & (pl.col("len") > 1))
+    same = codes.sort("run_id").group_by("code", "len", maintain_order=True).agg("run_id")
     named = [
         " = ".join(runs["run"].gather(ids).to_list())
         for ids in same.filter(pl.col("run_id").list.len() > 1)["run_id"]
     ]
     if named:
-        warnings.warn(CurveWarning(
-            f"{len(named)} {'curve is' if len(named) == 1 else 'curves are'} there more than once, "
-            f"number for number: {first_few(named)}", named,
-        ), stacklevel=4)  # fmt: skip
+        is_are = "curve is" if len(named) == 1 else "curves are"
+        what = f"{len(named)} {is_are} there more than once, number for number: "
+        warnings.warn(CurveWarning(what + first_few(named), named), stacklevel=4)
+
+
+def _codes(observations: pl.DataFrame) -> pl.DataFrame:
+    """A number for each run's losses (or all metrics) and their steps, as a tracker keeps them.
+
+    Returns:
+        ``run_id``, ``code``, ``len`` observations, ``values`` that differ.
+    """
+    metrics = [c for c in observations.columns if c not in KEYS]
+    loss = training_loss(metrics)[0] or validation_loss(metrics)[0]
+    watched = metrics if loss is None else [loss]
+    value = pl.col(watched).cast(pl.Float32)
+    rows = observations.select("run_id", pl.col("step").cast(pl.Float64), value)
+    rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
+    code = rows.drop("run_id").rename({name: str(i) for i, name in enumerate(watched)}).hash_rows()
+    codes = rows.select("run_id", code=code, value=watched[0] if watched else "step")
+    return codes.group_by("run_id").agg(
+        pl.col("code").sum(), pl.len(), pl.col("value").n_unique().alias("values")
+    )

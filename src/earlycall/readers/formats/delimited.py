@@ -40,6 +40,7 @@ def recognises(path: Path, head: bytes) -> bool:
     except csv.Error:
         return False
     names = [cell.strip() for cell in header]
+    names = names[1:] if len(names) > 1 and not names[0] else names  # pandas writes an index so
     is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
     if by_name:
         return is_header
@@ -48,7 +49,7 @@ def recognises(path: Path, head: bytes) -> bool:
         is_header
         and len(names) > 1
         and bool(body)
-        and all(len(_cells(line, _delimiter(lines[0]))) == len(names) for line in body[:20])
+        and all(len(_cells(line, _delimiter(lines[0]))) == len(header) for line in body[:20])
     )
 
 
@@ -61,7 +62,7 @@ def is_log(path: Path, head: bytes) -> bool:
     with suppress(csv.Error):
         rows = [_cells(line, delimiter) for line in lines[:_FIRST_ROWS] if line.strip()]
     rows = [row for row in rows if len(row) == len(names)]
-    return foreign.is_log({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    return foreign.is_log({n: [row[i] for row in rows] for i, n in enumerate(names) if n})
 
 
 def parts(path: Path, state: State) -> Iterator[Log]:
@@ -142,7 +143,8 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         infer_schema_length=None,
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
-    return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    frame = frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    return frame.drop("") if frame.width > 1 and frame.columns[0] == "" else frame
 
 
 def _must_be_a_header(path: Path, header: str) -> None:
