@@ -1,6 +1,6 @@
 """The errors that a person's input can cause, and what they suggest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -41,7 +41,26 @@ class UnknownDirectionError(InputError):
 
 
 class CurveWarning(UserWarning):
-    """Something about the curves that a person should know but that does not stop the work."""
+    """Something about the curves that a person should know but that does not stop the work.
+
+    Attributes:
+        details: all that the sentence names only the first few of; ``-v`` lists them.
+    """
+
+    def __init__(self, sentence: str = "", details: Iterable[str] = ()) -> None:
+        super().__init__(sentence)
+        self.details = tuple(details)
+
+
+def first_few(names: Sequence[str], shown: int = 3) -> str:
+    """The first of some names, and how many more there are.
+
+    Examples:
+        >>> first_few(["a.csv", "b.csv", "c.csv", "d.csv"], 2)
+        "'a.csv', 'b.csv' and 2 more (-v lists them)"
+    """
+    more = f" and {len(names) - shown} more (-v lists them)" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:

@@ -17,9 +17,10 @@ from ray.cluster_utils import Cluster
 
 from conftest import PATIENCE, earlycall, wait_until
 from earlycall import InputError, read
+from earlycall.readers.formats.study_folder import CURVE, RESULT
 from earlycall.study.data import splits
 from earlycall.study.export import curve_set
-from earlycall.study.files import CURVE, RESULT, FolderFiles
+from earlycall.study.files import FolderFiles
 from earlycall.study.folder import EarlyStopping, StudyFolder
 from earlycall.study.plan import Plan
 from earlycall.study.ray_cluster import Resources

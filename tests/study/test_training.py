@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import TensorDataset
 
 from earlycall import InputError
+from earlycall.readers.formats.study_folder import CURVE, RESULT
 from earlycall.study.data import Images, Loaded, Splits, splits
-from earlycall.study.files import CHECKPOINT, CURVE, RESULT, VERDICT, FolderFiles
+from earlycall.study.files import CHECKPOINT, VERDICT, FolderFiles
 from earlycall.study.plan import Plan
 from earlycall.study.training import Training, train
 

@@ -90,3 +90,6 @@ def _show_warning(
 ) -> None:
     if issubclass(category, CurveWarning):
         print(f"note: {output.shown(str(message))}", file=sys.stderr)
+        if output.verbose and isinstance(message, CurveWarning):
+            for detail in message.details:
+                print(f"      {output.shown(detail)}", file=sys.stderr)

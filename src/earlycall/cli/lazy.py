@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -34,6 +34,24 @@ def show_help_alone(ctx: typer.Context) -> None:
         raise typer.Exit(2)
 
 
+def _list_all(wanted: bool) -> None:
+    from earlycall.cli import output
+
+    output.verbose |= wanted
+
+
+def _takes_verbose(
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v", "--verbose", callback=_list_all, expose_value=False,
+            help="List all that notes name only the first few of.",
+        ),
+    ] = False,
+) -> None:  # fmt: skip
+    """Holds the option of every command that reads logs."""
+
+
 class LazyGroup(TyperGroup):
     """What `lazy_group` gives a package and its commands to."""
 
@@ -57,4 +75,8 @@ class LazyGroup(TyperGroup):
             app.command(name)(module.command)
         command = get_command(app)
         command.name = name
+        if any(parameter.name == "paths" for parameter in command.params):
+            holder = typer.Typer(add_completion=False)
+            holder.command()(_takes_verbose)
+            command.params += get_command(holder).params
         return name, command, rest

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 180
 BARS = "▁▂▃▄▅▆▇█"
+verbose = False  # whether notes list all that they name only the first few of
 
 
 def console(*, record: bool = False) -> Console:

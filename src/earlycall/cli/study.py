@@ -313,8 +313,9 @@ def report(
 
 def _curves(path: Path) -> CurveSet:
     """The curves of a study's folder, or a curve set."""
+    from earlycall.readers.formats.study_folder import PLAN
     from earlycall.study.export import curve_set
-    from earlycall.study.folder import PLAN, StudyFolder
+    from earlycall.study.folder import StudyFolder
 
     if (path / PLAN).exists():
         return curve_set(StudyFolder.open(path), graphs=False)

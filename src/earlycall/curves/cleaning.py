@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -78,6 +79,7 @@ class Observations:
         renumbered: the ``run_id`` of runs whose steps started anew in each epoch.
         counted: the ``run_id`` of runs whose rows were counted, since no step was logged.
         repeated: the ``run_id`` of each step that was logged more than once.
+        counter: the column that counts the steps, None where epochs do, or rows were counted.
         extensible: whether rows can be added: to one run that its log does not name, with steps.
 
     Examples:
@@ -92,7 +94,7 @@ class Observations:
         self.keys = pl.DataFrame(schema={"group": pl.String, "run": pl.String})
         self.renumbered = self.repeated = self.counted = pl.Series(dtype=pl.UInt32)
         self.extensible = True
-        self._counter: str | None = None
+        self.counter: str | None = None
         self._run, self._by_step = run, by_step
         self._parts: list[pl.DataFrame] = []  # by run and step, with the epochs as logged
         self._first_epoch, self._fractional = 0.0, False
@@ -116,12 +118,25 @@ class Observations:
 
         They are calls of ``log()``, or its observations, which were counted for want of steps.
         """
-        calls = self._counter in CALL_COUNTERS
+        calls = self.counter in CALL_COUNTERS
         if not calls and not len(self.counted):
             return self.keys
         unit = np.full(len(self.keys), "call" if calls else None, dtype=object)
         unit[self.counted.unique().to_numpy()] = "observation"
         return self.keys.with_columns(step_unit=pl.Series(unit, dtype=pl.String))
+
+    def replaced(self, rows: pl.DataFrame) -> Observations:
+        """The same runs with other observations, which are clean."""
+        other = copy(self)
+        other._parts = [rows]
+        return other
+
+    def epochs_as_logged(self) -> pl.DataFrame | None:
+        """``step`` and whole ``epoch`` as they were logged, None where epochs are not whole."""
+        if not self._parts or _LOGGED not in self._parts[0].columns or self._fractional:
+            return None
+        parts = [part.select("step", pl.col(_LOGGED).alias("epoch")) for part in self._parts]
+        return pl.concat(parts)
 
     def frame(self) -> pl.DataFrame:
         """All observations: ``run_id``, ``step`` …, sorted by both."""
@@ -134,10 +149,10 @@ class Observations:
         run_ids, self.keys = _number_runs(table, self._run)
         rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
         rows = _numeric(rows, self.keys)
-        self._counter = _counter(rows)
-        rows = _with_usual_names(rows, self._counter)
+        self.counter = _counter(rows)
+        rows = _with_usual_names(rows, self.counter)
         self.extensible = "step" in rows.columns and not rows["step"].null_count()
-        rows, self.counted = _with_steps(rows, self.keys, self._counter)
+        rows, self.counted = _with_steps(rows, self.keys, self.counter)
         rows, moved = (rows, False) if self._by_step else _after_their_training(rows)
         rows, self.renumbered = _undo_step_per_epoch(rows)
         named = {"group", "run"} & set(table.columns)
@@ -153,9 +168,9 @@ class Observations:
             raise RereadRequiredError
         rows = table.with_columns(run_id=pl.lit(0, dtype=pl.UInt32))
         rows = _numeric(rows, self.keys)
-        if self._counter not in rows.columns:
+        if self.counter not in rows.columns:
             raise RereadRequiredError
-        rows = _with_usual_names(rows, self._counter)
+        rows = _with_usual_names(rows, self.counter)
         metrics = _metrics(rows)
         if not metrics or "step" not in rows.columns or _not_a_step(rows["step"]).any():
             raise RereadRequiredError

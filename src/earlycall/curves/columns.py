@@ -10,7 +10,7 @@ asked for, never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -38,7 +38,7 @@ _STEP_COUNTERS = (
     "iter_num", "num_iter", "iter_no", "num_steps", "n_iter", "step_num",
     "time_total_timesteps", "total_timesteps", "timesteps_total", "num_timesteps", "timesteps",
     "num_env_steps", "env_steps", "env_step", "num_env_steps_sampled_lifetime", "total_env_steps",
-    "frames", "num_frames", "total_frames", "update", "updates", "num_updates", "n_updates",
+    "frames", "num_frames", "total_frames", "num_updates", "n_updates", "update", "updates",
     "samples_seen", "num_samples", "samples",
     "tokens", "num_tokens", "total_tokens", "tokens_seen", "train_tokens", "consumed_tokens",
     "num_input_tokens_seen", "consumed_train_samples",
@@ -56,6 +56,8 @@ _VALIDATION = (
 )  # fmt: skip
 _VALIDATION_WORDS = frozenset({"val", "valid", "validation", "eval", "evaluation", "dev"})
 _TEST_WORDS = frozenset({"test", "testing", "holdout", "heldout"})
+_TRAIN_WORDS = frozenset({"train", "training"})
+SPLIT_WORDS = _TRAIN_WORDS | _VALIDATION_WORDS | _TEST_WORDS
 _LOSS_WORDS = frozenset({"loss", "losses"})
 _WRAPPERS = re.compile(r"^(metrics|scalars|log|logs|losses)_")
 SETTINGS_PREFIXES = ("hp.", "arch.", "tag.")  # of the columns of `CurveSet.runs` that are settings
@@ -236,6 +238,20 @@ def is_validation(name: str) -> bool:
         (True, True, False)
     """
     return bool(_VALIDATION_WORDS.intersection(words(name)))
+
+
+def split_of(names: Collection[str]) -> Literal["train", "val", "test"] | None:
+    """The part of the data that words speak of, None of none or of several.
+
+    Examples:
+        >>> split_of(words("train_log")), split_of(words("Valid")), split_of(words("run3"))
+        ('train', 'val', None)
+    """
+    known: dict[Literal["train", "val", "test"], frozenset[str]] = {
+        "train": _TRAIN_WORDS, "val": _VALIDATION_WORDS, "test": _TEST_WORDS
+    }  # fmt: skip
+    found = [split for split, of_it in known.items() if of_it.intersection(names)]
+    return found[0] if len(found) == 1 else None
 
 
 def is_held_out(name: str) -> bool:

@@ -11,18 +11,16 @@ import datetime
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.readers.formats.experiment_store import unpacked
 
 with needed_for("the experiment store", "nas"):
     import sqlalchemy as sa
@@ -127,19 +125,8 @@ class Store:
             rows = connection.execute(query).all()
         if not rows:
             raise InputError(f"{self}: the store holds no runs; add some with 'earlycall nas add'")
-        tables, runs, count = [], [], Counter[tuple[str, str]]()
-        for row in rows:
-            count[row.group, row.run] += 1
-            number = count[row.group, row.run]
-            key = {"group": row.group, "run": row.run if number == 1 else f"{row.run} ({number})"}
-            table = pl.read_parquet(io.BytesIO(row.curve))
-            tables.append(table.with_columns(pl.lit(v).alias(k) for k, v in key.items()))
-            runs.append(key | json.loads(row.known))
-        return CurveSet.from_frame(
-            pl.concat(tables, how="diagonal_relaxed"),
-            pl.DataFrame(runs, infer_schema_length=None, strict=False),
-            name=str(self),
-        )
+        log = unpacked((row.group, row.run, row.known, row.curve) for row in rows)
+        return CurveSet.from_frame(log.observations, log.runs, name=str(self))
 
     def __str__(self) -> str:
         if self._url.get_backend_name() == "sqlite":

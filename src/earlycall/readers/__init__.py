@@ -3,7 +3,9 @@
 A reader is a module with ``NAME`` and ``parts(path, state)``. ``recognises(path, head)`` says
 whether a file is its own, by its content, never by its name alone. For logs that are folders,
 ``recognises_folder(folder, files)`` does, and ``WHOLE_TREE`` says whether all below the folder is
-its own; if not, ``claims(name)`` says which files are, and ``owns(folder, below)`` which folders.
+its own, but for further runs of its kind; if not, ``claims(name)`` says which files are. Folders
+that ``owns(folder, below)`` names are not looked into. Where any table would be recognised,
+``is_log(path, head)`` says whether one that was only found in a folder, not named, is a log.
 
 ``parts`` yields a table of observations or a `Log`. A reader that can read a growing log on keeps
 in ``state``, a dictionary that is empty at first, what it needs for that, and marks what follows
@@ -24,6 +26,7 @@ from earlycall.readers.assembly import assembled
 from earlycall.readers.discovery import sources
 from earlycall.readers.growing.log import FollowedLog
 from earlycall.readers.remote import is_address
+from earlycall.readers.trainings import warn_of_copies
 
 
 def read(
@@ -59,6 +62,7 @@ def read(
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
     curves = CurveSet.concat([_read_one(path, pattern) for path in paths])
+    warn_of_copies(curves.observations, curves.runs)
     return curves if name is None else replace(curves, name=name)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from earlycall.curves import KEYS, CurveSet
 from earlycall.curves.cleaning import (
-    Observations,
     clean_runs,
     join_observations,
     warn_of_repairs,
@@ -17,45 +15,10 @@ from earlycall.curves.cleaning import (
 from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import remote
-from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 from earlycall.readers.summaries import with_outcomes
-
-RUN_TABLES = ("runs.parquet", "runs.csv")
-VERSION = "version of the observations"  # a column of runs, where they are followed
-
-
-@dataclass(frozen=True)
-class CleanLog:
-    """The clean observations of one log.
-
-    Attributes:
-        run: what its run is called, or what its runs' names begin with.
-        rows: the observations.
-        keys: ``group`` and ``run`` of each run, by its ``run_id``.
-        runs: a row per run with its settings.
-        names_runs: whether the log itself says what its runs are called.
-    """
-
-    run: str
-    rows: Observations
-    keys: pl.DataFrame
-    runs: pl.DataFrame | None
-    names_runs: bool
-
-
-def _run_table(path: Path) -> pl.DataFrame | None:
-    """The table of runs beside the logs."""
-    for name in RUN_TABLES:
-        table = path / name
-        if path.is_dir() and is_inside(table, path):
-            if name.endswith("parquet"):
-                return curve_set.load(table)
-            from earlycall.readers.formats import delimited
-
-            return delimited.table(table)
-    return None
+from earlycall.readers.trainings import CleanLog, one_run_each
 
 
 def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
@@ -72,21 +35,35 @@ def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
     name = str(path).rpartition("/")[2] if is_address else as_text(Path(path).resolve().name)
     if not logs:
         raise EmptyLogError(f"{path}: no observation in any log yet")
+    is_set = [log.run for log in logs] == [""]  # a curve set is taken as it is
+    logs, parts_of = one_run_each(logs)
     several = len(logs) > 1
     keys = [_named(log.keys, log.run, several=several and log.names_runs) for log in logs]
     settings = [_named(log.runs, log.run, several=several) for log in logs if log.runs is not None]
-    tables = [log.rows.frame() for log in logs]
-    if [log.run for log in logs] != [""]:  # a curve set is taken as it is
+    tables = [log.frame for log in logs]
+    if not is_set:
         tables = _same_names(tables)
     try:
         observations, all_keys = join_observations(list(zip(tables, keys, strict=True)))
-        table = _run_table(Path(path))
-        settings = with_outcomes(settings, known=table is not None and "final" in table.columns)
-        runs = clean_runs(_all_settings(settings, table), all_keys)
+        beside = None if is_set else _run_table(Path(path), parts_of)
+        if not is_set:
+            known = beside is not None and "final" in beside.columns
+            settings = with_outcomes(settings, known=known)
+        runs = clean_runs(_all_settings(settings, beside), all_keys)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     warn_of_repairs([(log.rows, key["run"]) for log, key in zip(logs, keys, strict=True)])
     return CurveSet(observations, runs, name)
+
+
+def _run_table(path: Path, parts_of: dict[str, str]) -> pl.DataFrame | None:
+    """The table of runs beside the logs, in which a part of a run is called as the run is."""
+    table = curve_set.run_table(path)
+    if table is None or not parts_of or "run" not in table.columns:
+        return table
+    named = table["run"].cast(pl.String)
+    new = {part: run for part, run in parts_of.items() if run not in named}
+    return table.with_columns(named.replace(new))
 
 
 def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:

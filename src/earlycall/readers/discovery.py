@@ -6,6 +6,7 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,9 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError, first_few
 from earlycall.readers import remote
-from earlycall.readers.assembly import RUN_TABLES
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
@@ -26,7 +26,7 @@ from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
 from earlycall.readers.summaries import is_no_log
 
-_NOT_LOGS = (*RUN_TABLES, "emissions.csv")
+_NOT_LOGS = (*curve_set.RUN_TABLES, "emissions.csv")
 
 
 @cache
@@ -37,6 +37,7 @@ def readers() -> tuple[Any, ...]:
         delimited,
         dvclive,
         evals_result,
+        experiment_store,
         json_lines,
         keras_history,
         llama_factory,
@@ -49,6 +50,7 @@ def readers() -> tuple[Any, ...]:
         sacred,
         skorch,
         stable_baselines,
+        study_folder,
         swanlab,
         syne_tune,
         table_folder,
@@ -60,9 +62,9 @@ def readers() -> tuple[Any, ...]:
     )
 
     built_in = (
-        neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna, ray_tune, dvclive,
-        trainer_state, catboost, stable_baselines.progress, stable_baselines, open_mmlab,
-        llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
+        study_folder, experiment_store, neptune, curve_set, wandb, swanlab, mlflow, trackio, optuna,
+        ray_tune, dvclive, trainer_state, catboost, stable_baselines.progress, stable_baselines,
+        open_mmlab, llama_factory, sacred, table_folder.ultralytics, table_folder.timm,
         table_folder.lightning_csv, tensorboard, wandb_export, evals_result, keras_history, skorch,
         syne_tune, offline_archive, json_lines, delimited,
     )  # fmt: skip
@@ -139,7 +141,12 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
             and is_no_log(file, head) is None
         ]
     else:
-        found = list(_logs_in(path))
+        others: list[str] = []
+        found = list(_logs_in(path, others))
+        if found and others:
+            warnings.warn(_left_out(path, others), stacklevel=3)
+        elif others:
+            raise InputError(f"{path}: no logs in this folder; no log is {first_few(others)}")
     if not found:
         raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
     return _with_beside(sorted(found, key=lambda source: source.run), path)
@@ -156,26 +163,61 @@ def _with_beside(found: list[Source], path: Path) -> list[Source]:
     return [replace(source, beside=those) for source, those in zip(found, files, strict=False)]
 
 
-def _logs_in(folder: Path) -> Iterator[Source]:
-    """The logs below a folder; links are not followed: they lead out of it, or to a log again."""
+def _left_out(folder: Path, others: list[str]) -> CurveWarning:
+    """The note that names what was found in a folder and is no log."""
+    what = (
+        "1 file is no log and was"
+        if len(others) == 1
+        else f"{len(others)} files are no logs and were"
+    )
+    return CurveWarning(f"{folder}: {what} left out: {first_few(others)}", others)
+
+
+def _logs_in(folder: Path, others: list[str]) -> Iterator[Source]:
+    """The logs below a folder; links are not followed: they lead out of it, or to a log again.
+
+    Args:
+        folder: where to look.
+        others: takes the names of tables and the like that are no logs.
+    """
+    trees: dict[Path, Any] = {}  # below a run that takes all, further runs of its kind
     for where, folders, files in walk_visible(folder):
         here = Path(where)
         visible = [f for f in files if (here / f).is_file() and not (here / f).is_symlink()]
-        reader = _folder_reader(here, frozenset(visible))
+        above = trees.get(here)
+        reader = _folder_reader(here, frozenset(visible), above)
         if reader is not None:
             yield Source(_relative(here, folder), here, reader)
-            if reader.WHOLE_TREE:
-                folders.clear()
-                continue
             if hasattr(reader, "owns"):
                 owned = reader.owns(here, folders)
                 folders[:] = [name for name in folders if name not in owned]
             claims = getattr(reader, "claims", lambda name: True)
             visible = [name for name in visible if not claims(name)]
+        if above is not None or (reader is not None and reader.WHOLE_TREE):
+            trees |= {here / name: above or reader for name in folders}
+            continue
         for name in visible:
             path = here / name
-            if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
+            if name in _NOT_LOGS:
+                continue
+            found = _recognise(path)
+            if found is not None and _is_log(found, path):
                 yield Source(_relative(path, folder), path, found)
+            elif found is not None or _is_other_table(path):
+                others.append(_relative(path, folder))
+
+
+def _is_log(reader: Any, path: Path) -> bool:
+    """Whether a file that was only found is a log, by a reader that takes any table."""
+    return not hasattr(reader, "is_log") or reader.is_log(path, head_of(path))
+
+
+def _is_other_table(path: Path) -> bool:
+    """Whether a file that no reader knows could be taken for a log."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        return False
+    head = head_of(path)
+    return bool(head.strip()) and not is_power_log(path, head)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -183,8 +225,8 @@ def _relative(path: Path, folder: Path) -> str:
     return as_text(folder.resolve().name) if inside == "." else inside
 
 
-def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
-    for reader in readers():
+def _folder_reader(folder: Path, files: frozenset[str], only: Any = None) -> Any:
+    for reader in readers() if only is None else (only,):
         if hasattr(reader, "recognises_folder"):
             try:
                 if reader.recognises_folder(folder, files):

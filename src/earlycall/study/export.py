@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import polars as pl
 
 from earlycall.curves import CurveSet
-from earlycall.errors import InputError
-from earlycall.study.folder import State, StudyFolder
+from earlycall.readers.formats import study_folder
+from earlycall.study.folder import StudyFolder
+from earlycall.study.models import family
 
 
 def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
     """The curves that a study has so far.
 
-    All runs are one group, since they share their images and their loss. ``final`` is the test
-    accuracy of a run that ended by itself; it is missing where a run was stopped early or still
-    trains. ``hp.*`` are its setting's values, ``arch.*`` its architecture's name, family, model,
-    parameters, floating-point operations (of one image) and, as JSON, its graph of operations.
+    They are what `earlycall.read` finds in the study's folder
+    (`earlycall.readers.formats.study_folder.load`), with the family of each model and, as JSON,
+    its graph of operations.
 
     Args:
         study: the study.
@@ -33,78 +32,23 @@ def curve_set(study: StudyFolder, *, graphs: bool = True) -> CurveSet:
         >>> curve_set(StudyFolder(Path("none"), Plan.load("examples/study/fashion.yaml")))
         Traceback (most recent call last):
             ...
-        earlycall.errors.InputError: none: no run has done an epoch yet; ...
+        earlycall.errors.EmptyLogError: none: no run has done an epoch yet; ...
     """
-    begun = [
-        (state, curve) for state in study.states() if (curve := study.curve(state.plan)) is not None
-    ]
-    if not begun:
-        raise InputError(
-            f"{study.path}: no run has done an epoch yet; train it by earlycall study resume "
-            f"{study.path}"
-        )
-    graph_of = _graphs(study) if graphs else {}
-    observations = [
-        curve.with_columns(
-            pl.lit(study.plan.name).alias("group"),
-            pl.lit(state.plan.name).alias("run"),
-            pl.col("step", "epoch").cast(pl.Int32),
-            pl.col("train_loss", "lr", "val_loss", "val_accuracy").cast(pl.Float32),
-        )
-        for state, curve in begun
-    ]
-    rows = [
-        _run_row(study, state) | {"arch.graph": graph_of.get(state.plan.architecture)}
-        for state, _ in begun
-    ]
-    runs = pl.DataFrame(rows, infer_schema_length=None)
-    filled = [c.name for c in runs.iter_columns() if c.null_count() < len(c)]
-    table = pl.concat(observations, how="diagonal")
-    return CurveSet.from_frame(table, runs.select(filled), name=study.plan.name)
+    study.states()  # refuses what is damaged, or of another plan
+    observations, runs = study_folder.load(study.path, study.plan.declared())
+    runs = runs.with_columns(_families(runs))
+    if graphs:
+        graph_of = _graphs(study)
+        names = pl.col("arch.name").replace_strict(graph_of, default=None)
+        runs = runs.with_columns(names.alias("arch.graph"))
+    return CurveSet.from_frame(observations, runs, name=study.plan.name)
 
 
-def _run_row(study: StudyFolder, state: State) -> dict[str, Any]:
-    plan, result = state.plan, state.result or {}
-    return {
-        "group": study.plan.name,
-        "run": plan.name,
-        "final": result.get("test_accuracy") if state.status in ("finished", "diverged") else None,
-        "final_metric": "test_accuracy",
-        "higher_is_better": True,
-        "step_hint": result.get("planned_steps"),
-        "end_reason": state.status if state.why is None else f"{state.status}: {state.why}",
-        "diverged": state.status == "diverged",
-        "seed": plan.seed,
-        "hp.setting": plan.setting,
-        **{f"hp.{key}": value for key, value in plan.hyper.items()},
-        "arch.name": plan.architecture,
-        "arch.family": family(plan.model),
-        "arch.model": plan.model,
-        "arch.params": result.get("params"),
-        "arch.flops": result.get("flops"),
-    }
-
-
-def family(model: str) -> str:
-    """The family of a model: the module that it comes from in timm or torchvision, else its name.
-
-    Examples:
-        >>> family("timm/resnet10t"), family("thin/vgg"), family("mine:network")
-        ('resnet', 'vgg', 'network')
-    """
-    source, _, name = model.partition("/")
-    try:
-        if source == "timm":
-            import timm
-
-            return str(timm.model_entrypoint(name).__module__).rpartition(".")[2]
-        if source == "torchvision":
-            import torchvision
-
-            return str(torchvision.models.get_model_builder(name).__module__).rpartition(".")[2]
-    except (ImportError, RuntimeError, ValueError):
-        return name
-    return name or model.rpartition(":")[2]
+def _families(runs: pl.DataFrame) -> pl.Series:
+    """The family of each run's model, also of one whose training did not note it (yet)."""
+    models = runs["arch.model"]
+    by_model = {model: family(model) for model in models.unique()}
+    return models.replace_strict(by_model, return_dtype=pl.String).alias("arch.family")
 
 
 def _graphs(study: StudyFolder) -> dict[str, str]:

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
+from earlycall.readers.formats.study_folder import RESULT
 from earlycall.study.plan import RunPlan
 
-RESULT, CURVE, CHECKPOINT = "result.json", "curve.parquet", "checkpoint.pt"
-VERDICT, FAILURE = "verdict.json", "failure.json"
+CHECKPOINT, VERDICT = "checkpoint.pt", "verdict.json"
 
 
 class Files(Protocol):

@@ -14,17 +14,11 @@ import polars as pl
 
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
-from earlycall.study.files import (
-    CURVE,
-    FAILURE,
-    VERDICT,
-    FolderFiles,
-    finished_result,
-    read_json,
-)
+from earlycall.readers.formats.study_folder import CURVE, FAILURE, PLAN, status_of
+from earlycall.study.files import VERDICT, FolderFiles, finished_result, read_json
 from earlycall.study.plan import Plan, RunPlan
 
-PLAN, LOCK = "study.json", ".lock"
+LOCK = ".lock"
 Status = Literal["waiting", "started", "finished", "stopped", "diverged", "failed"]
 
 
@@ -175,13 +169,13 @@ class StudyFolder:
         accuracy = accuracies[-1] if accuracies else None
         if result is not None:
             why = result.get("stopped")
-            status: Status = "diverged" if result["diverged"] else "stopped" if why else "finished"
+            status = status_of(result, None)
             return State(run, status, result["epochs"], accuracy, result["seconds"], result, why)
         failure = read_json(files, FAILURE)
         times = [] if curve is None else curve["seconds"].drop_nulls().to_list()
         return State(
             run,
-            "failed" if failure else "started" if times else "waiting",
+            status_of(None, failure) if failure or times else "waiting",
             epochs=len(times),
             val_accuracy=accuracy,
             seconds=max(times, default=0.0),

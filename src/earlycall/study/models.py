@@ -50,6 +50,28 @@ def build(
         raise InputError(f"model {model!r} cannot be built with {arguments}: {reason}") from None
 
 
+def family(model: str) -> str:
+    """The family of a model: the module that it comes from in timm or torchvision, else its name.
+
+    Examples:
+        >>> family("timm/resnet10t"), family("thin/vgg"), family("mine:network")
+        ('resnet', 'vgg', 'network')
+    """
+    source, _, name = model.partition("/")
+    try:
+        if source == "timm":
+            import timm
+
+            return str(timm.model_entrypoint(name).__module__).rpartition(".")[2]
+        if source == "torchvision":
+            import torchvision
+
+            return str(torchvision.models.get_model_builder(name).__module__).rpartition(".")[2]
+    except (ImportError, RuntimeError, ValueError):
+        return name
+    return name or model.rpartition(":")[2]
+
+
 def _timm(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.Module:
     with needed_for(f"timm/{name}", "study"):
         import timm

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.errors import InputError
+from earlycall.readers.formats.study_folder import run_name
 
 SETTING: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005, "schedule": "cosine",
@@ -50,7 +51,7 @@ class RunPlan:
     @property
     def name(self) -> str:
         """The run's name, also that of its folder."""
-        return f"{self.architecture}-{self.setting}-s{self.seed}"
+        return run_name(self.architecture, self.setting, self.seed)
 
     @property
     def fingerprint(self) -> str:

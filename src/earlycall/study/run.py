@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.study.files import FAILURE, FolderFiles
+from earlycall.readers.formats.study_folder import FAILURE
+from earlycall.study.files import FolderFiles
 from earlycall.study.folder import State, StudyFolder
 from earlycall.study.plan import RunPlan
 from earlycall.study.ray_cluster import Resources, ray_cluster

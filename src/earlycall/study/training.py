@@ -17,11 +17,10 @@ import numpy as np
 from earlycall.energy import Meter
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.readers.formats.study_folder import CURVE, RESULT
 from earlycall.study.data import Part, Splits
 from earlycall.study.files import (
     CHECKPOINT,
-    CURVE,
-    RESULT,
     VERDICT,
     Files,
     FolderFiles,
@@ -29,7 +28,7 @@ from earlycall.study.files import (
     read_json,
     refuse_other_plan,
 )
-from earlycall.study.models import build, first_line
+from earlycall.study.models import build, family, first_line
 from earlycall.study.optimizers import learning_rate, optimizer
 from earlycall.study.plan import RunPlan
 from earlycall.study.record import Record
@@ -229,6 +228,7 @@ class Training:
             "seconds": record.seconds[-1],
             "joules": record.joules[-1] if record.joules else None,
             "joules_source": self.meter.source if self.meter and record.joules else None,
+            "family": family(plan.model),
             "params": sum(p.numel() for p in self.model.parameters()),
             "flops": self.flops,
         }

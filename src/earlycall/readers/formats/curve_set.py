@@ -8,10 +8,15 @@ from pathlib import Path
 import polars as pl
 
 from earlycall.errors import InputError
+from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.log import as_text
+from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.log import Log, as_text
 
 NAME = "curve set (Parquet)"
+WHOLE_TREE = False
+CURVES, RUN_TABLES = "curves.parquet", ("runs.parquet", "runs.csv")
+_FIRST_ROWS = 20  # by which a log is known
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -19,9 +24,50 @@ def recognises(path: Path, head: bytes) -> bool:
     return head.startswith(b"PAR1")
 
 
-def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
-    """The table in a file, or that of a folder."""
-    yield load(path / "curves.parquet" if path.is_dir() else path)
+def is_log(path: Path, head: bytes) -> bool:
+    """Whether a file that was only found in a folder is a log, by its first rows."""
+    try:
+        rows = pl.scan_parquet(path.read_bytes()).head(_FIRST_ROWS).collect()
+    except (pl.exceptions.PolarsError, OSError):
+        return True  # reading it says what is wrong
+    plain = [c for c in rows.iter_columns() if not c.dtype.is_nested()]
+    return foreign.is_log({column.name: column.to_list() for column in plain})
+
+
+def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
+    """Whether the folder is a curve set."""
+    return CURVES in files or (folder / CURVES).is_dir()
+
+
+def claims(name: str) -> bool:
+    """Whether a file of the folder belongs to the set."""
+    return name in (CURVES, *RUN_TABLES)
+
+
+def owns(folder: Path, below: list[str]) -> list[str]:
+    """The folder in which curves are partitioned by group."""
+    return [name for name in below if name == CURVES]
+
+
+def parts(path: Path, state: State) -> Iterator[Log]:
+    """The table in a file, or that of a folder, with its table of runs."""
+    if path.is_dir():
+        yield Log(load(path / CURVES), run_table(path))
+    else:
+        yield Log(load(path))
+
+
+def run_table(folder: Path) -> pl.DataFrame | None:
+    """The table of runs beside logs."""
+    for name in RUN_TABLES:
+        table = folder / name
+        if folder.is_dir() and is_inside(table, folder):
+            if name.endswith("parquet"):
+                return load(table)
+            from earlycall.readers.formats import delimited
+
+            return delimited.table(table)
+    return None
 
 
 def load(path: Path) -> pl.DataFrame:

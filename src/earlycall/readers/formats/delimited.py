@@ -12,12 +12,14 @@ import polars as pl
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, new_rows
 from earlycall.readers.base.log import Log, must_fit, number_or_text
 
 NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
 _MAX_HEADER_BYTES = 1 << 24
+_FIRST_ROWS = 20  # by which a log is known
 _NULLS = ["", "NA", "N/A", "null", "None"]
 
 
@@ -38,6 +40,7 @@ def recognises(path: Path, head: bytes) -> bool:
     except csv.Error:
         return False
     names = [cell.strip() for cell in header]
+    names = names[1:] if len(names) > 1 and not names[0] else names  # pandas writes an index so
     is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
     if by_name:
         return is_header
@@ -46,8 +49,20 @@ def recognises(path: Path, head: bytes) -> bool:
         is_header
         and len(names) > 1
         and bool(body)
-        and all(len(_cells(line, _delimiter(lines[0]))) == len(names) for line in body[:20])
+        and all(len(_cells(line, _delimiter(lines[0]))) == len(header) for line in body[:20])
     )
+
+
+def is_log(path: Path, head: bytes) -> bool:
+    """Whether a table that was only found in a folder is a log, by its first rows."""
+    header, *lines = _text(head).splitlines()
+    delimiter = _delimiter(header)
+    names = [name.strip() for name in _cells(header, delimiter)]
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows = [_cells(line, delimiter) for line in lines[:_FIRST_ROWS] if line.strip()]
+    rows = [row for row in rows if len(row) == len(names)]
+    return foreign.is_log({n: [row[i] for row in rows] for i, n in enumerate(names) if n})
 
 
 def parts(path: Path, state: State) -> Iterator[Log]:
@@ -128,7 +143,8 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         infer_schema_length=None,
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
-    return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    frame = frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    return frame.drop("") if frame.width > 1 and frame.columns[0] == "" else frame
 
 
 def _must_be_a_header(path: Path, header: str) -> None:

@@ -14,12 +14,24 @@ from earlycall.readers.base.log import Log, by_step, table_of
 from earlycall.readers.formats import delimited
 
 NAME = "DVCLive folders"
-WHOLE_TREE = True
+WHOLE_TREE = False
+_OWN_FILES = ("metrics.json", "params.yaml", "dvc.yaml", "report.html", "report.md")
+_OWN_FOLDERS = ("plots", "artifacts")
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     """Whether the folder has metrics as DVCLive lays them out."""
     return (folder / "plots" / "metrics").is_dir() and bool(_tables(folder))
+
+
+def claims(name: str) -> bool:
+    """Whether a file of the folder belongs to the run."""
+    return name in _OWN_FILES
+
+
+def owns(folder: Path, below: list[str]) -> list[str]:
+    """Which folders below that of a run belong to it."""
+    return [name for name in below if name in _OWN_FOLDERS]
 
 
 def _tables(folder: Path) -> list[Path]:

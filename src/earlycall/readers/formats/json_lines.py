@@ -14,7 +14,9 @@ import polars.selectors as cs
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import EmptyLogError, InputError
+from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, is_json_object, new_rows
+from earlycall.readers.base.inside import HEAD_BYTES
 from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, must_fit
 
 NAME = "JSON lines"
@@ -36,6 +38,20 @@ def recognises(path: Path, head: bytes) -> bool:
         return False
     except ValueError:
         return len(first) == 1 and path.suffix.lower() in (".jsonl", ".ndjson")
+
+
+def is_log(path: Path, head: bytes) -> bool:
+    """Whether a file that was only found in a folder is a log, by its first lines."""
+    lines = [line for line in head.splitlines()[:_SAMPLE_LINES] if is_json_object(line)]
+    records = [flat(json.loads(line.decode("utf-8-sig"))) for line in lines]
+    if len(records) == 1 and path.suffix == ".json" and len(head) < HEAD_BYTES:
+        return False  # a document
+    if not records:  # the first line is longer than what was looked at
+        return True
+    names = dict.fromkeys(name for record in records for name in record)
+    cells = {name: [record.get(name) for record in records] for name in names}
+    plain = (*_CELLS, type(None))
+    return foreign.is_log({n: v for n, v in cells.items() if all(isinstance(c, plain) for c in v)})
 
 
 def parts(path: Path, state: State) -> Iterator[Log]:

@@ -146,6 +146,11 @@ def _names(runs: list[Run]) -> dict[str, str]:
     }
 
 
+def owns(folder: Path, below: list[str]) -> list[str]:
+    """All folders below: a store holds experiments, and these hold runs."""
+    return below
+
+
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     """Whether the folder is a file store, an experiment or a run of one: they have a meta.yaml."""
     if "meta.yaml" in files:

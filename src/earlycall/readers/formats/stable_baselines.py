@@ -31,9 +31,13 @@ progress = TableFolder(
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the file starts as a monitor's, with when it started as a comment.
 
-    Beside folders it is no run: it counts the episodes of a training whose curves lie there.
+    Beside folders or another log it is no run: it counts the episodes of a training whose curves
+    lie there.
     """
-    return head.startswith(_START) and not any(there.is_dir() for there in path.parent.iterdir())
+    return head.startswith(_START) and not any(
+        there.is_dir() or ".tfevents." in there.name or there.name == progress.table
+        for there in path.parent.iterdir()
+    )
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:

@@ -46,6 +46,10 @@ class TableFolder:
         names = {name.strip().strip('"') for name in head.decode("utf-8", "replace").split(",")}
         return any(wanted <= names for wanted in self.columns)
 
+    def claims(self, name: str) -> bool:
+        """Whether a file of the folder belongs to the run; TensorBoard's hold the same."""
+        return name in (self.table, *self.beside, *self.needs) or ".tfevents." in name
+
     def parts(self, folder: Path, state: State) -> Iterator[Log]:
         """The run's new observations.
 

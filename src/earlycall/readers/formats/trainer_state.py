@@ -21,9 +21,13 @@ from earlycall.readers.base.log import (
 )
 
 NAME = "Transformers trainer states"
-WHOLE_TREE = True
+WHOLE_TREE = False
 FILE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})$")
+_OWN_FILES = re.compile(
+    rf"{re.escape(FILE)}|trainer_log\.jsonl|\w+_results\.json|.*\.tfevents\..*", re.DOTALL
+)
+_OF_TRACKERS = ("runs", "logs", "wandb", "tensorboard", "mlruns")  # the same training once more
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -79,6 +83,16 @@ def _settings(state: dict[str, Any]) -> pl.DataFrame | None:
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
     """Whether the folder is that of a training: it has a trainer's state, or checkpoints do."""
     return FILE in files or bool(_checkpoints(folder))
+
+
+def claims(name: str) -> bool:
+    """Whether a file of the folder belongs to the training."""
+    return _OWN_FILES.fullmatch(name) is not None
+
+
+def owns(folder: Path, below: list[str]) -> list[str]:
+    """Which folders below that of a training belong to it."""
+    return [name for name in below if name in _OF_TRACKERS or _CHECKPOINT.match(name)]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -14,8 +14,8 @@ import polars as pl
 
 from earlycall.curves import CurveSet
 from earlycall.errors import CurveWarning, InputError
-from earlycall.readers.assembly import VERSION
 from earlycall.readers.growing.log import FollowedPath
+from earlycall.readers.trainings import VERSION
 
 
 class Follower:

@@ -16,11 +16,13 @@ from earlycall.curves import CurveSet
 from earlycall.curves.cleaning import Observations, RereadRequiredError
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import remote
-from earlycall.readers.assembly import RUN_TABLES, VERSION, CleanLog, assembled
+from earlycall.readers.assembly import assembled
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, concat_sparse
 from earlycall.readers.beside import Facts
 from earlycall.readers.discovery import Source, sources
+from earlycall.readers.formats.curve_set import RUN_TABLES
+from earlycall.readers.trainings import VERSION, CleanLog
 
 Signature = tuple[tuple[str, int, int, int], ...]
 REREAD_INTERVAL = 10  # times what a whole reading took, before the log is read whole again
@@ -103,7 +105,10 @@ class FollowedLog:
             keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
         if versions:
             keys = keys.with_columns(self._versions().alias(VERSION))
-        return CleanLog(self.source.run, self._rows, keys, runs, names_runs=names_runs)
+        return CleanLog(
+            self.source.run, self._rows, keys, runs, names_runs,
+            self.source.path, self.source.reader.NAME,
+        )  # fmt: skip
 
     def _reload(self) -> bool:
         """Read all of it again; from now on all of it is cleaned together."""
