@@ -20,6 +20,7 @@ from earlycall.curves.columns import (
 from earlycall.errors import CurveWarning, InputError
 
 _LOGGED = "epoch as logged"
+_NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
 def numbers(column: pl.Series) -> pl.Series | int | None:
@@ -37,7 +38,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
         ([1.0, nan, None], 2)
     """
     if column.dtype.is_numeric():
-        return column.cast(pl.Float64) if column.dtype.is_decimal() else column
+        return column.cast(pl.Float64) if str(column.dtype.base_type()) in _NOT_OF_NUMPY else column
     if column.dtype in (pl.Boolean, pl.Null):
         return column.cast(pl.Float64)
     if column.dtype in (pl.Categorical, pl.Enum):

@@ -15,13 +15,14 @@ from earlycall.curves.cleaning import (
     warn_of_repairs,
 )
 from earlycall.curves.columns import training_loss, validation_loss
+from earlycall.curves.parquet import CURVES, RUNS
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import remote
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 
-RUN_TABLES = ("runs.parquet", "runs.csv")
+RUN_TABLES = (RUNS, "runs.csv")
 VERSION = "version of the observations"  # a column of runs, where they are followed
 
 
@@ -50,7 +51,8 @@ def _run_table(path: Path) -> pl.DataFrame | None:
         table = path / name
         if path.is_dir() and is_inside(table, path):
             if name.endswith("parquet"):
-                return curve_set.load(table)
+                # That of a curve set comes with its curves.
+                return None if (path / CURVES).exists() else curve_set.load(table)
             from earlycall.readers.formats import delimited
 
             return delimited.table(table)

@@ -94,7 +94,7 @@ class FollowedLog:
         if self._rows is None:
             return None
         keys, runs, names_runs = self._rows.keys, self._settings, self._names_runs
-        if not names_runs and runs is not None and "run" in runs.columns:
+        if not names_runs and runs is not None and "run" in runs.columns and runs.height:
             keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
         if versions:
             keys = keys.with_columns(self._versions().alias(VERSION))
