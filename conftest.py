@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import tempfile
 from pathlib import Path
 
 # The tools whose logs are read: they ask no server, send nothing home, and wait for their own
@@ -13,6 +14,7 @@ os.environ.update(
     TRACKIO_SHOW_INTERACTIVE="0", HF_HUB_OFFLINE="1", YOLO_OFFLINE="true",
     MLFLOW_ALLOW_FILE_STORE="true", GIT_PYTHON_REFRESH="quiet",
     KERAS_BACKEND="torch",  # else it looks for TensorFlow
+    XDG_STATE_HOME=str(Path(tempfile.gettempdir(), "earlycall-tests")),  # studies that were made
 )  # fmt: skip
 
 collect_ignore = ["src/earlycall/nas/migrations/env.py"]  # alembic runs it, nobody imports it

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -114,3 +115,56 @@ def test_the_command_says_one_sentence_and_makes_no_folder(tmp_path):
         ran = earlycall("study", command, tmp_path)
         assert ran.code == 2
         assert "holds no study" in ran.err
+
+
+def a_study_with_code(folder, home):
+    """A study's folder whose plan imports a module that leaves a file behind."""
+    from earlycall.study.folder import StudyFolder
+
+    home.mkdir()
+    (home / "left_behind.py").write_text(f"open({str(home / 'RAN')!r}, 'w')\nnet = None\n")
+    plan = Plan.of(GOOD | {"architectures": {"a": "left_behind:net"}})
+    return StudyFolder.make(folder, plan, imports=(str(home),))
+
+
+def test_code_of_a_study_that_was_not_made_here_runs_only_when_trusted(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+    study = a_study_with_code(tmp_path / "study", tmp_path / "home")
+    run = tmp_path / "study" / study.plan.runs()[0].name
+    run.mkdir()
+    curve = {"step": [1], "epoch": [0], "train_loss": [1.0], "lr": [0.1], "val_loss": [1.0],
+             "val_accuracy": [0.5], "seconds": [1.0]}  # fmt: skip
+    pl.DataFrame(curve).write_parquet(run / "curve.parquet")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ours"))
+    for command in (["export", "-o", tmp_path / "curves"], ["resume"]):
+        ran = earlycall("study", command[0], tmp_path / "study", *command[1:])
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert "imports code ('left_behind:net'" in ran.err
+        assert "--trust" in ran.err
+    assert earlycall("study", "list", tmp_path / "study").code == 0
+    assert not (tmp_path / "home" / "RAN").exists()
+    ran = earlycall("study", "export", tmp_path / "study", "-o", tmp_path / "curves", "--trust")
+    assert (tmp_path / "home" / "RAN").exists()
+    assert "--trust" not in ran.err
+
+
+def test_a_study_that_was_made_here_is_trusted_until_it_is_changed(tmp_path, monkeypatch):
+    from earlycall.study.folder import StudyFolder
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    study = a_study_with_code(tmp_path / "study", tmp_path / "home")
+    moved = study.path.rename(tmp_path / "moved")
+    assert StudyFolder.open(moved).import_folders() == (str(tmp_path / "home"),)
+    text = (moved / "study.json").read_text()
+    (moved / "study.json").write_text(text.replace(str(tmp_path / "home"), "/elsewhere"))
+    with pytest.raises(InputError, match="--trust"):
+        StudyFolder.open(moved).import_folders()
+    StudyFolder.open(moved, trusted=True)
+    assert StudyFolder.open(moved).import_folders() == ("/elsewhere",)
+
+
+def test_a_study_without_code_needs_no_trust_and_no_folder(tmp_path):
+    from earlycall.study.folder import StudyFolder
+
+    study = StudyFolder(tmp_path, Plan.of(GOOD), ("/elsewhere",), trusted=False)
+    assert study.import_folders() == ()

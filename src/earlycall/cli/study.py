@@ -50,6 +50,12 @@ Energy = Annotated[
         "--energy", help="Measure the joules of each run, by CodeCarbon or the GPU's own counters."
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run the code that the study imports, although it was not made here."
+    ),
+]
 
 
 @app.command("run")
@@ -112,6 +118,7 @@ def resume(
     at_once: AtOnce = None,
     retries: Retries = 3,
     energy: Energy = False,
+    trust: Trust = False,
 ) -> None:
     """Resume a study that was interrupted or killed, from the last epoch of each run.
 
@@ -123,7 +130,8 @@ def resume(
     from earlycall.study.folder import StudyFolder
     from earlycall.study.ray_cluster import Resources
 
-    _train(StudyFolder.open(folder), Resources(address, cpus, gpus, at_once, retries, energy))
+    study = StudyFolder.open(folder, trusted=trust)
+    _train(study, Resources(address, cpus, gpus, at_once, retries, energy))
 
 
 def _stopping(rule: str | None, halving: str | None) -> EarlyStopping:
@@ -242,6 +250,7 @@ def export(
     to: Annotated[
         Path, typer.Option("-o", "--output", help="The curve set's folder.", show_default=False)
     ],
+    trust: Trust = False,
 ) -> None:
     """Write a study's curves, finished or not, as a curve set for all other commands.
 
@@ -251,7 +260,7 @@ def export(
     from earlycall.study.export import curve_set
     from earlycall.study.folder import StudyFolder
 
-    study = StudyFolder.open(folder)
+    study = StudyFolder.open(folder, trusted=trust)
     if to.resolve() == folder.resolve():
         raise InputError(f"{to}: is the study's own folder; give the curve set another")
     with output.working("exporting"):

@@ -22,6 +22,7 @@ from earlycall.curves.columns import (
 from earlycall.errors import CurveWarning, InputError
 
 _LOGGED = "epoch as logged"
+_NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
 def numbers(column: pl.Series) -> pl.Series | int | None:
@@ -39,7 +40,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
         ([1.0, nan, None], 2)
     """
     if column.dtype.is_numeric():
-        return column.cast(pl.Float64) if column.dtype.is_decimal() else column
+        return column.cast(pl.Float64) if str(column.dtype.base_type()) in _NOT_OF_NUMPY else column
     if column.dtype in (pl.Boolean, pl.Null):
         return column.cast(pl.Float64)
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -147,8 +148,8 @@ class Observations:
 
     def _beginning(self, table: pl.DataFrame) -> pl.DataFrame:
         run_ids, self.keys = _number_runs(table, self._run)
-        rows = table.drop("group", "run", strict=False).with_columns(run_id=run_ids)
-        rows = _numeric(rows, self.keys)
+        others = [c for c in table.get_columns() if c.name not in ("group", "run", "run_id")]
+        rows = _numeric(pl.DataFrame([*others, run_ids]), self.keys)
         self.counter = _counter(rows)
         rows = _with_usual_names(rows, self.counter)
         self.extensible = "step" in rows.columns and not rows["step"].null_count()
@@ -286,9 +287,8 @@ def join_observations(
 def _renumbered(rows: pl.DataFrame, ids: NDArray[np.uint32]) -> pl.DataFrame:
     if np.all(ids == np.arange(len(ids))):
         return rows
-    if len(ids) == 1:
-        return rows.with_columns(run_id=pl.lit(ids[0], dtype=pl.UInt32))
-    return rows.with_columns(run_id=pl.Series(ids[rows["run_id"].to_numpy()]))
+    new = pl.Series("run_id", ids[rows["run_id"].to_numpy()])
+    return rows.clone().replace_column(rows.get_column_index("run_id"), new)
 
 
 def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
@@ -444,7 +444,9 @@ def _with_usual_names(rows: pl.DataFrame, counter: str | None) -> pl.DataFrame:
     epochs = [name for name in rows.columns if is_epoch(name)]
     if epochs and "epoch" not in epochs:
         names[epochs[0]] = "epoch"
-    return rows.drop([] if counter == "_step" else "_step", strict=False).rename(names)
+    if counter != "_step" and "_step" in rows.columns:
+        rows = rows.drop("_step")
+    return rows.rename(names) if names else rows
 
 
 def _after_their_training(rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
@@ -494,7 +496,7 @@ def _with_rising_seconds(rows: pl.DataFrame) -> pl.DataFrame:
 
     A fall to less than half is a clock that began anew; a smaller one is a clock set back.
     """
-    if "seconds" not in rows.columns:
+    if "seconds" not in rows.columns or _is_rising(rows):
         return rows
     seconds = pl.col("seconds").cast(pl.Float64).fill_nan(None)
     before = seconds.forward_fill().shift().over("run_id")
@@ -504,6 +506,14 @@ def _with_rising_seconds(rows: pl.DataFrame) -> pl.DataFrame:
     if not (found["rising"] > found["seconds"]).any():
         return rows
     return rows.with_columns(seconds=found["rising"])
+
+
+def _is_rising(rows: pl.DataFrame) -> bool:
+    """Whether the seconds of no run fall, as far as numpy can tell at once."""
+    if rows["seconds"].null_count():
+        return False
+    run, seconds = rows["run_id"].to_numpy(), rows["seconds"].to_numpy()
+    return bool(np.all((seconds[1:] >= seconds[:-1]) | (run[1:] != run[:-1])))
 
 
 def _following(rows: pl.DataFrame, before: list[pl.DataFrame]) -> pl.DataFrame:

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from earlycall.atomic import replacing
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.cleaning import clean_observations, clean_runs, join_observations
 from earlycall.curves.columns import (
@@ -31,7 +30,7 @@ from earlycall.curves.columns import (
     watched_loss,
 )
 from earlycall.curves.horizon import Extents, Horizon, full_length, horizon_of
-from earlycall.curves.parquet import write_described
+from earlycall.curves.parquet import write_pair
 from earlycall.curves.prefixes import Curve, Prefixes
 from earlycall.curves.ragged import Ragged
 from earlycall.errors import InputError
@@ -177,9 +176,10 @@ class CurveSet:
         return joined.select("group", "run", pl.exclude("group", "run", "run_id"))
 
     def write(self, folder: str | Path) -> Path:
-        """Write ``curves.parquet`` and ``runs.parquet`` into a folder, each whole or not at all.
+        """Write ``curves.parquet`` and ``runs.parquet`` into a folder, both whole or not at all.
 
-        Columns carry what they are and their units in the field metadata of the Parquet schema.
+        Of several writers the last one wins; whoever reads meanwhile sees the set of one of them.
+        Columns carry what they are and their units in the metadata of the files.
 
         Raises:
             InputError: if the folder cannot be written.
@@ -191,16 +191,8 @@ class CurveSet:
             ...     sorted(path.name for path in Path(folder).iterdir())
             ['curves.parquet', 'runs.parquet']
         """
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-        files = [folder / "curves.parquet", folder / "runs.parquet"]
-        with replacing(files[0]) as curves, replacing(files[1]) as runs:
-            write_described(self.runs, runs)
-            write_described(self.frame(), curves)
-        return folder
+        write_pair(self.frame(), self.runs, Path(folder))
+        return Path(folder)
 
     def metric(self, wanted: str | None = None) -> str:
         """The metric to work on: the one wanted, else the training loss by its usual names.

@@ -57,7 +57,7 @@ def _graphs(study: StudyFolder) -> dict[str, str]:
     from earlycall.study.graph import graph_of
     from earlycall.study.models import add_import_folders, build
 
-    add_import_folders(study.imports)
+    add_import_folders(study.import_folders())
     shape = splits(**study.plan.data).model_shape
     return {
         run.architecture: json.dumps(

@@ -15,6 +15,7 @@ import polars as pl
 from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.readers.formats.study_folder import CURVE, FAILURE, PLAN, status_of
+from earlycall.study import trust
 from earlycall.study.files import VERDICT, FolderFiles, finished_result, read_json
 from earlycall.study.plan import Plan, RunPlan
 
@@ -77,12 +78,14 @@ class StudyFolder:
         plan: what the study trains.
         imports: folders from which MODULE:FUNCTION is imported.
         stopping: how runs may be ended early.
+        trusted: whether its code may run (`earlycall.study.trust`).
     """
 
     path: Path
     plan: Plan
     imports: tuple[str, ...] = ()
     stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    trusted: bool = True
 
     @classmethod
     def make(
@@ -118,36 +121,64 @@ class StudyFolder:
             "imports": list(imports),
             "stopping": vars(study.stopping),
         }
-        write_whole(path / PLAN, json.dumps(document, indent=1))
+        text = json.dumps(document, indent=1)
+        write_whole(path / PLAN, text)
+        trust.note(text)
         return study
 
     @classmethod
-    def open(cls, path: Path) -> StudyFolder:
+    def open(cls, path: Path, *, trusted: bool = False) -> StudyFolder:
         """The study that a folder holds.
+
+        Args:
+            path: the folder.
+            trusted: whether its code may run although it was not made here; so from now on.
 
         Raises:
             InputError: if it holds none, or its file is damaged.
         """
         try:
-            document = json.loads((path / PLAN).read_text(encoding="utf-8"))
-            return cls(
+            text = (path / PLAN).read_text(encoding="utf-8")
+            document = json.loads(text)
+            study = cls(
                 path,
                 Plan.of(document["plan"], str(path / PLAN)),
                 tuple(document["imports"]),
                 EarlyStopping(**document["stopping"]),
+                trusted or trust.is_noted(text),
             )
         except FileNotFoundError:
             raise InputError(
                 f"{path}: holds no study (no {PLAN}); begin one by earlycall study run PLAN -o "
                 f"{path}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"{path / PLAN}: damaged ({error}); run the plan into this folder again, finished "
                 "runs are kept"
             ) from None
+        if trusted:
+            trust.note(text)
+        return study
+
+    def import_folders(self) -> tuple[str, ...]:
+        """Where the plan's own code is imported from, if it names any.
+
+        Raises:
+            InputError: if it does, and the study was neither made here nor trusted.
+        """
+        code = next((name for name in self.plan.names() if ":" in name), None)
+        if code is None:
+            return ()
+        if not self.trusted:
+            places = f" from {', '.join(self.imports)}" if self.imports else ""
+            raise InputError(
+                f"{self.path}: imports code ({code!r:.80}{places}) and was not made here by you; "
+                "read that code, then give --trust"
+            )
+        return self.imports
 
     def files(self, run: RunPlan) -> FolderFiles:
         """The files of a run."""

@@ -117,6 +117,10 @@ class Plan:
         """The plan as `of` takes it."""
         return asdict(self) | {"seeds": list(self.seeds)}
 
+    def names(self) -> list[str]:
+        """What it names of models and data: those with a colon are code that is imported."""
+        return [str(self.data["name"]), *(spec["model"] for spec in self.architectures.values())]
+
     def runs(self) -> list[RunPlan]:
         """All trainings, one setting after the other, so that results can be compared early."""
         grid = itertools.product(self.seeds, self.settings.items(), self.architectures.items())
@@ -148,10 +152,12 @@ def load_yaml(path: str | Path, expected: str) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "not text in UTF-8"
+        is_text = not isinstance(error, UnicodeDecodeError)
+        other = "nested too deeply, or a value that is none" if is_text else "not text in UTF-8"
+        reason = getattr(error, "problem", None) or other
         raise InputError(f"{path}{line}: not YAML: {reason}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: {expected}")

@@ -30,7 +30,7 @@ def check(study: StudyFolder) -> None:
     from earlycall.study.models import add_import_folders, build
     from earlycall.study.training import count_flops
 
-    add_import_folders(study.imports)
+    add_import_folders(study.import_folders())
     data = splits(**study.plan.data)
     for run in {run.architecture: run for run in study.plan.runs()}.values():
         try:
@@ -58,9 +58,10 @@ def run_study(
         The state of each run.
 
     Raises:
-        InputError: if another process trains in this folder, Ray is not installed, there is no
-            cluster at the address, or no node has the resources of one run.
+        InputError: if another process trains in this folder, its code is not trusted, Ray is not
+            installed, there is no cluster at the address, or no node has the resources of one run.
     """
+    study.import_folders()  # before anything starts
     resources, watcher = resources or Resources(), watcher or Watcher()
     with study.locked():
         states = study.states()
@@ -89,7 +90,7 @@ def _tune(
     file_server = ray.remote(FolderFiles).options(num_cpus=0, scheduling_strategy=here)
     space = {
         "run": tune.grid_search([asdict(run) for run in runs]),
-        "imports": list(study.imports),
+        "imports": list(study.import_folders()),
         "threads": resources.cpus,
         "device": "cuda" if resources.gpus else "cpu",
         "energy": resources.energy,

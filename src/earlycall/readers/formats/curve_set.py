@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from earlycall.curves.parquet import CURVES, RUNS, curves_file, write_of
 from earlycall.errors import InputError
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State
@@ -15,8 +16,9 @@ from earlycall.readers.base.log import Log, as_text
 
 NAME = "curve set (Parquet)"
 WHOLE_TREE = False
-CURVES, RUN_TABLES = "curves.parquet", ("runs.parquet", "runs.csv")
+RUN_TABLES = (RUNS, "runs.csv")
 _FIRST_ROWS = 20  # by which a log is known
+_MAX_TRIES = 50  # to read what others write again meanwhile
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -50,11 +52,38 @@ def owns(folder: Path, below: list[str]) -> list[str]:
 
 
 def parts(path: Path, state: State) -> Iterator[Log]:
-    """The table in a file, or that of a folder, with its table of runs."""
-    if path.is_dir():
-        yield Log(load(path / CURVES), run_table(path))
-    else:
-        yield Log(load(path))
+    """The table in a file; or the curves and runs of a folder, both of one writing."""
+    yield _pair(path) if path.is_dir() else Log(load(path))
+
+
+def _pair(folder: Path) -> Log:
+    """The curves of a curve set with their runs, read again where they were replaced meanwhile.
+
+    Raises:
+        InputError: if a file is damaged, or the two were never written together.
+    """
+    table = folder / RUNS
+    for _ in range(_MAX_TRIES):
+        source, write = curves_file(folder), write_of(table)
+        written = write_of(source)
+        try:
+            log = Log(load(source), run_table(folder))
+        except InputError:
+            if (write, written) == (write_of(table), write_of(source)) and source.exists():
+                raise
+            continue
+        if (write, written) != (write_of(table), write_of(source)):
+            continue
+        if None not in (write, written) and write != written:
+            raise InputError(
+                f"{folder}: {CURVES} and {RUNS} are of two different curve sets; write the set "
+                f"again, or move {RUNS} away"
+            )
+        if log.runs is not None and "run" not in log.runs.columns:
+            found = ", ".join(log.runs.columns[:20])
+            raise InputError(f"{table}: the table of runs has no column 'run'; found: {found}")
+        return log
+    raise InputError(f"{folder}: written again and again while it is read; wait for its writer")
 
 
 def run_table(folder: Path) -> pl.DataFrame | None:

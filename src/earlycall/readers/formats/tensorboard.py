@@ -32,7 +32,7 @@ BY_STEP = True
 TRAIN, VALIDATION = "train", "validation"
 _OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
-_BLOCK_RECORDS = 1 << 15  # decoded together
+_BLOCK_BYTES = 1 << 22  # of records that are decoded together
 _MAX_CHECKED = 1 << 14  # bytes: a longer record holds no scalar, and its checksum costs seconds
 _MAX_LAYOUTS = 64  # layouts tried among records of one length before the slow way is taken
 Bytes = NDArray[np.uint8]
@@ -105,7 +105,7 @@ def _new_events(path: Path, state: State) -> Iterator[Log]:
         if first < latest:
             raise RereadRequiredError
         state["clock"] = begun, last
-        rows = by_step(events.frame.with_columns(seconds=pl.col("seconds") - begun + 0.0))
+        rows = by_step(_from(events.frame, begun))
     sessions = [(0.0, state["clock"][0])] if "clock" in state else []
     yield Log(rows, _settings(state["hyper"], sessions))
 
@@ -175,9 +175,15 @@ class _Run:
             if events.frame.height:
                 first, _ = events.clock()
                 self.sessions.append((begun, first))
-                frame = events.frame.with_columns(seconds=pl.col("seconds") - first + begun)
+                frame = _from(events.frame, first - begun)
                 begun = float(frame["seconds"].max())  # type: ignore[arg-type]
                 self.tables = [_until(table, frame) for table in self.tables] + [frame]
+
+
+def _from(frame: pl.DataFrame, begun: float) -> pl.DataFrame:
+    """Values whose seconds count from a time on the clock."""
+    seconds = (frame["seconds"] - begun).alias("seconds")
+    return frame.clone().replace_column(frame.get_column_index("seconds"), seconds)
 
 
 def _until(earlier: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
@@ -229,11 +235,10 @@ class Events:
         places: dict[str, int] = {}
         hyper: dict[str, Any] = {}
         for length, rows in _blocks(size):
-            matrix = content[at[rows][:, None] + np.arange(length)]
-            chunks += _decoded(matrix, rows, places, hyper)
+            chunks += _decoded(_matrix(content, at[rows], length), rows, places, hyper)
         order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
         sort = np.argsort(order, kind="stable")
-        names = pl.Series("name", list(places), dtype=pl.String).gather(tag[sort])
+        names = pl.Series("name", list(places), dtype=pl.String)[tag[sort]]
         frame = pl.DataFrame(
             {"step": step[sort], "name": names, "value": value[sort], "seconds": wall[sort]}
         )
@@ -245,16 +250,25 @@ class Events:
 
     def clock(self) -> tuple[float, float]:
         """The first and the last time, in seconds since 1970."""
-        first, last = self.frame.select(pl.min("seconds"), pl.max("seconds").alias("last")).row(0)
-        return first, last
+        seconds = self.frame["seconds"].to_numpy()
+        return float(np.fmin.reduce(seconds)), float(np.fmax.reduce(seconds))
 
 
 def _blocks(size: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Records of one size, some thousands at a time: the size, and which they are."""
-    for length in np.unique(size).tolist():
-        rows = np.flatnonzero(size == length)
-        for first in range(0, len(rows), _BLOCK_RECORDS):
-            yield length, rows[first : first + _BLOCK_RECORDS]
+    """Records of one size, some megabytes at a time: the size, and which they are."""
+    order = np.argsort(size, kind="stable")
+    lengths, starts = np.unique(size[order], return_index=True)
+    for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=True):
+        together = max(1, _BLOCK_BYTES // max(length, 1))
+        for first in range(0, len(rows), together):
+            yield length, rows[first : first + together]
+
+
+def _matrix(content: Bytes, at: NDArray[np.int64], length: int) -> Bytes:
+    """The bytes from each place on, shape (places, length)."""
+    if len(at) == 1:  # it may be long
+        return content[at[0] : at[0] + length][None]
+    return np.lib.stride_tricks.sliding_window_view(content, length)[at]
 
 
 def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int | None]:
@@ -285,27 +299,49 @@ def _records(content: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int,
     return at[:n], size[:n], int(at[n]) - _HEADER, int(at[n]) - _HEADER
 
 
-def _table() -> NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
+_SPAN = 256  # bytes whose checksum is one look into a table
+
+
+def _tables() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """What a byte adds to a CRC-32C by its distance from the end, and what the start does.
+
+    A CRC is linear: that of some bytes is the exclusive or of what each adds.
+    """
+    of_byte = np.empty((_SPAN, 256), dtype=np.uint32)
+    last = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
-    return table
+        last = np.where(last & 1, (last >> 1) ^ np.uint32(0x82F63B78), last >> 1)
+    of_byte[0] = last
+    of_start = np.full(_SPAN + 1, 0xFFFFFFFF, dtype=np.uint32)
+    for i in range(_SPAN):
+        if i:
+            of_byte[i] = last[of_byte[i - 1] & 0xFF] ^ (of_byte[i - 1] >> 8)
+        of_start[i + 1] = last[of_start[i] & 0xFF] ^ (of_start[i] >> 8)
+    return of_byte, of_start
 
 
-_CRC = _table()
+_OF_BYTE, _OF_START = _tables()
 
 
 def _checked(content: Bytes, at: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
     """Whether the bytes from each place on have the masked CRC-32C that stands behind them."""
-    crc = np.full(len(at), 0xFFFFFFFF, dtype=np.uint32)
-    for i in range(length):
-        crc = _CRC[(crc ^ content[at + i]) & 0xFF] ^ (crc >> 8)
+    matrix = _matrix(content, at, length + _FOOTER)
+    first = length % _SPAN
+    crc = np.full(len(at), _OF_START[first]) ^ _added(matrix[:, :first])
+    for start in range(first, length, _SPAN):
+        span = matrix[:, start : start + _SPAN].copy()
+        span[:, :4] ^= crc.astype("<u4")[:, None].view(np.uint8)
+        crc = _added(span)
     crc = ~crc
     masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
-    stored = np.zeros(len(at), dtype=np.uint32)
-    for i in range(4):
-        stored |= content[at + length + i].astype(np.uint32) << np.uint32(8 * i)
+    stored = np.ascontiguousarray(matrix[:, length:]).view("<u4")[:, 0]
     return np.asarray(masked == stored)
+
+
+def _added(span: Bytes) -> NDArray[np.uint32]:
+    """What some bytes before the end add to the CRC of each row."""
+    distance = np.arange(span.shape[1])[::-1]
+    return np.bitwise_xor.reduce(_OF_BYTE[distance, span], axis=1)
 
 
 def _framed(head: bytes) -> bool:

@@ -101,7 +101,7 @@ class FollowedLog:
             return None
         keys, names_runs = self._rows.named(), self._names_runs
         runs = self._facts.joined(self._settings, self._rows, named=names_runs)
-        if not names_runs and runs is not None and "run" in runs.columns:
+        if not names_runs and runs is not None and "run" in runs.columns and runs.height:
             keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
         if versions:
             keys = keys.with_columns(self._versions().alias(VERSION))
