@@ -428,6 +428,6 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
-    if len(keep) == len(rows):
+    if np.array_equal(keep, np.arange(len(rows))):
         return rows
     return Ragged.of([rows[i] for i in keep])
