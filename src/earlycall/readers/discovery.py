@@ -155,7 +155,9 @@ def _logs_in(folder: Path) -> Iterator[Source]:
             visible = [name for name in visible if not claims(name)]
         for name in visible:
             path = here / name
-            if name not in _NOT_LOGS and (found := _recognise(path)) is not None:
+            if name in _NOT_LOGS or (found := _recognise(path)) is None:
+                continue
+            if not getattr(found, "is_copy", lambda path: False)(path):
                 yield Source(_relative(path, folder), path, found)
 
 
