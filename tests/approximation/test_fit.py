@@ -154,6 +154,19 @@ def test_many_are_fitted_as_each_alone():
     assert fits.slope(np.ones((7, 4))).shape == (7, 4)
 
 
+@pytest.mark.parametrize("n_lengths", [2, 12])
+@pytest.mark.parametrize("own_axis", [False, True])
+def test_curves_of_falling_lengths_keep_their_own_fits(n_lengths, own_axis):
+    lengths = range(40 + n_lengths, 40, -1)
+    curves = [n / (1 + np.arange(n)) + 1 for n in lengths]
+    x = [np.arange(1.0, n + 1) for n in lengths] if own_axis else None
+    fits = fit_many(curves, x)
+    for i, y in enumerate(curves):
+        one = fit(y, None if x is None else x[i])
+        assert fits.scale[i] == one.scale == y.max()
+        np.testing.assert_allclose(fits[i](np.arange(1, 41)), one(np.arange(1, 41)), rtol=1e-6)
+
+
 def test_a_curve_set_is_fitted_along_any_axis(digits):
     curves = read(digits)
     fits = fit_many(curves)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earlycall import InputError, StreamingFit, fit
+from earlycall import InputError, StreamingFit, fit, fit_many
 
 
 def curve(n: int, seed: int = 0, noise: float = 0.02) -> np.ndarray:
@@ -78,6 +78,98 @@ def test_limits_are_those_of_the_batch_fit(losses):
     assert stream.fit().status == fit(losses).status
     x = np.array([1.0, 100.0])
     np.testing.assert_allclose(stream.fit()(x), fit(losses)(x), rtol=1e-9)
+
+
+NASTY = {
+    "falling": lambda k, rng: 2 / (1 + 0.1 * k) + 0.5,
+    "noisy": lambda k, rng: 2 / (1 + 0.1 * k) + 0.5 + rng.normal(0, 0.05, len(k)),
+    "constant": lambda k, rng: np.full(len(k), 0.1),
+    "constant below 0": lambda k, rng: np.full(len(k), -0.3),
+    "constant but for rounding": lambda k, rng: 2.5 * (1 + 1e-15 * rng.normal(size=len(k))),
+    "zeros": lambda k, rng: 0.0 * k,
+    "zeros after the first": lambda k, rng: np.where(k == 1, 1.0, 0.0),
+    "rising": lambda k, rng: 0.5 + 0.01 * k,
+    "negative": lambda k, rng: -5 - 0.1 * k,
+    "negative, in a narrow range": lambda k, rng: 1e-3 / k - 1,
+    "about 0": lambda k, rng: 1 / k - 0.3,
+    "of two signs": lambda k, rng: np.where(k % 2, 1.0, -1.0),
+    "a spike": lambda k, rng: np.where(k == len(k) // 2 + 1, 1e3, 1 / k),
+    "a cliff": lambda k, rng: np.where(k < len(k) / 2, 2.0, 1.0),
+    "a line": lambda k, rng: 5 - 4 * k / len(k),
+    "the pole": lambda k, rng: 1 / k,
+    "a NaN": lambda k, rng: np.where(k == len(k), np.nan, 2 / k),
+    "infinity": lambda k, rng: np.where(k == 1, np.inf, 2 / k),
+    "less infinity": lambda k, rng: np.where(k == 2, -np.inf, 2 / k),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(list(NASTY)),
+    n=st.one_of(st.integers(1, 140), st.sampled_from([257, 1000])),
+    exponent=st.one_of(st.integers(-300, 300), st.sampled_from([-323, -318, -310, 0])),
+    cut=st.integers(0, 140),
+)
+def test_nasty_curves_of_any_size_are_the_batch_fit(kind, n, exponent, cut):
+    rng, k = np.random.default_rng(n), np.arange(1.0, n + 1)
+    losses = NASTY[kind](k, rng) * 10.0**exponent
+    by_one, pieces = StreamingFit(), StreamingFit()
+    for loss in losses.tolist():
+        by_one.update(loss)
+    for part in np.split(losses, [min(cut, n)]):
+        pieces.extend(part)
+    whole, copies = fit(losses), fit_many(np.stack([losses] * 9))
+    others = [1 + 1 / np.arange(1.0, length) for length in range(20, 10, -1)]
+    for one in (by_one.fit(), pieces.fit(), copies[4], fit_many([*others, losses])[10]):
+        assert (one.status, one.n) == (whole.status, n)
+        if whole.status in ("short", "diverged"):
+            assert np.isnan([one.b1, one.b2, one.b3, one.sse, one.scale, one.shift]).all()
+            continue
+        assert one.scale == pytest.approx(whole.scale, rel=1e-12, abs=0)
+        assert one.shift == pytest.approx(whole.shift, rel=1e-12, abs=0)
+        x = np.array([1, n / 2, n, 3 * n])
+        np.testing.assert_allclose(
+            one(x) / whole.scale, whole(x) / whole.scale, rtol=0, atol=1e-6 * (1 + abs(whole.shift))
+        )
+        squares = np.sum(((losses - whole.shift) / whole.scale) ** 2)
+        assert one.sse == pytest.approx(whole.sse, rel=1e-9, abs=5e-5 * squares)
+        if kind.startswith(("constant", "zeros")) and len(set(losses)) == 1:
+            assert (one.status, one.b2, one.b3, one.sse) == ("flat", 0, 0, 0)
+            assert (one.b1, float(one(7))) == (whole.b1, losses[0])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_a_million_losses_of_extreme_size(scale):
+    losses, stream = curve(1_000_000) * scale, StreamingFit()
+    stream.extend(losses)
+    one, whole, usual = stream.fit(), fit(losses), fit(curve(1_000_000))
+    assert one.status == whole.status == usual.status
+    parameters = np.array([[f.b1, f.b2, f.b3, f.sse] for f in (one, whole, usual)])
+    np.testing.assert_allclose(parameters[:, :3], parameters[[2, 2, 2], :3], rtol=1e-6)
+    np.testing.assert_allclose(parameters[:, 3], usual.sse, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e300])
+def test_an_axis_of_its_own_and_losses_of_extreme_size(scale):
+    losses, x, stream = curve(700), np.arange(700) * 0.5, StreamingFit()
+    losses[0] = 0  # the unit changes with the second
+    for loss, at in zip((losses * scale).tolist(), x.tolist(), strict=True):
+        stream.update(loss, at)
+    whole, usual = fit(losses * scale, x), fit(losses, x)
+    np.testing.assert_allclose(stream.fit()(x) / scale, whole(x) / scale, rtol=1e-4)
+    assert stream.fit().sse == pytest.approx(whole.sse, rel=1e-2)
+    assert whole.scale / scale == pytest.approx(usual.scale)
+
+
+def test_workers_of_different_size_are_merged():
+    losses = [curve(100) * 1e200, curve(100, 1), np.full(100, 1e300)]
+    streams = [StreamingFit() for _ in losses]
+    for stream, own in zip(streams, losses, strict=True):
+        stream.extend(own)
+    first, second = streams[0].merge(streams[1]).fit(), fit(losses[0])
+    assert [first.b1, first.b2] == pytest.approx([second.b1, second.b2])
+    assert first.scale == pytest.approx(second.scale / 2)
+    assert streams[1].merge(streams[2]).fit().scale == pytest.approx(5e299)
 
 
 def test_merged_workers_are_the_fit_of_their_mean():

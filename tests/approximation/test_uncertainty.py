@@ -168,3 +168,12 @@ def test_forecasts_widen_with_lead_and_level_and_stay_possible():
     assert (low >= 0).all(), "no loss was negative"
     _, low99, high99 = sure.forecast(leads, level=0.99)
     assert (high99 > high).all() and (low99 <= low).all()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+def test_intervals_do_not_depend_on_the_unit_of_the_loss(scale):
+    _, losses = world(3)
+    usual, other = (uncertainty(fit_many(losses * s)) for s in (1.0, scale))
+    for name, x in (("predict_interval", 300.0), ("slope", 300.0), ("forecast", 2.0 * N)):
+        for a, b in zip(getattr(usual, name)(x), getattr(other, name)(x), strict=True):
+            np.testing.assert_allclose(b / scale, a, rtol=1e-6)

@@ -1,5 +1,6 @@
 """Logs of further tools, written out as the tools' own sources write them (cited at each)."""
 
+import base64
 import json
 import math
 import struct
@@ -18,14 +19,18 @@ from earlycall.readers.growing.follower import Follower
 # dmlc/xgboost 5935a5a8, python-package/xgboost/callback.py, CallbackContainer._update_history: a
 # dictionary of data sets, of metrics, of one number a round.
 # microsoft/LightGBM, python-package/lightgbm/callback.py, _RecordEvaluationCallback: the same.
-@pytest.mark.parametrize("sets", [("train", "eval"), ("training", "valid_0")])
-def test_evaluations_of_boosting(tmp_path, sets):
-    train, valid = sets
+def boosting(folder, train="train", valid="eval"):
     history = {
         train: {"auc": [0.6, 0.7, 0.8], "binary_logloss": [0.6, 0.5, 0.4]},
         valid: {"auc": [0.5, 0.6, 0.7], "binary_logloss": [0.7, 0.6, 0.65]},
     }
-    (tmp_path / "evals_result.json").write_text(json.dumps(history))
+    (folder / "evals_result.json").write_text(json.dumps(history))
+
+
+@pytest.mark.parametrize("sets", [("train", "eval"), ("training", "valid_0")])
+def test_evaluations_of_boosting(tmp_path, sets):
+    train, valid = sets
+    boosting(tmp_path, train, valid)
     curves = read(tmp_path)
     rows = curves.observations
     assert rows["step"].to_list() == [1, 2, 3]
@@ -113,14 +118,20 @@ def test_a_monitor_beside_the_folders_of_runs_is_none(tmp_path):
 
 # DLR-RM/stable-baselines3 00dc23b0, stable_baselines3/common/logger.py, CSVOutputFormat.write: the
 # header is written again when a key is new, and the rows before are filled up.
+SB3_HEADER = "time/fps,time/iterations,time/time_elapsed,time/total_timesteps"
+
+
+def sb3_logger(folder):
+    rows = "1024,1,2,2048,\n900,2,4,4096,0.5\n900,3,6,6144,0.25\n"
+    (folder / "progress.csv").write_text(f"{SB3_HEADER},train/loss\n{rows}")
+
+
 def test_the_logger_of_stable_baselines(tmp_path):
-    header = "time/fps,time/iterations,time/time_elapsed,time/total_timesteps"
-    (tmp_path / "progress.csv").write_text(f"{header}\n1024,1,2,2048\n")
+    (tmp_path / "progress.csv").write_text(f"{SB3_HEADER}\n1024,1,2,2048\n")
     monitor(tmp_path / "monitor.csv", 1.0, [(9.0, 9, 0.5)])
     follower = Follower(tmp_path)
     follower.update()
-    rows = "1024,1,2,2048,\n900,2,4,4096,0.5\n900,3,6,6144,0.25\n"
-    (tmp_path / "progress.csv").write_text(f"{header},train/loss\n{rows}")
+    sb3_logger(tmp_path)
     for curves in (read(tmp_path), follower.update()):
         rows = curves.observations
         assert rows["step"].to_list() == [2048, 4096, 6144]
@@ -130,8 +141,8 @@ def test_the_logger_of_stable_baselines(tmp_path):
 
 # open-mmlab/mmengine 00d10dc6, mmengine/visualization/vis_backend.py, LocalVisBackend.add_scalars
 # writes into two files; 01604009, mmengine/hooks/logger_hook.py, after_val_epoch: step=runner.epoch
-def test_validations_of_mmengine_lie_at_the_iteration_that_they_follow(tmp_path):
-    folder = tmp_path / "20250101_000000" / "vis_data"
+def mmengine(root):
+    folder = root / "20250101_000000" / "vis_data"
     folder.mkdir(parents=True)
     records = []
     for epoch in (1, 2):
@@ -146,7 +157,11 @@ def test_validations_of_mmengine_lie_at_the_iteration_that_they_follow(tmp_path)
     (folder / "config.py").write_text(
         "train_cfg = dict(max_iters=400, type='IterBasedTrainLoop')\n"
     )
-    for path in (tmp_path, folder / "scalars.json"):
+
+
+def test_validations_of_mmengine_lie_at_the_iteration_that_they_follow(tmp_path):
+    mmengine(tmp_path)
+    for path in (tmp_path, tmp_path / "20250101_000000" / "vis_data" / "scalars.json"):
         curves = read(path)
         assert len(curves) == 1
         rows = curves.observations
@@ -158,8 +173,7 @@ def test_validations_of_mmengine_lie_at_the_iteration_that_they_follow(tmp_path)
 
 # open-mmlab/mmcv 041f2446, mmcv/runner/hooks/logger/text.py: before_run dumps runner.meta first,
 # log counts iterations in the epoch, and those of the validation's batches after it.
-@pytest.mark.parametrize("by_epoch", [True, False])
-def test_logs_of_mmdetection_2(tmp_path, by_epoch):
+def mmdetection_2(folder, by_epoch=True):
     meta = {"env_info": "Linux\n" * 3000, "config": "a = 1\n" * 2000, "seed": 7, "exp_name": "a.py"}
     records = [meta]
     for epoch in (1, 2):
@@ -171,7 +185,12 @@ def test_logs_of_mmdetection_2(tmp_path, by_epoch):
             {"mode": "val", "epoch": epoch, "iter": 25, "lr": 0.02, "bbox_mAP": epoch / 8}
         )
     text = "".join(json.dumps(record) + "\n" for record in records)
-    (tmp_path / "20250101_000000.log.json").write_text(text)
+    (folder / "20250101_000000.log.json").write_text(text)
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+def test_logs_of_mmdetection_2(tmp_path, by_epoch):
+    mmdetection_2(tmp_path, by_epoch)
     curves = read(tmp_path)
     rows = curves.observations
     assert rows["step"].to_list() == [50, 100, 150, 200]
@@ -181,15 +200,19 @@ def test_logs_of_mmdetection_2(tmp_path, by_epoch):
 
 
 # hiyouga/LlamaFactory 9174a7a8, src/llamafactory/train/callbacks.py, LogCallback.on_log
-def test_logs_of_llama_factory(tmp_path):
-    file = tmp_path / "trainer_log.jsonl"
+def llama_factory(folder):
     rows = [
         {"current_steps": 10, "total_steps": 300, "loss": 1.5, "lr": 1e-4, "epoch": 0.1}
         | {"percentage": 3.33, "elapsed_time": "0:01:05", "remaining_time": "0:31:25"},
         {"current_steps": 10, "total_steps": 300, "eval_loss": 1.75, "epoch": 0.1}
         | {"percentage": 3.33, "elapsed_time": "1 day, 0:01:10", "remaining_time": "0:31:25"},
     ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "trainer_log.jsonl").write_text(text)
+
+
+def test_logs_of_llama_factory(tmp_path):
+    llama_factory(tmp_path)
     follower = Follower(tmp_path)
     follower.update()
     last = {
@@ -198,7 +221,7 @@ def test_logs_of_llama_factory(tmp_path):
         "loss": 1.25,
         "elapsed_time": "2 days, 0:00:00",
     }
-    with file.open("a") as log:
+    with (tmp_path / "trainer_log.jsonl").open("a") as log:
         log.write(json.dumps(last) + '\n{"current_st')
     for curves in (read(tmp_path), follower.update()):
         rows = curves.observations
@@ -211,13 +234,17 @@ def test_logs_of_llama_factory(tmp_path):
 
 
 # skorch-dev/skorch 06423db1, skorch/history.py, History.to_file; what NeuralNet records of an epoch
-def test_a_history_of_skorch(tmp_path):
+def skorch(folder):
     epochs = [
         {"batches": [{"train_loss": 9.0, "train_batch_size": 128}], "epoch": i + 1, "dur": 0.5}
         | {"train_loss": 2.0 - i / 4, "train_loss_best": True, "valid_loss": 2.5, "valid_acc": 0.5}
         for i in range(3)
     ]
-    (tmp_path / "history.json").write_text(json.dumps(epochs))
+    (folder / "history.json").write_text(json.dumps(epochs))
+
+
+def test_a_history_of_skorch(tmp_path):
+    skorch(tmp_path)
     curves = read(tmp_path)
     rows = curves.observations
     assert rows["epoch"].to_list() == [0, 1, 2]
@@ -228,8 +255,8 @@ def test_a_history_of_skorch(tmp_path):
 
 # IDSIA/sacred 0218792e, sacred/observers/file_storage.py, FileStorageObserver: save_json sorts the
 # names; times are utcnow().isoformat().
-def test_a_run_of_sacred(tmp_path):
-    folder = tmp_path / "runs" / "1"
+def sacred(root):
+    folder = root / "runs" / "1"
     folder.mkdir(parents=True)
     times = [f"2026-01-01T00:00:{i}0.000000" for i in (1, 2, 3)]
     metrics = {
@@ -241,6 +268,10 @@ def test_a_run_of_sacred(tmp_path):
     for name, content in (("metrics", metrics), ("run", run), ("config", config)):
         (folder / f"{name}.json").write_text(json.dumps(content, sort_keys=True, indent=2))
     (folder / "cout.txt").write_text("step,loss\n1,2\n2,1\n")
+
+
+def test_a_run_of_sacred(tmp_path):
+    sacred(tmp_path)
     curves = read(tmp_path)
     rows = curves.observations
     assert curves.runs["run"].to_list() == ["runs/1"]
@@ -253,8 +284,7 @@ def test_a_run_of_sacred(tmp_path):
 
 # syne-tune/syne-tune 40a52a30, syne_tune/results_callback.py, StoreResultsCallback.store_results:
 # DataFrame.to_csv, whose file ends in .zip (09cee263, syne_tune/constants.py).
-@pytest.mark.parametrize("packed", [True, False])
-def test_results_of_syne_tune(tmp_path, packed):
+def syne_tune(folder, packed=True):
     header = "epoch,mean_loss,st_worker_timestamp,st_worker_time,st_worker_iter,st_decision,"
     header += "st_status,trial_id,config_lr,config_optimizer,st_tuner_time\n"
     rows = "".join(
@@ -264,11 +294,16 @@ def test_results_of_syne_tune(tmp_path, packed):
         for trial in (0, 1)
     )
     if packed:
-        with zipfile.ZipFile(tmp_path / "results.csv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(folder / "results.csv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("results.csv", header + rows)
     else:
-        (tmp_path / "results.csv").write_text(header + rows)
-    (tmp_path / "metadata.json").write_text(json.dumps({"metric_names": ["mean_loss"]}))
+        (folder / "results.csv").write_text(header + rows)
+    (folder / "metadata.json").write_text(json.dumps({"metric_names": ["mean_loss"]}))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_results_of_syne_tune(tmp_path, packed):
+    syne_tune(tmp_path, packed)
     curves = read(tmp_path)
     assert curves.runs["run"].to_list() == ["0", "1"]
     assert curves.runs["hp.lr"].to_list() == [0.1, 0.2]
@@ -425,11 +460,24 @@ def swanlab_scalar(key, step, value):
     return swanlab_record("Scalar", metric=metric, key=key, step=step, epoch=step)
 
 
-def test_a_run_of_swanlab(tmp_path):
-    folder = tmp_path / "swanlog" / "run-20260101_000000-a1b2c3d4"
+# SwanHubX/SwanLab 045e136b, swanlab/data/run/config.py, SwanLabConfig.__save; the same in 0.10.3.
+SWANLAB_CONFIG = """\
+lr:
+  desc: ''
+  sort: 0
+  value: 0.1
+model:
+  desc: ''
+  sort: 1
+  value:
+    depth: 4
+"""
+
+
+def swanlab(root):
+    folder = root / "swanlog" / "run-20260101_000000-a1b2c3d4"
     (folder / "files").mkdir(parents=True)
-    config = "lr:\n  desc: ''\n  sort: 0\n  value: 0.1\nmodel:\n  value: {depth: 4}\n  sort: 1\n"
-    (folder / "files" / "config.yaml").write_text(config)
+    (folder / "files" / "config.yaml").write_text(SWANLAB_CONFIG)
     records = [
         struct.pack("<4sHB", b":SWL", 0xE1D6, 1),
         swanlab_record("Header", backup_type="DEFAULT", create_time="2026-01-01T00:00:00+00:00"),
@@ -437,21 +485,76 @@ def test_a_run_of_swanlab(tmp_path):
         swanlab_scalar("train/loss", 1, 2.5),
         swanlab_scalar("__swanlab__.mem", 1, 50.0),
         swanlab_scalar("val/loss", 1, 2.75),
+        swanlab_scalar("train/loss", 2, 1.5),
     ]
     (folder / "backup.swanlab").write_bytes(b"".join(records))
+
+
+def test_a_run_of_swanlab(tmp_path):
+    swanlab(tmp_path)
+    log = next(tmp_path.rglob("backup.swanlab"))
     follower = Follower(tmp_path)
     follower.update()
-    new = swanlab_scalar("train/loss", 2, "NaN")
-    with (folder / "backup.swanlab").open("ab") as file:
+    new = swanlab_scalar("train/loss", 3, "NaN")
+    with log.open("ab") as file:
         file.write(new + new[:20])
     for curves in (read(tmp_path), follower.update()):
         rows = curves.observations
         assert curves.runs.select("run", "hp.lr", "hp.model.depth").row(0) == ("möwe-1", 0.1, 4)
+        assert rows["step"].to_list() == [1, 2, 3]
+        assert rows["train/loss"][:2].to_list() == [2.5, 1.5]
+        assert math.isnan(rows["train/loss"][2])
+        assert rows["val/loss"].to_list() == [2.75, None, None]
+        assert rows["seconds"].to_list() == [1, 2, 3]
+        assert curves.metrics == ["train/loss", "val/loss", "val_loss"]
+
+
+# run-l6k1qimi.swanlab, as swanlab 0.10.3 wrote it, offline: init(config=…), log twice, finish.
+SWANLAB_0_10 = (
+    "c-pfH4)?kCkZDrWY*l{-Mvnh5z$nDSaeL~58*Bm(4s6}X6lB81mXevCSyHUTnN*ZnoUNOdU*W~BoSJ4~V4f1hkz<"
+    "x^SeTicnFQ0dqV@QCrYv>W^cbM2e-Wl~bKC*T?`Uf-Sj6ba#g?3(mzJ3>WU611TcBU8UsRf>Yh++#W@u<+7H?=^Y"
+    "-DPw3o~3lEi)&zSRbN8uQD+=M}x7-+4NH;(276E4!;Yw;>GsI%b6B2`f_pPrj{h8B$gx!*%NO|ad~21PGXWSOs`&"
+    "6aekf#)5(u(-7|pp{l>KK$Dd~)`+T@~ic$+pGmBDlQ}arSg{+9T6Iq{LNkxeU^Q-^+c7y?~L)dcQ)#nXNO^nW5hE"
+    "Nw;DTEXyCTC~nr7HlfP$<tV$xwhwDU_ua6=&w>DH!M(8t55I!OS@E>*59`1;z*QFQPzxVS*dpu=pFu@K7#ixZxk>"
+    "Puiyt1T+{F2nxlCWvM9&i6sg|cnWUahb`BD)-g40In!DJw2m2J-Gc8R>r%Ob;nqExwebCpez1iJFkci`<|PwjVS+"
+    "+QK16XzMrJX>`i<9t)-$)Se7aQwXgv!e!oGs77v*9GnhICGWBLuCau%H#@)JR>WrZv6IP!xIuHEn!WIb#Dk)$q=Y"
+    "uVt|pJ@7t#kD^!-2^IUtCshP)dnhON2LDd=8a5Ak{pZzj8a@BMTwbt`Z@W<#agUjwgEF=#}p%Lpbid%j=wD%nX)v"
+    "wkW>pWN-!$HQ{LL`>zTATIT^r!#UbbfTbDY}1WvdKD|WU4?Gy#u$x)V=1F?}A$TDEAzj;N*5~!LBuKL5gcA$OgTy"
+    "T|mY-4k{^rc)L<X&#L{slc9817|4GGWEU!$>Clu<wZoVTna8jo@+qyK5s8HHssPD^bdzc=(5D$AUZ4H!?*Da4^E-"
+    "Zo#9e8<_w)xc<N"
+)
+
+
+def swanlab_0_10(root):
+    folder = root / "swanlog" / "run-20261126_103259-l6k1qimi"
+    for name in ("debug", "files", "logs/1"):
+        (folder / name).mkdir(parents=True)
+    (folder / "run-l6k1qimi.swanlab").write_bytes(zlib.decompress(base64.b85decode(SWANLAB_0_10)))
+    (folder / "files" / "config.yaml").write_text(SWANLAB_CONFIG)
+    # What the mode "local" adds.
+    (folder / "logs" / "1" / "1000.log").write_text('{"index": 1, "data": 2.5}\n')
+    (folder / "logs" / "1" / "_summary.json").write_text('{"max": 2.5, "max_step": 1, "num": 1}')
+    (folder / "files" / "swanlab-metadata.json").write_text('{"_version": 2}')
+
+
+def test_a_run_of_swanlab_0_10(tmp_path):
+    swanlab_0_10(tmp_path)
+    log = next(tmp_path.rglob("*.swanlab"))
+    whole = log.read_bytes()
+    cut = whole.rindex(b"train/loss")
+    log.write_bytes(whole[:cut])
+    follower = Follower(tmp_path)
+    assert follower.update().observations["train/loss"].to_list() == [2.5]
+    log.write_bytes(whole)
+    for curves in (read(tmp_path), follower.update()):
+        rows = curves.observations
+        assert curves.runs.select("run", "hp.lr", "hp.model.depth").rows() == [
+            ("brisk-fox", 0.1, 4)
+        ]
         assert rows["step"].to_list() == [1, 2]
-        assert rows["train/loss"][0] == 2.5
-        assert math.isnan(rows["train/loss"][1])
+        assert rows["train/loss"].to_list() == [2.5, 1.5]
         assert rows["val/loss"].to_list() == [2.75, None]
-        assert rows["seconds"].to_list() == [1, 2]
+        assert rows["seconds"].to_list() == pytest.approx([2.0, 2.0], abs=1e-3)
         assert curves.metrics == ["train/loss", "val/loss", "val_loss"]
 
 
@@ -461,73 +564,93 @@ def packed(path, files):
             archive.writestr(name, content)
 
 
-# comet_ml, messages.py: MetricMessage and ParameterMessage; the offline handler writes each as
-# {"type": message.type, "payload": message.to_message_dict()} on a line of messages.json.
+# As comet_ml 3.58.8 wrote them (OfflineExperiment), times and names shortened.
+COMET_MESSAGES = """\
+{"payload":{"local_timestamp":100000,"message_id":1,"param":{"paramName":"run_arg_0","paramValue":"comet","source":"cli","step":null}},"type":"parameter_msg"}
+{"payload":{"key":"Name","message_id":4,"value":"brisk-fox"},"type":"log_other"}
+{"payload":{"local_timestamp":100001,"message_id":5,"param":{"paramName":"lr","paramValue":0.1,"source":"manual","step":null}},"type":"parameter_msg"}
+{"payload":{"local_timestamp":100001,"message_id":6,"param":{"paramName":"optimizer","paramValue":"sgd","source":"manual","step":null}},"type":"parameter_msg"}
+{"payload":{"local_timestamp":101000,"message_id":7,"param":{"paramName":"curr_step","paramValue":1,"source":"auto-logged","step":1}},"type":"parameter_msg"}
+{"payload":{"context":"train","local_timestamp":101000,"message_id":9,"metric":{"epoch":1,"metricName":"loss","metricValue":2.5,"step":1}},"type":"metric_msg"}
+{"payload":{"local_timestamp":102000,"message_id":11,"param":{"paramName":"curr_epoch","paramValue":2,"source":"auto-logged","step":2}},"type":"parameter_msg"}
+{"payload":{"context":"train","local_timestamp":102000,"message_id":12,"metric":{"epoch":2,"metricName":"loss","metricValue":1.5,"step":2}},"type":"metric_msg"}
+{"payload":{"context":"validate","local_timestamp":102000,"message_id":18,"metric":{"epoch":2,"metricName":"loss","metricValue":1.75,"step":2}},"type":"metric_msg"}
+{"payload":{"local_timestamp":102000,"message_id":21,"metric":{"epoch":2,"metricName":"sys.cpu.percent.avg","metricValue":50.0,"step":2}},"type":"metric_msg"}
+{"payload":{"local_timestamp":102000,"message_id":22,"metric":{"epoch":2,"metricName":"process duration","metricValue":0,"step":2}},"type":"metric_msg"}
+"""  # noqa: E501
+COMET_EXPERIMENT = (
+    '{"offline_id": "ce7444f8", "project_name": "digits", "start_time": 100000, "stop_time": '
+    '103000, "tags": [], "workspace": "team", "resume_strategy": "create"}'
+)
+
+
+def comet(folder, more=""):
+    files = {"messages.json": COMET_MESSAGES + more, "experiment.json": COMET_EXPERIMENT}
+    packed(folder / "ce7444f8.zip", files)
+
+
 def test_an_offline_archive_of_comet(tmp_path):
-    def line(payload, kind="metric_msg"):
-        return json.dumps({"type": kind, "payload": payload}) + "\n"
-
-    def metric(name, value, step, context="train"):
-        inner = {"metricName": name, "metricValue": value, "step": step, "epoch": None}
-        return line({"context": context, "metric": inner, "local_timestamp": 1000 * (100 + step)})
-
-    param = {"paramName": "lr", "paramValue": "0.1", "step": None, "source": "manual"}
-    lines = [
-        line({"param": param, "context": None, "local_timestamp": 100_000}, "parameter_msg"),
-        metric("loss", 2.5, 1),
-        metric("loss", 1.5, 2),
-        metric("loss", 1.75, 2, "validate"),
-        metric("sys.cpu.percent.avg", 50.0, 2, None),
-        line({"stdout": "step 1", "stderr": False, "context": None}, "ws_msg"),
-    ]
-    about = {"offline_id": "a1", "project_name": "p", "start_time": 100_000, "stop_time": 109_000}
-    packed(
-        tmp_path / "a1.zip",
-        {"messages.json": "".join(lines) + '{"type": "met', "experiment.json": json.dumps(about)},
-    )
+    comet(tmp_path, '{"payload": {"met')
     curves = read(tmp_path)
     rows = curves.observations
     assert rows["step"].to_list() == [1, 2]
     assert rows["train_loss"].to_list() == [2.5, 1.5]
     assert rows["validate_loss"].to_list() == [None, 1.75]
     assert rows["seconds"].to_list() == [1, 2]
-    assert curves.runs.select("hp.lr", "started").row(0) == (0.1, 100)
-    assert not any("sys" in metric for metric in curves.metrics)
+    assert curves.runs.select("hp.lr", "hp.optimizer", "started").row(0) == (0.1, "sgd", 100)
+    assert [c for c in curves.runs.columns if c.startswith("hp.")] == ["hp.lr", "hp.optimizer"]
+    assert curves.metrics == ["train_loss", "validate_loss"]
 
 
-# allegroai/clearml, backend_interface/metrics/interface.py: _do_write_events writes lists of events
-# on the lines of metrics.jsonl; events.py 01914938: ScalarEvent; task.json: tasks.Task.to_dict
-@pytest.mark.parametrize("as_folder", [True, False])
-def test_an_offline_session_of_clearml(tmp_path, as_folder):
-    def scalar(title, series, step, value):
-        return {"type": "training_stats_scalar", "task": "offline-1", "timestamp": 1000 * step} | {
-            "metric": title, "variant": series, "iter": step, "value": value,
-        }  # fmt: skip
+# As clearml 2.1.12 wrote them (Task.set_offline(True)), times and names shortened: a line of
+# metrics.jsonl is a batch (allegroai/clearml 0f401545, backend_interface/metrics/interface.py:
+# _do_write_events), and the folder stays beside the ZIP file.
+def clearml(folder, as_folder=True, as_zip=True):
+    def scalar(at, variant, step, value, metric="loss"):
+        what = {"timestamp": at, "type": "training_stats_scalar", "task": "offline-64a6"}
+        where = {"iter": step, "metric": metric, "variant": variant}
+        return what | where | {"value": value, "method": "get"}
 
     batches = [
-        [scalar("loss", "train", 1, 2.5), scalar("loss", "validation", 1, 2.75)],
-        [scalar("loss", "train", 5, 1.5), scalar(":monitor:gpu", "gpu_0_utilization", 5, 90.0)],
-        [{"type": "plot", "task": "offline-1", "metric": "a", "variant": "b", "plot_str": "{}"}],
+        [scalar(1000, "train", 10, 2.5), scalar(1001, "validation", 10, 2.75)],
+        [scalar(5000, "train", 20, 1.5), scalar(5000, "cpu_usage", 20, 9.0, ":monitor:machine")],
     ]
-    lr = {"section": "Args", "name": "lr", "value": "0.1", "type": "float"}
+    general = {
+        name: {"description": "", "name": name, "section": "General", "type": kind, "value": value}
+        for name, kind, value in (("lr", "float", "0.1"), ("optimizer", "str", "sgd"))
+    }
+    task = {
+        "execution": {"artifacts": [], "docker_cmd": "", "model": "", "parameters": {}},
+        "hyperparams": {"General": general}, "id": "offline-64a6", "name": "brisk-fox",
+        "offline_folder": "offline-64a6", "offline_output_models": [], "output": {},
+        "project_name": "digits",
+    }  # fmt: skip
     files = {
         "metrics.jsonl": "".join(json.dumps(batch) + "\n" for batch in batches),
-        "task.json": json.dumps({"name": "my task", "hyperparams": {"Args": {"lr": lr}}}),
+        "task.json": json.dumps(task),
+        "log.jsonl": "[]\n",
     }
     if as_folder:
-        (tmp_path / "offline-1").mkdir()
+        (folder / "offline-64a6").mkdir(parents=True)
         for name, content in files.items():
-            (tmp_path / "offline-1" / name).write_text(content)
-    else:
-        packed(tmp_path / "offline-1.zip", files)
-    curves = read(tmp_path)
-    rows = curves.observations
-    assert rows["step"].to_list() == [1, 5]
-    assert rows["loss/train"].to_list() == [2.5, 1.5]
-    assert rows["loss/validation"].to_list() == [2.75, None]
-    assert rows["seconds"].to_list() == [0, 4]
-    assert curves.runs["hp.lr"].to_list() == [0.1]
-    assert not any("gpu" in metric for metric in curves.metrics)
+            (folder / "offline-64a6" / name).write_text(content)
+    if as_zip:
+        packed(folder / "offline-64a6.zip", files)
+
+
+@pytest.mark.parametrize("kept", [(True, False), (False, True), (True, True)])
+def test_an_offline_session_of_clearml(tmp_path, kept):
+    clearml(tmp_path, *kept)
+    for path in (tmp_path, *tmp_path.glob("*.zip")):
+        curves = read(path)
+        assert len(curves) == 1
+        rows = curves.observations
+        assert rows["step"].to_list() == [10, 20]
+        assert rows["loss/train"].to_list() == [2.5, 1.5]
+        assert rows["loss/validation"].to_list() == [2.75, None]
+        assert rows["seconds"].to_list() == pytest.approx([0, 4], abs=2e-3)
+        assert curves.runs.select("hp.lr", "hp.optimizer").row(0) == (0.1, "sgd")
+        assert not any("cpu" in metric for metric in curves.metrics)
 
 
 def test_a_damaged_archive_is_one_sentence(tmp_path):
@@ -540,8 +663,8 @@ def test_a_damaged_archive_is_one_sentence(tmp_path):
 
 
 # neptune-ai/neptune-exporter, the SCHEMA of its tables, of which a run may have several parts
-def test_an_export_of_neptune(tmp_path):
-    folder = tmp_path / "exports" / "data" / "team_project"
+def neptune_export(root):
+    folder = root / "exports" / "data" / "team_project"
     folder.mkdir(parents=True)
     kinds = {
         "project_id": pl.String, "run_id": pl.String, "attribute_path": pl.String,
@@ -572,6 +695,10 @@ def test_an_export_of_neptune(tmp_path):
     }
     for name, rows in tables.items():
         pl.DataFrame(rows, schema=kinds).write_parquet(folder / f"{name}.parquet")
+
+
+def test_an_export_of_neptune(tmp_path):
+    neptune_export(tmp_path)
     curves = read(tmp_path)
     assert curves.runs["run"].to_list() == ["RUN-1", "RUN-2"]
     assert curves.runs["hp.parameters/lr"].to_list() == [0.1, None]
@@ -581,13 +708,58 @@ def test_an_export_of_neptune(tmp_path):
     assert first["train/loss"].to_list() == [2.5, 1.5]
     assert first["seconds"].to_list() == [0, 10]
     assert curves.metrics == ["train/loss"]
-    assert len(read(folder / "RUN-2_part_0.parquet")) == 1
+    assert len(read(next(tmp_path.rglob("RUN-2_part_0.parquet")))) == 1
 
 
-# neptune_query.fetch_metrics(…).to_csv(): indexed by experiment and step, a column a metric
-def test_metrics_that_were_fetched_from_neptune(tmp_path):
-    rows = "experiment,step,train/loss,val/loss\na,1.0,2.5,\na,2.0,1.5,1.75\n7,1.0,3.0,\n"
-    (tmp_path / "metrics.csv").write_text(rows)
+# What neptune_query 1.14.1 makes of these values, as CSV: create_metrics_dataframe in
+# internal/output_format.py, for experiments and (neptune_query.runs) for runs.
+NEPTUNE_QUERY = (
+    "{index},step,train/loss,val/loss\n7,1.0,3.0,\nseagull-1,1.0,2.5,\nseagull-1,2.0,1.5,1.75\n"
+)
+
+
+def neptune_query(folder, index="experiment"):
+    (folder / "metrics.csv").write_text(NEPTUNE_QUERY.format(index=index))
+
+
+@pytest.mark.parametrize("index", ["experiment", "run"])
+def test_metrics_that_were_fetched_from_neptune(tmp_path, index):
+    neptune_query(tmp_path, index)
     curves = read(tmp_path)
-    assert curves.runs["run"].to_list() == ["7", "a"]
+    assert curves.runs["run"].to_list() == ["7", "seagull-1"]
+    assert curves.observations["step"].to_list() == [1, 1, 2]
     assert curves.observations["train/loss"].to_list() == [3.0, 2.5, 1.5]
+    assert curves.observations["val/loss"].to_list() == [None, None, 1.75]
+
+
+# facebookresearch/detectron2 0a86ad40, detectron2/utils/events.py, JSONWriter.write: the names of a
+# line sorted, scalars of evaluations beside the iteration that they follow. The losses are those of
+# its docstring, with total_loss as CommonMetricPrinter and SimpleTrainer._write_metrics name it.
+def detectron2(folder):
+    losses = [
+        {"loss_box_reg": 0.05, "loss_cls": 0.53, "loss_rpn_cls": 0.48, "total_loss": 1.92},
+        {"loss_box_reg": 0.06, "loss_cls": 0.31, "loss_rpn_cls": 0.15, "total_loss": 1.28},
+    ]
+    lines = [
+        {"data_time": 0.008, "eta_seconds": 60.5, "iteration": 20 * i + 19, "lr": 0.007, **row}
+        | {"fast_rcnn/cls_accuracy": 0.9, "time": 0.25}
+        for i, row in enumerate(losses)
+    ]
+    lines.append({"bbox/AP": 12.5, "bbox/AP50": 30.25, "iteration": 39})
+    text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+    (folder / "metrics.json").write_text(text)
+
+
+def test_metrics_of_detectron2(tmp_path):
+    detectron2(tmp_path)
+    (tmp_path / "last_checkpoint").write_text("model_final.pth")
+    follower = Follower(tmp_path)
+    follower.update()
+    with (tmp_path / "metrics.json").open("a") as log:
+        log.write('{"iteration": 59, "lr": 0.007, "time": 0.25, "total_loss": 1.0}\n{"iterat')
+    for curves in (read(tmp_path), follower.update()):
+        rows = curves.observations
+        assert rows["step"].to_list() == [19, 39, 59]
+        assert curves.metric() == "total_loss"
+        assert rows["total_loss"].to_list() == [1.92, 1.28, 1.0]
+        assert rows["bbox/AP"].to_list() == [None, 12.5, None]

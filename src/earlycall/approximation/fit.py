@@ -13,6 +13,7 @@ rounding of what the uncompressed curve gives: the model is averaged over each b
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 MIN_OBSERVATIONS = 3
 ROUNDING = 1e-13
+LEVEL_RANGE = 1e-11  # of its size: a curve of no larger range is level, up to rounding
+EXTREME_SIZE = 1e100  # above it and below its inverse, losses are fitted in a unit of their own
 MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
 MAX_BATCH = 2048  # curves fitted at once
@@ -308,7 +311,29 @@ def _fit_ragged(loss: Ragged, x: Ragged | None) -> Fits:
         for name, values in out.items():
             values[rows] = getattr(part, name)
         status[rows] = part.status
+    size = np.maximum(np.abs(out["scale"]), np.abs(out["shift"]))
+    usual = (size > 1 / EXTREME_SIZE) & (size < EXTREME_SIZE)
+    for i in np.flatnonzero(~usual & (status != Status.SHORT)).tolist():
+        if not np.isfinite(loss[i]).all():
+            continue
+        unit = exponent(float(np.abs(loss[i]).max()))
+        own = Ragged.of([np.ldexp(loss[i], -unit)])
+        part = _fit_part(own, x and Ragged.of([x[i]]), np.array([0])).times_power_of_two(unit)
+        for name, values in out.items():
+            values[i] = getattr(part, name)[0]
+        status[i] = part.status[0]
     return Fits(**out, status=status, n=loss.lengths, loss=loss, x=x)
+
+
+def exponent(size: float) -> int:
+    """Of the power of two in which losses up to this size are fitted; 0 but for extreme sizes.
+
+    Examples:
+        >>> exponent(3.0), exponent(0.0), exponent(1e300), exponent(5e-324)
+        (0, 0, 997, -1073)
+    """
+    usual = 1 / EXTREME_SIZE < size < EXTREME_SIZE
+    return 0 if usual or not math.isfinite(size) else math.frexp(size)[1]
 
 
 def fitted_together(loss: Ragged, x: Ragged | None) -> Iterator[NDArray[np.int64]]:
@@ -354,21 +379,38 @@ def fit_bins(bins: Bins, top: Floats, lowest: Callable[[int], float]) -> Paramet
     """
     with np.errstate(invalid="ignore", over="ignore"):
         total = bins.total()
-    finite = np.isfinite(total) & np.isfinite(top)
-    shift = np.zeros(len(top))
-    for i in np.flatnonzero(finite & (total < 0)):
-        shift[i] = 2 * lowest(int(i)) - top[i]
-    scale = np.where(top - shift > 0, top - shift, 1.0)
+    finite = (np.abs(total) < EXTREME_SIZE**2) & (np.abs(top) < EXTREME_SIZE**2)
+    total, top = (np.where(finite, values, 0.0) for values in (total, top))
+    mean, slack = total / bins.layout.count.sum(axis=0), LEVEL_RANGE * np.abs(top)
+    shift, low = np.zeros(len(top)), np.full(len(top), -np.inf)
+    # The mean of a level curve is at its top: of few others is the smallest loss asked for.
+    for i in np.flatnonzero(finite & ((total < 0) | (top - mean <= slack))):
+        low[i] = lowest(int(i))
+    level = finite & (top - low <= slack)
+    below = total < 0
+    shift[below] = np.where(level, low, 2 * low - top)[below]
+    scale = np.where(level, np.abs(top), top - shift)
+    scale = np.where(scale > 0, scale, 1.0)
     if not finite.all():
         bins = Bins(bins.layout, np.where(finite, bins.data, 0.0))
-        scale = np.where(finite, scale, 1.0)
     bins.normalise(shift, scale)
     part = _parameters(solve(bins), bins, shift, scale)
+    if level.any():
+        part = _level(part, level, np.clip(mean, low, top))
     if finite.all():
         return part
     gone = {k: np.where(finite, getattr(part, k), np.nan) for k in
             ("b1", "b2", "b3", "scale", "shift")}  # fmt: skip
     return Parameters(**gone, status=np.where(finite, part.status, Status.DIVERGED))
+
+
+def _level(part: Parameters, level: NDArray[np.bool_], mean: Floats) -> Parameters:
+    """The parameters with those of level curves exact: f is the mean."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        b1 = np.where(level, part.scale / (mean - part.shift), part.b1)
+    b2, b3 = (np.where(level, 0.0, b) for b in (part.b2, part.b3))
+    status = np.where(level, Status.FLAT, part.status)
+    return Parameters(b1, b2, b3, part.scale, part.shift, status)
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
@@ -428,6 +470,6 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:
-    if len(keep) == len(rows):
+    if np.array_equal(keep, np.arange(len(rows))):
         return rows
     return Ragged.of([rows[i] for i in keep])

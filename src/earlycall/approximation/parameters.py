@@ -53,6 +53,11 @@ class Parameters:
     def __len__(self) -> int:
         return len(self.b1)
 
+    def times_power_of_two(self, exponent: int) -> Parameters:
+        """The approximations of losses that are 2^exponent times as large."""
+        scale, shift = (np.ldexp(a, exponent) for a in (self.scale, self.shift))
+        return Parameters(self.b1, self.b2, self.b3, scale, shift, self.status)
+
     def predict(self, x: ArrayLike) -> Floats:
         """f(x) in the units of the loss; x of shape (m,) or (m, k) or a number for all."""
         b1, b2, x = self._aligned(x)

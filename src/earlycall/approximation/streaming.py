@@ -17,8 +17,8 @@ from earlycall.approximation.bins import (
     bin_starts,
     index_layout,
 )
-from earlycall.approximation.fit import MIN_OBSERVATIONS, Fit, fit_bins
-from earlycall.approximation.parameters import Status
+from earlycall.approximation.fit import MIN_OBSERVATIONS, Fit, exponent, fit_bins
+from earlycall.approximation.parameters import Parameters, Status
 from earlycall.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class StreamingFit:
         self._place = 0.0  # of the next loss, from the middle of its bin
         self._left = 0  # losses until the bin is full
         self._top, self._lowest, self._squares = -math.inf, math.inf, 0.0
+        # Sums are of losses / 2^exponent, squares of their distances from the first one.
+        self._exponent, self._peak, self._first = 0, 0.0, 0.0
         self._finite = True
         self._workers = 1
         self._along: AxisBins | None = None
@@ -78,27 +80,46 @@ class StreamingFit:
             self._left, self._place = width, (1 - width) / 2
             self._sums.append(0.0)
             self._moments.append(0.0)
-        self._n += 1
+        loss = self._take_in(loss)
         self._sums[-1] += loss
         self._moments[-1] += self._place * loss
-        self._squares += loss * loss
         self._place += 1
         self._left -= 1
-        self._top = max(self._top, loss)
-        self._lowest = min(self._lowest, loss)
-        if not -math.inf < loss < math.inf:
-            self._finite = False
 
     def _update_along(self, loss: float, x: float | None) -> None:
         if x is None or (self._along is None and self._n):
             raise InputError("give x with every loss of a stream or with none")
         if self._along is None:
             self._along = AxisBins()
-        self._along.add(loss, x)
+        self._along.open(x)
+        self._along.add(self._take_in(loss), x)
+
+    def _take_in(self, loss: float) -> float:
+        """Count the loss, in all but its bin; the loss in the unit of the sums."""
+        self._top = max(self._top, loss)
+        self._lowest = min(self._lowest, loss)
+        if not -math.inf < loss < math.inf:
+            self._finite = False
+        elif abs(loss) > self._peak:
+            self._grow(abs(loss))
+        if self._exponent:
+            loss = math.ldexp(loss, -self._exponent)
+        if not self._n:
+            self._first = loss
         self._n += 1
-        self._squares += loss * loss
-        self._top, self._lowest = max(self._top, loss), min(self._lowest, loss)
-        self._finite = self._finite and math.isfinite(loss)
+        self._squares += (loss - self._first) * (loss - self._first)
+        return loss
+
+    def _grow(self, peak: float) -> None:
+        """Note the largest size of a loss so far, and change the unit of the sums if it asks so."""
+        self._peak, old, self._exponent = peak, self._exponent, exponent(peak)
+        if by := old - self._exponent:
+            self._sums = [math.ldexp(v, by) for v in self._sums]
+            self._moments = [math.ldexp(v, by) for v in self._moments]
+            self._first = math.ldexp(self._first, by)
+            self._squares = math.ldexp(self._squares, 2 * by)
+            if self._along is not None:
+                self._along.multiply_losses(by)
 
     def extend(self, losses: Iterable[float]) -> None:
         """Take in several losses, much faster than one by one.
@@ -123,22 +144,34 @@ class StreamingFit:
                 at += 1
                 continue
             part = values[at : at + self._left]
-            self._n += len(part)
+            self._extend_bin(part)
+            at += len(part)
+
+    def _extend_bin(self, part: Floats) -> None:
+        """Take in several losses of the bin that is being filled."""
+        top, lowest = float(part.max()), float(part.min())
+        self._top, self._lowest = max(self._top, top), min(self._lowest, lowest)
+        peak = max(top, -lowest)
+        if not -math.inf < peak < math.inf:
+            self._finite = False
+        elif peak > self._peak:
+            self._grow(peak)
+        if self._exponent:
+            part = np.ldexp(part, -self._exponent)
+        self._n += len(part)
+        with np.errstate(invalid="ignore"):
+            away = part - self._first
             self._sums[-1] += float(part.sum())
             self._moments[-1] += float((self._place + np.arange(len(part))) @ part)
-            self._squares += float(part @ part)
-            self._place += len(part)
-            self._left -= len(part)
-            self._top = max(self._top, float(part.max()))
-            self._lowest = min(self._lowest, float(part.min()))
-            self._finite = self._finite and bool(np.isfinite(part).all())
-            at += len(part)
+            self._squares += float(away @ away)
+        self._place += len(part)
+        self._left -= len(part)
 
     def fit(self) -> Fit:
         """The fit of the losses so far, that of `earlycall.fit` of the same losses.
 
-        Its ``sse`` comes from the sum of squares less what is explained: to about a millionth of
-        the sum of squares, where the batch fit computes it from the losses themselves.
+        Its ``sse`` comes from the sum of squares less what is explained: to about a
+        hundred-thousandth of the sum of squares; the batch fit computes it from the losses.
         """
         if self._n < MIN_OBSERVATIONS or not self._finite:
             nan = float("nan")
@@ -146,13 +179,14 @@ class StreamingFit:
             return Fit(nan, nan, nan, nan, status, self._n, nan, nan)
         bins = self._bins() if self._along is None else self._along.bins()
         copied = Bins(bins.layout, bins.data.copy())
-        part = fit_bins(copied, np.array([self._top]), lambda _: self._lowest)
-        b1, b2, b3 = float(part.b1[0]), float(part.b2[0]), float(part.b3[0])
-        scale, shift = float(part.scale[0]), float(part.shift[0])
-        fitted = Fit(b1, b2, b3, 0.0, str(part.status[0]), self._n, scale, shift)
-        return Fit(
-            b1, b2, b3, self._squared_error(fitted, bins), fitted.status, self._n, scale, shift
+        top, lowest = (math.ldexp(v, -self._exponent) for v in (self._top, self._lowest))
+        part = fit_bins(copied, np.array([top]), lambda _: lowest)
+        sse = self._squared_error(part, bins)
+        part = part.times_power_of_two(self._exponent)
+        b1, b2, b3, scale, shift = (
+            float(v[0]) for v in (part.b1, part.b2, part.b3, part.scale, part.shift)
         )
+        return Fit(b1, b2, b3, sse, str(part.status[0]), self._n, scale, shift)
 
     def _bins(self) -> Bins:
         moments = self._moments[SINGLE_BINS:]
@@ -161,20 +195,24 @@ class StreamingFit:
             moments[-1] += self._sums[-1] * self._left / 2
         return Bins(index_layout(self._n), np.array([*self._sums, *moments])[:, None])
 
-    def _squared_error(self, fitted: Fit, bins: Bins) -> float:
+    def _squared_error(self, part: Parameters, bins: Bins) -> float:
         """Σ(y − f)² on the normalised loss, with f averaged over each bin and its slope."""
+        if part.status[0] == Status.FLAT and self._top == self._lowest:
+            return 0.0
         layout = bins.layout
         B, wide = layout.bins, slice(layout.bins - layout.wide, None)
-        x, count, weight = layout.x[:, 0], layout.count[:, 0], layout.weight[B:, 0]
-        scale, shift = fitted.scale, fitted.shift
-        f = (fitted(x) - shift) / scale
-        slope = fitted.slope(x)[wide] / scale
-        f[wide] += fitted.curvature(x)[wide] / scale * layout.spread[:, 0] / 2
-        sums = (bins.data[:B, 0] - shift * count) / scale
-        total = self._squares - 2 * shift * float(bins.data[:B].sum()) + self._n * shift**2
-        product = float(sums @ f + bins.data[B:, 0] @ slope / scale)
-        square = float(count @ (f * f) + weight @ (slope * slope))
-        return max(total / scale**2 - 2 * product + square, 0.0)
+        x, count, weight = layout.x, layout.count[:, 0], layout.weight[B:, 0]
+        scale, shift = float(part.scale[0]), float(part.shift[0])
+        f = (part.predict(x.T)[0] - shift) / scale
+        slope = part.slope(x.T)[0, wide] / scale
+        f[wide] += part.curvature(x.T)[0, wide] / scale * layout.spread[:, 0] / 2
+        # From the first loss, of which the squares are the distances, to the fit.
+        away = (self._first - shift) / scale - f
+        gaps = (bins.data[:B, 0] - self._first * count) / scale
+        moment = bins.data[B:, 0] / scale
+        square = float(count @ (away * away) + weight @ (slope * slope))
+        product = float(gaps @ away - moment @ slope)
+        return max(self._squares / scale / scale + 2 * product + square, 0.0)
 
     def merge(self, later: StreamingFit) -> StreamingFit:
         """The stream of these losses averaged with those that others saw at the same steps.
@@ -200,7 +238,12 @@ class StreamingFit:
                 f"streams of {len(self)} and {len(later)} losses cannot be merged: workers must "
                 "have seen equally many steps"
             )
-        state, other = self.state_dict(), later.state_dict()
+        one, two = (StreamingFit.from_state(s.state_dict()) for s in (self, later))
+        for stream in (one, two):
+            stream._grow(max(self._peak, later._peak))
+        gap = two._first - one._first
+        two._squares += gap * (2 * (math.fsum(two._sums) - len(two) * two._first) + len(two) * gap)
+        state, other = one.state_dict(), two.state_dict()
         own, others = state["workers"], other["workers"]
         for key in ("sums", "moments"):
             state[key] = [
@@ -223,6 +266,8 @@ class StreamingFit:
             "squares": self._squares,
             "top": self._top,
             "lowest": self._lowest,
+            "first": self._first,
+            "exponent": self._exponent,
             "finite": self._finite,
             "workers": self._workers,
             "along": None if self._along is None else self._along.rows,
@@ -252,6 +297,8 @@ class StreamingFit:
             stream._squares, stream._top, stream._lowest = (
                 float(state[k]) for k in ("squares", "top", "lowest")
             )
+            stream._peak = max(stream._top, -stream._lowest, 0.0)
+            stream._first, stream._exponent = float(state["first"]), int(state["exponent"])
             if state["along"] is not None:
                 stream._along = AxisBins([[float(v) for v in row] for row in state["along"]])
         except (KeyError, TypeError, ValueError) as error:
@@ -280,8 +327,8 @@ class AxisBins:
     def __init__(self, rows: list[list[float]] | None = None) -> None:
         self.rows = rows or []
 
-    def add(self, loss: float, x: float) -> None:
-        """Take in a loss at x.
+    def open(self, x: float) -> None:
+        """Make room for a loss at x.
 
         Raises:
             InputError: if x falls, is negative or not finite.
@@ -302,9 +349,17 @@ class AxisBins:
         if len(self.rows) == 1 or place > start[3]:
             start[3] = place
             self.rows.append([x, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+
+    def add(self, loss: float, x: float) -> None:
+        """Take in a loss at x, for which there is room."""
         row, d = self.rows[-1], x - self.rows[-1][0]
         for i, value in enumerate((1.0, d, d * d, d**3, d**4, loss, d * loss), start=1):
             row[i] += value
+
+    def multiply_losses(self, exponent: int) -> None:
+        """Make the losses so far 2^exponent times as large."""
+        for row in self.rows[1:]:
+            row[6:] = (math.ldexp(v, exponent) for v in row[6:])
 
     def bins(self) -> Bins:
         """The bins with their central moments, every one counted as wide."""

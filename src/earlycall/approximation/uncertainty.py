@@ -169,8 +169,10 @@ class Uncertainty:
         and ν = 3.
         """
         squares, tests = self._tests
-        prior = PRIOR_ERROR * self._last_doubling
-        return np.asarray(np.sqrt((squares + PRIOR_WEIGHT * prior**2) / (tests + PRIOR_WEIGHT)))
+        scale = self.fits.scale
+        prior = PRIOR_ERROR * self._last_doubling / scale
+        mean = (squares + PRIOR_WEIGHT * prior**2) / (tests + PRIOR_WEIGHT)
+        return np.asarray(scale * np.sqrt(mean))
 
     @cached_property
     def _last_doubling(self) -> Floats:
@@ -185,14 +187,14 @@ class Uncertainty:
 
     @cached_property
     def _tests(self) -> tuple[Floats, Floats]:
-        """The sum of the squared errors of the back-tests, and their number, each shape (m,)."""
+        """Σ (e/scale)² of the back-tests' errors, and their number, each shape (m,)."""
         fits = self.fits
         squares, tests = np.zeros(len(fits)), np.zeros(len(fits))
         for seen, target in BACK_TESTS:
             long = np.round(seen * fits.n) >= MIN_BACK_TEST
             rows = np.flatnonzero(long & np.isfinite(fits.b3))
             if len(rows):
-                squares[rows] += _back_test(fits, rows, seen, target) ** 2
+                squares[rows] += (_back_test(fits, rows, seen, target) / fits.scale[rows]) ** 2
                 tests[rows] += 1
         return squares, tests
 
@@ -206,8 +208,10 @@ class Uncertainty:
 
     def _deviation(self, gradient: Floats) -> Floats:
         """The standard error of what has a gradient in (b1, b2, b3), of shape (m, …, 3)."""
-        variance = np.einsum("m...i,mij,m...j->m...", gradient, self.covariance, gradient)
-        return np.asarray(np.sqrt(np.maximum(variance, 0)))
+        size = np.abs(gradient).max(axis=-1)  # of which the square may be too large or small
+        unit = gradient / np.where(size > 0, size, 1.0)[..., None]
+        variance = np.einsum("m...i,mij,m...j->m...", unit, self.covariance, unit)
+        return np.asarray(size * np.sqrt(np.maximum(variance, 0)))
 
     def _gradient(self, x: ArrayLike) -> Floats:
         """∂f/∂(b1, b2, b3), shape of x with 3 more."""

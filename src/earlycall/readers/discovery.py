@@ -201,6 +201,8 @@ def _logs_in(folder: Path, others: list[str]) -> Iterator[Source]:
             if name in _NOT_LOGS:
                 continue
             found = _recognise(path)
+            if getattr(found, "is_copy", lambda path: False)(path):
+                continue
             if found is not None and _is_log(found, path):
                 yield Source(_relative(path, folder), path, found)
             elif found is not None or _is_other_table(path):

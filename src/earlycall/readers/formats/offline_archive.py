@@ -24,13 +24,20 @@ NAME = "Comet or ClearML offline archives"
 WHOLE_TREE = True
 _COMET = ("messages.json", "experiment.json")
 _CLEARML = ("metrics.jsonl", "task.json")
-_SYSTEM = ("sys.", ":monitor:")  # metrics of the machine
+_SYSTEM = ("sys.", ":monitor:", "process duration")  # metrics of the machine
+_COUNTERS = ("curr_step", "curr_epoch", "run_arg_")  # that Comet logs as parameters by itself
 _MILLISECONDS = 1000
 
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the file is a ZIP file with what one of them writes."""
     return head.startswith(b"PK") and _is_offline(set(members(path)))
+
+
+def is_copy(path: Path) -> bool:
+    """Whether the folder lies beside that an archive was packed from: ClearML leaves both."""
+    folder = path.with_suffix("")
+    return folder.is_dir() and _is_offline({there.name for there in folder.iterdir()})
 
 
 def recognises_folder(folder: Path, files: frozenset[str]) -> bool:
@@ -96,7 +103,7 @@ def _comet(lines: list[bytes], run: dict[str, Any]) -> tuple[list[dict[str, Any]
     for line in lines:
         payload = _object(_object(line).get("payload"))
         metric, param = _object(payload.get("metric")), _object(payload.get("param"))
-        if "paramName" in param:
+        if "paramName" in param and not str(param["paramName"]).startswith(_COUNTERS):
             hyper[str(param["paramName"])] = _number(param.get("paramValue"))
         name = str(metric.get("metricName", _SYSTEM[0]))
         if name.startswith(_SYSTEM):
