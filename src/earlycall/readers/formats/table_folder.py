@@ -48,7 +48,7 @@ class TableFolder:
 
     def claims(self, name: str) -> bool:
         """Whether a file of the folder belongs to the run; TensorBoard's hold the same."""
-        return name in (self.table, *self.beside, *self.needs) or ".tfevents." in name
+        return name in (self.table, *self.needs) or ".tfevents." in name
 
     def parts(self, folder: Path, state: State) -> Iterator[Log]:
         """The run's new observations.

@@ -256,6 +256,8 @@ class Events:
 
 def _blocks(size: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Records of one size, some megabytes at a time: the size, and which they are."""
+    if not len(size):
+        return
     order = np.argsort(size, kind="stable")
     lengths, starts = np.unique(size[order], return_index=True)
     for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=True):
