@@ -1,9 +1,12 @@
 """Elasticities of curves whose truth is known, and of the shapes that have names."""
 
+import json
+
 import numpy as np
 import pytest
 
 import earlycall as ec
+from conftest import earlycall
 from earlycall.curves import CurveSet
 from earlycall.elasticity import elasticity, measure
 
@@ -214,3 +217,13 @@ def test_costs_below_zero_and_repeated_costs():
     assert found["gain_elasticity"] > 0
     assert "fit_gain_elasticity" not in found
     assert one([3, 2, 1, 0.5, 0.4, 0.3], [1, 1, 1, 2, 2, 3])["shape"] == "short"
+
+
+def test_a_trainer_whose_validation_loss_has_doubled_is_told_to_stop(tmp_path):
+    later = [1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.4, 2.2, 2.9, 2.7, 2.6, 2.85, 2.6, 2.4, 2.5, 2.4, 2.3]
+    rows = [
+        {"step": 10 * i, "epoch": i, "eval_loss": loss} for i, loss in enumerate([5.7, 1.1, *later])
+    ]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    ran = earlycall("elasticity", tmp_path, "--format", "json")
+    assert ran.json["runs"][0]["advice"].startswith("stop: overfitting"), ran.err

@@ -109,10 +109,11 @@ def assumptions(ends: Mapping[str, Horizon], *, counted: bool) -> list[str]:
         ends: by group.
         counted: whether a budget was counted from them.
     """
-    notes = [end.note for end in ends.values() if end.note is not None]
+    named = {group: f"group {group!r}: " if len(ends) > 1 else "" for group in ends}
+    notes = [named[group] + end.note for group, end in ends.items() if end.note is not None]
     if counted and any(end.source is None for end in ends.values()):
         notes.append(f"{UNKNOWN_END}; the budget counts from the largest step logged")
-    return list(dict.fromkeys(notes))
+    return notes
 
 
 def full_length(runs: pl.DataFrame, logged: float) -> float:
