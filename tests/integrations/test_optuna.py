@@ -134,7 +134,7 @@ def floor_of(number: int) -> float:
 
 
 def crossing(number: int, step: int) -> float:
-    """Losses that fall to a floor of their own; those of large floors lead for the first 9 steps."""
+    """Losses that fall to a floor of their own; large floors lead for 9 steps."""
     floor = floor_of(number)
     return floor * (step > 9) - 0.2 * floor * (step <= 9) + math.exp(-0.3 * step)
 

@@ -177,7 +177,7 @@ class Ranking(Result):
             return [f"Stop {listed(stop)}{what}."]
         these = "this one" if len(keep) == 1 else f"these {len(keep)}"
         others = "the other" if len(keep) + len(stop) == rows.height else "another"
-        count = "" if len(stop) == 1 and others == "another" else f" {len(stop)}"
+        count = f" {len(stop)}" if len(stop) > 1 else ""
         return [
             f"Keep {these}, {sure}: {listed(keep)}; stop {others}{count}{what}: {listed(stop)}."
         ]
