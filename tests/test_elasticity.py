@@ -63,6 +63,58 @@ def test_gain_elasticity_does_not_know_scale_zero_or_unit(shift, scale, unit):
     assert (found["regime"], found["shape"]) == (base["regime"], base["shape"])
 
 
+def _shapes():
+    rng = np.random.default_rng(4)
+    fall, noise = np.exp(-X / 20), rng.normal(size=200)
+    yield "falling", 1 + 3 / X**0.5
+    yield "slow", 5 - 1e-4 * X
+    yield "noise", 2 + 0.01 * noise
+    yield "plateau", 1 + fall + 0.005 * noise
+    yield "constant", np.full(200, 3.0)
+    yield "valley", 1 + ((X - 80) / 200) ** 2
+    yield "risen, then level", 1 + fall + 0.5 / (1 + np.exp(-(X - 80) / 5)) + 0.02 * noise
+    yield "drop", np.where(X < 150, 2.0, 1.0) + fall + 0.001 * noise
+    yield "short", np.array([4.0, 1, 1.2, 1.3, 1.4, 1.5, 1.4])
+
+
+SHAPES = list(_shapes())
+
+
+@pytest.mark.parametrize("validation", [False, True])
+@pytest.mark.parametrize(("name", "loss"), SHAPES, ids=[n for n, _ in SHAPES])
+def test_neither_gain_elasticity_nor_regime_knows_where_zero_lies(name, loss, validation):
+    cost = X[: len(loss)]
+    base = one(loss, cost, validation=validation)
+    for scale in (1e-3, 1.0, 1e3):
+        for shift in (-1e4, -3.0, -1.0, 0.0, 0.1, 7.0, 1e4):
+            found = one(scale * (loss + shift), cost, validation=validation)
+            assert (found["regime"], found["shape"]) == (base["regime"], base["shape"]), shift
+            elasticities = [f.get("gain_elasticity") or 0.0 for f in (found, base)]
+            assert elasticities[0] == pytest.approx(elasticities[1], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [5.7, 2.4, 1.3])
+@pytest.mark.parametrize("n", [12, 26, 120, 1000])
+@pytest.mark.parametrize("last", [-0.1, 0.0, 0.1])
+def test_a_loss_far_above_its_best_is_overfitting_whatever_its_last_values_do(start, n, last):
+    """It more than doubled since its best, and then turned for its last tenth."""
+    knots = [0, n // 8, 3 * n // 5, 9 * n // 10, n - 1]
+    rng = np.random.default_rng(n)
+    loss = np.interp(np.arange(n), knots, [start, 1.1, 2.5, 2.6, 2.6 + last])
+    loss += 0.02 * rng.normal(size=n)
+    found = one(loss, np.arange(n, dtype=float), validation=True)
+    assert (found["shape"], found["regime"]) == ("overfitting", "rising")
+    assert found["advice"].startswith("stop: overfitting")
+
+
+def test_a_spike_that_training_recovers_from_is_no_end_of_it():
+    spike = 1 + 4 / X**0.3 + np.where(X > 100, 2 * np.exp(-(X - 100) / 80), 0)
+    found = one(spike + 0.001 * np.random.default_rng(0).normal(size=200))
+    assert found["regime"] != "rising"
+    noisy = 1 + np.exp(-X / 20) + 0.2 * np.random.default_rng(1).normal(size=200)
+    assert not one(noisy, validation=True)["advice"].startswith("stop: overfitting")
+
+
 def test_an_interval_covers_the_truth():
     rng = np.random.default_rng(2)
     covered = 0

@@ -40,6 +40,10 @@ LATE_FRACTION = 5  # the local estimate looks at the last fifth of the points,
 MIN_LATE_POINTS = 8  # but at 8 at least, or at half of a shorter curve
 Z_95 = 1.96  # normal deviate of a 95 % interval
 AGREEMENT_SLACK = 0.1  # of elasticity, by which fit and local estimate may differ
+MAX_LOST = 0.1  # of the gain, beyond which a loss that has risen again is overfitting
+MIN_GAIN = 5.0  # deviations of the noise; less is no gain
+ROUNDING = 1e-12  # of the largest loss
+UNIT_SLACK = 1e-6  # by which rounding may move the elasticity of a straight line from 1
 MIN_DROP = 0.05  # of the gain, that a sudden fall after a plateau must make
 _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
          "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
@@ -420,9 +424,10 @@ def _next(fitted: Fit | None, late: _Late, y: Floats, x: Floats) -> float | None
 def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
     """What kind of curve it is, by name."""
     spread = float(y.max() - y.min())
-    if late.high < 0 and y[-1] > y.min() + 0.02 * spread:
+    rises = late.high < 0 and y[-1] > y.min() + 0.02 * spread
+    if rises or _far_above_best(y, late, validation):
         return "overfitting" if validation and y.min() < y[0] else "rising"
-    if y[0] - y.min() < 0.02 * abs(y[0]):
+    if _is_flat(y, late):
         return "flat"
     if drop:
         return "drop"
@@ -434,15 +439,45 @@ def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
     return "falling" if late.low > 0 else "plateau"
 
 
+def _far_above_best(y: Floats, late: _Late, validation: bool) -> bool:
+    """Whether much of the gain was lost again, whatever the last few values do.
+
+    A training loss that clearly falls again, as after a spike, is no such case. Everything is
+    relative to the gain, so that a shift of the loss changes nothing.
+    """
+    best = float(np.median(sliding_window_view(y, 3), axis=1).min())  # no single outlier
+    risen = late.loss - best
+    far = risen > max(MAX_LOST * (float(y[0]) - best), 6 * _deviation(y), _rounding(y))
+    return bool(far and (validation or late.low <= 0))
+
+
+def _is_flat(y: Floats, late: _Late) -> bool:
+    """Whether the gain is no more than noise or rounding."""
+    largest = max(MIN_GAIN * _deviation(y), _rounding(y))
+    return bool(y[0] - y.min() <= largest and late.low <= 0)
+
+
+def _deviation(y: Floats) -> float:
+    """The deviation of independent normal errors, whatever the trend.
+
+    By the median of |second differences|, which is 1.65 of it.
+    """
+    return float(np.median(np.abs(np.diff(y, 2)))) / 1.65
+
+
+def _rounding(y: Floats) -> float:
+    return ROUNDING * float(np.abs(y).max())
+
+
 def _regime(out: dict[str, Any], late: _Late) -> str | None:
     """elastic, unit, inelastic or rising."""
     if out["shape"] in ("overfitting", "rising"):
         return "rising"
     if out.get("gain_elasticity") is None or out["shape"] == "flat":
         return "rising" if late.high < 0 else None
-    if out["low"] > 1:
+    if out["low"] > 1 + UNIT_SLACK:
         return "elastic"
-    return "inelastic" if out["high"] < 1 else "unit"
+    return "inelastic" if out["high"] < 1 - UNIT_SLACK else "unit"
 
 
 def _advice(out: dict[str, Any], threshold: float, worsening: str) -> str:

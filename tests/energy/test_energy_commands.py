@@ -29,7 +29,8 @@ def document(*arguments):
 
 
 def test_energy_as_a_table_and_as_json(runs):
-    told, err = document("energy", runs, "--zone", "UTC", "--price", "0.5", "--carbon", "400")
+    options = ["--zone", "UTC", "--price", "0.5"]
+    told, err = document("energy", runs, *options, "--carbon", "400", "--horizon", "80")
     assert err == ""
     run = told["runs"][0]
     assert run["kwh"] == pytest.approx(0.08)
@@ -46,7 +47,7 @@ def test_energy_as_a_table_and_as_json(runs):
     assert choose["winner_kept"] is True
     assert choose["regret_pct"] == 0
     assert 0 < by_way["stop"]["saved_pct"] < 100
-    shown = earlycall("energy", runs, "--zone", "UTC", "--price", "0.5")
+    shown = earlycall("energy", runs, *options, "--horizon", "80")
     assert "3 runs used 0.24 kWh (0.12 usd)" in " ".join(shown.out.split())
     assert "the best run is kept" in " ".join(shown.out.split())
     table = earlycall("energy", runs, "--zone", "UTC", "--format", "csv").out

@@ -39,6 +39,7 @@ def command(
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
     ] = "10%",
+    horizon: options.Horizon = None,
     keep: Annotated[int, typer.Option(help="Runs per group to train to completion.", min=1)] = 1,
     rule: Annotated[str, typer.Option(help="The stop rule.")] = "gain:0.1",
     top: options.Top = options.TOP,
@@ -72,6 +73,7 @@ def command(
             direction=options.direction(maximize),
             score=score or DEFAULT_SCORE,
             budget=budget,
+            horizon=horizon,
             keep=keep,
             rule=rule,
         )
@@ -88,7 +90,7 @@ def _tables(used: Energy, top: int) -> Iterator[RenderableType]:
     groups = used.table.partition_by("group", maintain_order=True)
     rows = pl.concat([g.sort("joules", descending=True, nulls_last=True) for g in groups])
     yield from output.by_group(rows, top, title, lambda _, some: [_table(some)])
-    if used.savings.height:
+    if used.savings["would_kwh"].count():
         yield Text(f"what calling early would have saved, by {used.metric}", style="bold")
         yield _savings(used)
         yield Text()
@@ -142,6 +144,6 @@ def _savings(used: Energy) -> Table:
             *([number(row["saved_usd"], 3)] if money else []),
             *([number(row["saved_gco2e"], 3)] if carbon else []),
             "–" if regret is None else f"{regret:.2f} %",
-            "yes" if row["winner_kept"] else "no",
+            {True: "yes", False: "no", None: "–"}[row["winner_kept"]],
         )
     return shown

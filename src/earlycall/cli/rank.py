@@ -151,6 +151,8 @@ def run_grid(table: RunTable, prefixes: Prefixes, stop: Collection[str] = ()) ->
 
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:
+    from earlycall.curves.horizon import UNKNOWN_END
+
     where = "" if prefixes.group == "all" else f"{prefixes.group}: "
     seen = "all of the log"
     if ranking.budget is not None:
@@ -160,7 +162,8 @@ def _title(ranking: Ranking, prefixes: Prefixes) -> str:
         )
     if learned := ranking.learned_from.get(prefixes.group, 0):
         seen += f", and {learned} finished run{'' if learned == 1 else 's'}"
-    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}"
+    end = "" if prefixes.horizon_from else f"; {UNKNOWN_END}"
+    return f"{where}{len(prefixes)} runs by {ranking.score} of {ranking.metric}, {seen}{end}"
 
 
 def _heights(prefixes: Prefixes) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earlycall.curves.columns import (
+    CALL_COUNTERS,
     KEYS,
     is_epoch,
     is_step_counter,
@@ -110,6 +111,18 @@ class Observations:
             kept, new = [], self._beginning(table)
         self._parts = _appended(kept, self._count_epochs(new, kept))
 
+    def named(self) -> pl.DataFrame:
+        """The keys; with ``step_unit`` where the steps of a run are no steps of training.
+
+        They are calls of ``log()``, or its observations, which were counted for want of steps.
+        """
+        calls = self._counter in CALL_COUNTERS
+        if not calls and not len(self.counted):
+            return self.keys
+        unit = np.full(len(self.keys), "call" if calls else None, dtype=object)
+        unit[self.counted.unique().to_numpy()] = "observation"
+        return self.keys.with_columns(step_unit=pl.Series(unit, dtype=pl.String))
+
     def frame(self) -> pl.DataFrame:
         """All observations: ``run_id``, ``step`` …, sorted by both."""
         rows = pl.concat(self._parts, rechunk=False)
@@ -207,7 +220,8 @@ def clean_observations(table: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.Dat
 
     Returns:
         The observations (``run_id``, ``step``, ``epoch`` counted from 0 …) sorted by run and step,
-        and the keys (``group``, ``run``) sorted, whose row number is ``run_id``.
+        and the keys (``group``, ``run``) sorted, whose row number is ``run_id``; with ``step_unit``
+        where steps are no steps of training.
 
     Raises:
         InputError: naming the run, column and row that cannot be used.
@@ -217,7 +231,7 @@ def clean_observations(table: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.Dat
     rows = Observations()
     rows.add(table)
     warn_of_repairs([(rows, rows.keys["run"])])
-    return rows.frame(), rows.keys
+    return rows.frame(), rows.named()
 
 
 def join_observations(

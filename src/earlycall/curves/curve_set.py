@@ -29,6 +29,7 @@ from earlycall.curves.columns import (
     training_loss,
     watched_loss,
 )
+from earlycall.curves.horizon import Extents, Horizon, full_length, horizon_of
 from earlycall.curves.parquet import write_described
 from earlycall.curves.prefixes import Curve, Prefixes
 from earlycall.curves.ragged import Ragged
@@ -53,7 +54,7 @@ class CurveSet:
         runs: a row per run: ``group``, ``run`` and what is known of it, sorted by both;
             ``run_id`` is the row number.
         name: what to call the set in tables.
-        horizons: the step at which training of each group would end, where `prefix` has fixed it.
+        horizons: where training of each group ends, where that has been fixed (as by `prefix`).
         directions: whether less ("min") or more ("max") of a metric is better, where it was given
             (`directed`); of all others their names tell it.
 
@@ -66,7 +67,7 @@ class CurveSet:
     observations: pl.DataFrame
     runs: pl.DataFrame
     name: str = ""
-    horizons: Mapping[str, float] = field(default_factory=dict)
+    horizons: Mapping[str, Horizon] = field(default_factory=dict)
     directions: Mapping[str, Direction] = field(default_factory=dict)
 
     @classmethod
@@ -309,19 +310,43 @@ class CurveSet:
         return next(iter(one.prefixes(metric=metric, axis=axis)[0]))
 
     def horizon(self, group: str, metric: str | None = None) -> float:
-        """The step at which training of a group would end.
+        """The step at which training of a group would end (`end`), else the largest one logged."""
+        return self.end(group, metric).step
 
-        As fixed by `prefix`; else the median ``step_hint`` of its runs where there is one, else the
-        largest step at which the metric was logged.
+    def end(self, group: str, metric: str | None = None) -> Horizon:
+        """Where training of a group ends, and how that is known.
+
+        As fixed by `prefix`; else as the settings of its runs say (``step_hint``, ``hp.max_steps``,
+        ``hp.epochs`` …); else the length of its finished runs, where none goes on beyond it; else
+        unknown, with the largest step at which the metric was logged.
         """
         if group in self.horizons:
             return self.horizons[group]
         first, last = self._extents[group]
-        if "step_hint" in self.runs.columns:
-            hints = self.runs["step_hint"][first:last].cast(pl.Float64).drop_nulls().drop_nans()
-            if len(hints):
-                return float(np.median(hints.to_numpy()))
+        starts = self._starts[first : last + 1]
+        ends = np.full(last - first, np.nan)
+        filled = starts[1:] > starts[:-1]
+        steps = self.observations["step"].gather(starts[1:][filled] - 1)
+        ends[filled] = steps.cast(pl.Float64).to_numpy()
         rows = self._rows(first, last)
+        return horizon_of(
+            Extents(self.runs[first:last], rows, first, ends), self._logged(group, metric)
+        )
+
+    def at_full_length(self, metric: str | None = None) -> CurveSet:
+        """The set with the horizons of runs that have all finished, as `earlycall.evaluate` has it.
+
+        The median ``step_hint`` of a group, else the largest step at which the metric was logged.
+        """
+        lengths = {
+            group: full_length(self.runs[first:last], self._logged(group, metric))
+            for group, (first, last) in self._extents.items()
+        }
+        return replace(self, horizons={g: Horizon(v, "finished runs") for g, v in lengths.items()})
+
+    def _logged(self, group: str, metric: str | None) -> float:
+        """The largest step at which a metric was logged, 0 where it was not."""
+        rows = self._rows(*self._extents[group])
         steps = rows["step"]
         if metric is not None and rows[metric].null_count():
             steps = steps.filter(rows[metric].is_not_null())
@@ -342,11 +367,11 @@ class CurveSet:
 
         Args:
             budget: part of the horizon, 0.1 or "10%": the observations with step ≤ budget ×
-                horizon.
+                horizon; of the largest step logged, where the end of training is unknown.
             steps: the observations with step ≤ steps.
             epochs: the observations of the first epochs (of the first observations where the log
                 has no epochs).
-            horizon: the step at which training would end; by default as `horizon` tells.
+            horizon: the step at which training would end; by default as `end` tells.
             metric: the loss that is watched. At least its first 3 observations are kept.
             cost: what the budget is a part of: ``step``; or ``seconds``, ``joules`` or ``usd``, of
                 which each run of a group may then spend as much as the others: the budget's part
@@ -368,11 +393,14 @@ class CurveSet:
         if any(limit <= 0 for limit in limits):
             raise InputError(f"a prefix and a horizon must be longer than 0, got {min(limits):g}")
         metric = self.metric(metric)
-        ends = {g: self.horizon(g, metric) if horizon is None else horizon for g in self.groups}
+        if horizon is not None:
+            ends = dict.fromkeys(self.groups, Horizon(float(horizon), "given"))
+        else:
+            ends = {g: self.end(g, metric) for g in self.groups}
         if part is None and steps is None and epochs is None:
             return replace(self, horizons=ends)
         by = "step" if part is None else cost
-        along = ends if by == "step" else self._wholes(cost)
+        along = {g: end.step for g, end in ends.items()} if by == "step" else self._wholes(cost)
         kept = self._within(metric, self._limits(part, steps, along), epochs, by)
         return replace(self, observations=self.observations.filter(pl.Series(kept)), horizons=ends)
 
@@ -453,13 +481,15 @@ class CurveSet:
         for group, (first, last) in self._extents.items():
             rows = self._rows(first, last)
             settings = self.runs[first:last]
+            end = self.end(group, metric)
             out.append(
                 Prefixes(
                     group=group,
                     runs=tuple(settings["run"]),
                     frame=rows.with_columns(run_id=pl.col("run_id") - first),
                     metric=metric,
-                    horizon=self.horizon(group, metric),
+                    horizon=end.step,
+                    horizon_from=end.source,
                     axis=axis,
                     direction=better,
                     settings=settings.drop(c for c in hidden if c in settings.columns),

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves.columns import AXES, COSTS, KEYS, Axis, Direction
+from earlycall.curves.horizon import Source
 from earlycall.curves.ragged import Ragged
 from earlycall.errors import InputError
 
@@ -70,7 +71,8 @@ class Prefixes:
         runs: the m runs' names.
         frame: the observations: ``run_id`` (0…m-1), ``step``, ``epoch`` and every metric.
         metric: the metric that ``loss`` holds.
-        horizon: the step at which training would end.
+        horizon: the step at which training would end; the largest one logged where that is unknown.
+        horizon_from: how the end is known (`earlycall.curves.horizon`), None where it is not.
         axis: what ``x`` holds.
         direction: whether less ("min") or more ("max") of the metric is better.
         settings: one row per run of what is known of it (``hp.*``, ``arch.*`` …), without outcome.
@@ -81,6 +83,7 @@ class Prefixes:
     frame: pl.DataFrame
     metric: str
     horizon: float
+    horizon_from: Source | None = None
     axis: Axis = "observation"
     direction: Direction = "min"
     settings: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -170,6 +173,18 @@ class Prefixes:
     def step(self) -> Ragged:
         """The step of each loss."""
         return self.ragged("step", where=self.metric)
+
+    @cached_property
+    def steps_left(self) -> NDArray[np.float64] | None:
+        """How many steps of each run are still to come, shape (m,); None where that is unknown.
+
+        The last of n steps that are counted from 0 is n − 1.
+        """
+        if self.horizon_from is None:
+            return None
+        left = self.horizon - np.nan_to_num(self.step.last())
+        over = left <= np.where(self.step.first() == 0, 1.0, 0.0) + 1e-9 * self.horizon
+        return np.where(over, 0.0, left)
 
     @cached_property
     def epoch(self) -> Ragged:

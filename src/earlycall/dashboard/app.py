@@ -147,7 +147,7 @@ class App:
             n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
             marked=marked, to_stop=[run for run in hopeless if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),
-            saved=saving(ranked.ranking.prefixes[0], stop)[0] if ranked.ranking else 0.0,
+            saved=(ranked.ranking and saving(ranked.ranking.prefixes[0], stop)[0]) or 0.0,
         )  # fmt: skip
 
 

@@ -34,9 +34,10 @@ def choices(curves: CurveSet, view: View) -> dict[str, Any]:
         metric = metric_of(mine, view)
     except InputError:
         metric = next(iter(mine.metrics), "")
-    logged = mine.horizon(group, metric or None)
+    end = mine.end(group, metric or None)
+    known = f"by {end.source}, " if end.source else "unknown, logged are "
     budgets = [[f"{percent}", f"first {percent} %"] for percent in BUDGETS]
-    steps = [[f"{step:g}", f"{number(step, 6)} steps"] for step in horizons(logged)]
+    steps = [[f"{step:g}", f"{number(step, 6)} steps"] for step in horizons(end.step)]
     return {
         "selects": [
             ("group", "Group", groups if len(groups) > 1 else [], group),
@@ -51,7 +52,7 @@ def choices(curves: CurveSet, view: View) -> dict[str, Any]:
         "sliders": [
             ("budget", "Budget", [*budgets, ["", "all that was logged"]],
              100 * view.budget if view.budget else None),
-            ("horizon", "Horizon", [["", f"as logged, {number(logged, 6)} steps"], *steps],
+            ("horizon", "Horizon", [["", f"{known}{number(end.step, 6)} steps"], *steps],
              view.horizon),
         ],
         "settings": [_setting(mine.runs, name) for name in settings_of(mine)[:MAX_SETTINGS]],

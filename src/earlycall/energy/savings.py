@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.columns import training_loss
+from earlycall.curves.horizon import UNKNOWN_END, assumptions
 from earlycall.energy.join import (
     EnergyTable,
     Paths,
@@ -45,7 +46,8 @@ class Energy(Result):
             and train only the best ``keep`` to their end; ``stop``: apply the rule to each run):
             ``runs``, ``used_kwh``, ``would_kwh``, ``saved_kwh``, ``saved_pct``, ``saved_usd``,
             ``saved_gco2e``, ``regret_pct`` (how much of the group's best run's gain would have
-            been missed; for ``stop`` the mean over runs of their own) and ``winner_kept``.
+            been missed; for ``stop`` the mean over runs of their own) and ``winner_kept``. Only
+            ``used_kwh`` where the end of the group's training is unknown.
         curves: the runs with known energy, with ``joules`` (and ``usd``).
         metric: the loss by which they are judged.
         score: the score by which runs are chosen.
@@ -79,7 +81,7 @@ class Energy(Result):
             "stop": f"stopping each run by {self.rule}",
         }
         for way, description in ways.items():
-            rows = self.savings.filter(pl.col("way") == way)
+            rows = self.savings.filter(pl.col("way") == way, pl.col("would_kwh").is_not_null())
             if not rows.height:
                 continue
             total, mean = (found.row(0, named=True) for found in (rows.sum(), rows.mean()))
@@ -94,6 +96,8 @@ class Energy(Result):
                 f"{description} would have saved {self.amounts(saved)}, {saved / used:.0%}, at a "
                 f"regret of {mean['regret_pct'] or 0:.2g} %; {winner}"
             )
+        if self.savings["would_kwh"].null_count():
+            sentences.append(UNKNOWN_END)
         return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
 
     def amounts(self, kwh: float) -> str:
@@ -141,6 +145,7 @@ def energy(
     direction: Direction | None = None,
     score: str = DEFAULT_SCORE,
     budget: Budget = BUDGET,
+    horizon: float | None = None,
     keep: int = 1,
     rule: str = DEFAULT_RULE,
 ) -> Energy:
@@ -160,6 +165,8 @@ def energy(
             from its name.
         score: the score by which runs are chosen.
         budget: the part of training after which they are chosen.
+        horizon: the step at which training ends; by default as in `earlycall.rank`. Where it is
+            unknown, nothing is said of savings.
         keep: how many runs of each group are then trained to completion.
         rule: the rule by which runs are stopped.
 
@@ -171,7 +178,7 @@ def energy(
         >>> table = pl.DataFrame({
         ...     "run": ["a"] * 100 + ["b"] * 100, "step": [*steps, *steps],
         ...     "loss": [*(1 / steps), *(1 / steps + 0.2)], "joules": [*steps * 36.0] * 2})
-        >>> used = energy(CurveSet.from_frame(table), carbon=400, score="last_loss")
+        >>> used = energy(CurveSet.from_frame(table), carbon=400, horizon=100, score="last_loss")
         >>> used.savings.select("way", "used_kwh", "saved_pct", "winner_kept").rows()[0]
         ('choose', 0.002, 44.9..., True)
         >>> print(used.summary())
@@ -188,7 +195,7 @@ def energy(
         runs = with_energy(runs, power=power, power_offset=power_offset, zone=zone, pattern=pattern)
     measured = runs.priced(price).measured
     metric = measured.watched(metric)
-    measured = measured.directed(metric, direction)
+    measured = measured.directed(metric, direction).prefix(horizon=horizon, metric=metric)
     carbon = runs.carbon if carbon is None else carbon
     savings = [
         *_by_choosing(measured, metric, score, part, keep),
@@ -198,7 +205,8 @@ def energy(
         table=_used(runs.table, measured, price, carbon),
         savings=_savings(savings, price, carbon),
         curves=measured, metric=metric, score=score, budget=part, keep=keep, rule=rule,
-        price=price, carbon=carbon, notes=runs.notes,
+        price=price, carbon=carbon,
+        notes=(*runs.notes, *assumptions(measured.horizons, counted=False)),
     )  # fmt: skip
 
 
@@ -229,6 +237,12 @@ def _best(prefixes: Prefixes) -> NDArray[np.float64]:
     return np.array([np.min(loss[np.isfinite(loss)], initial=np.inf) for loss in prefixes.loss])
 
 
+def _end_unknown(prefixes: Prefixes, way: str) -> dict[str, Any]:
+    """What is known of a group whose training may not have ended."""
+    used = _joules(prefixes).sum()
+    return {"group": prefixes.group, "way": way, "runs": len(prefixes), "used": used}
+
+
 def _by_choosing(
     curves: CurveSet, metric: str, score: str, budget: float, keep: int
 ) -> Iterator[dict[str, Any]]:
@@ -236,6 +250,9 @@ def _by_choosing(
     early_metric = training_loss(curves.metrics)[0] or metric
     for prefixes in curves.prefixes(metric=metric):
         if len(prefixes) <= keep:
+            continue
+        if prefixes.horizon_from is None:
+            yield _end_unknown(prefixes, "choose")
             continue
         group = curves.select(group=prefixes.group)
         ranking = rank(group, score=score, budget=budget, metric=early_metric)
@@ -260,6 +277,9 @@ def _by_stopping(curves: CurveSet, metric: str, rule: str) -> Iterator[dict[str,
     for prefixes in curves.prefixes(metric=metric):
         rows = table.filter(pl.col("group") == prefixes.group)
         if not rows.height:
+            continue
+        if prefixes.horizon_from is None:
+            yield _end_unknown(prefixes, "stop")
             continue
         used = _joules(prefixes).sum()
         winner = prefixes.runs[int(np.argmin(_best(prefixes)))]

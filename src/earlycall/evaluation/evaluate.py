@@ -161,7 +161,8 @@ def _judged(
     whole = np.zeros(len(curves), dtype=np.int64)
     whole[counted["run_id"].to_numpy()] = counted["n"].to_numpy()
     start = 0
-    for prefixes in curves.prefix(budget=budget, metric=metric).prefixes(metric=metric, axis=axis):
+    seen = curves.at_full_length(metric).prefix(budget=budget, metric=metric)
+    for prefixes in seen.prefixes(metric=metric, axis=axis):
         part = slice(start, start + len(prefixes))
         start = part.stop
         able = (

@@ -52,7 +52,8 @@ def agreement_scatter(
     colours = palette(theme)
     curve_set = as_curve_set(curves)
     outcome = pl.Series("outcome", outcomes(curve_set.runs, curve_set.name))
-    ranked = rank(curve_set, score=score, budget=budget, metric=metric, group=group)
+    whole = curve_set.at_full_length(curve_set.metric(metric))
+    ranked = rank(whole, score=score, budget=budget, metric=metric, group=group)
     finals = [name for name in ("final", "final_metric") if name in curve_set.runs.columns]
     ends = curve_set.runs.select("group", "run", *finals).with_columns(outcome)
     table = ranked.table.join(ends, on=["group", "run"], how="left", maintain_order="left")

@@ -132,27 +132,31 @@ class Verdict:
     Attributes:
         n_tied: how many of the first cannot be told apart.
         runs: how many were ranked.
-        budget: the part of the horizon seen so far (median over runs).
+        budget: the part of the horizon seen so far (median over runs), None where the end of
+            training is unknown.
         budget_needed: the part of the horizon at which the first could be told from the last of
-            the tied, None where no amount of training losses would tell.
+            the tied, None where no amount of training losses would tell, or the end is unknown.
         keep: the runs of which one ends first with 95 %, the likeliest first; what lies outside
             can be stopped.
     """
 
     n_tied: int
     runs: int
-    budget: float
+    budget: float | None
     budget_needed: float | None
     keep: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.n_tied <= 1:
-            return f"the first is ahead of the others (90 % sure, at {self.budget:.2g} of training)"
-        who = "no run" if self.n_tied == self.runs else f"the first {self.n_tied}"
-        if who == "no run":
-            said = f"none of the {self.runs} runs can be told from the first at this budget"
+            at = "" if self.budget is None else f", at {self.budget:.2g} of training"
+            return f"the first is ahead of the others (90 % sure{at})"
+        here = "so far" if self.budget is None else "at this budget"
+        if self.n_tied == self.runs:
+            said = f"none of the {self.runs} runs can be told from the first {here}"
         else:
-            said = f"the first {self.n_tied} cannot be told apart at this budget"
+            said = f"the first {self.n_tied} cannot be told apart {here}"
+        if self.budget is None:
+            return said
         if self.budget_needed is None:
             return f"{said}; their losses are too close for more training to tell them apart"
         more = 100 * (self.budget_needed - self.budget)
@@ -160,7 +164,7 @@ class Verdict:
 
 
 def verdict(
-    score: Floats, se: Floats, stability: float, budget: float, agreement: float
+    score: Floats, se: Floats, stability: float, budget: float | None, agreement: float
 ) -> Verdict:
     """What can be said of runs ranked by a standing in [−1, 1] that fades with training left.
 
@@ -172,7 +176,7 @@ def verdict(
         score: shape (n,), falling; ρ·R.
         se: shape (n,).
         stability: the part of its standing that a run keeps over a doubling, in (0, 1).
-        budget: the part of the horizon seen so far.
+        budget: the part of the horizon seen so far, None where the end of training is unknown.
         agreement: ρ at the horizon.
 
     Examples:
@@ -181,7 +185,7 @@ def verdict(
         'the first 2 cannot be told apart at this'
     """
     tied = tied_with_first(score, se)
-    if tied <= 1:
+    if tied <= 1 or budget is None:
         return Verdict(tied, len(score), budget, budget)
     rho = float(np.sqrt(max(1 - 3 * np.median(se) ** 2, 1e-9)))
     gap = float(score[0] - score[tied - 1]) / rho

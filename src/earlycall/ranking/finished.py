@@ -26,6 +26,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import CurveSet, Direction, Prefixes
+from earlycall.curves.horizon import Horizon
 from earlycall.curves.outcomes import outcomes
 from earlycall.errors import InputError
 from earlycall.scores import Score
@@ -117,6 +118,19 @@ def finished_runs(curves: CurveSet) -> CurveSet:
     return known
 
 
+def ends_by(past: CurveSet, curves: CurveSet, metric: str) -> dict[str, Horizon]:
+    """Where training of each group ends, by past runs of the same group where it is else unknown.
+
+    Those tell it unless a run has already gone beyond them.
+    """
+    ends = {group: curves.end(group, metric) for group in curves.groups}
+    for group in set(past.groups) & {g for g, end in ends.items() if end.source is None}:
+        length = past.select(group=group).at_full_length(metric).horizon(group)
+        if length >= ends[group].step:
+            ends[group] = replace(ends[group], step=length, source="finished runs")
+    return ends
+
+
 def finished_within(curves: CurveSet, metric: str) -> CurveSet | None:
     """The finished runs of the groups in which others are still running, None where there are none.
 
@@ -131,7 +145,8 @@ def finished_within(curves: CurveSet, metric: str) -> CurveSet | None:
     for prefixes in curves.prefixes(metric=metric):
         mine = slice(start, start + len(prefixes))
         start = mine.stop
-        ended = np.nan_to_num(prefixes.step.last()) >= prefixes.horizon * (1 - 1e-9)
+        left = prefixes.steps_left
+        ended = np.zeros(len(prefixes), dtype=bool) if left is None else left <= 0
         running = ~known[mine] & ~ended & prefixes.loss.all_finite() & (prefixes.loss.lengths > 0)
         wanted[mine] = known[mine] & ended & running.any()
     if not wanted.any():
@@ -160,7 +175,7 @@ def cut(
     for group in past.groups:
         part = past.select(group=group)
         mine = group == running.group
-        whole = running.horizon if mine else part.horizon(group, metric)
+        whole = running.horizon if mine else part.at_full_length(metric).horizon(group)
         steps = end * whole / running.horizon if running.horizon > 0 else end
         if steps <= 0:
             continue

@@ -301,6 +301,7 @@ def prefixes_of(
     return Prefixes(
         "all", tuple(losses), frame, "train_loss", horizon or float(at.max(initial=1.0)),
         settings=_table([settings.get(run, {}) for run in losses]),
+        horizon_from="given" if horizon else None,
     )  # fmt: skip
 
 

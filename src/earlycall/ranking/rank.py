@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
+from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
 from earlycall.errors import InputError
 from earlycall.formatting import capitalised, common_ending, listed, percent, plain
 from earlycall.ranking.certainty import (
@@ -22,7 +24,7 @@ from earlycall.ranking.certainty import (
     verdict,
 )
 from earlycall.ranking.comparability import not_comparable, other_loss
-from earlycall.ranking.finished import cut, finished_runs, finished_within, learn
+from earlycall.ranking.finished import cut, ends_by, finished_runs, finished_within, learn
 from earlycall.ranking.schedule import phases
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
@@ -60,7 +62,10 @@ class Ranking(Result):
         metric: the loss that was scored.
         budget: the part of the horizon that was asked for, None for all that was logged.
         cost: what the budget is a part of.
-        horizons: the step at which training of each group would end.
+        horizons: the step at which training of each group would end; the largest one logged where
+            that is unknown.
+        horizon_from: how the end of each group is known: ``given``, ``settings``, ``finished
+            runs``, or None where it is not.
         warnings: what makes the runs of a group hard to compare, a sentence each.
         verdicts: how sure each group's ranking is, where the score says how sure it is.
         top: how many are the best that ``p_top`` speaks of.
@@ -84,6 +89,7 @@ class Ranking(Result):
     cost: str
     prefixes: tuple[Prefixes, ...] = field(repr=False)
     learned_from: dict[str, int] = field(default_factory=dict)
+    horizon_from: dict[str, Source | None] = field(default_factory=dict)
 
     _figure = "ranking"
 
@@ -122,13 +128,13 @@ class Ranking(Result):
         return tuple(table.filter(hopeless | (pl.col("status") == "diverged"))["run"])
 
     def _ended(self, group: str) -> list[str]:
-        """The runs of a group that have no training left."""
+        """The runs of a group that are known to have no training left."""
         finished = (pl.col("group") == group) & (pl.col("reason") == FINISHED)
         ended = self.table.filter(finished)["run"].to_list()
         for p in self.prefixes:
             if p.group == group:
-                end = np.nan_to_num(p.step.last()) >= p.horizon * (1 - 1e-9)
-                ended += [run for run, it_has in zip(p.runs, end, strict=True) if it_has]
+                left = p.steps_left
+                ended += [] if left is None else [p.runs[i] for i in np.flatnonzero(left <= 0)]
         return ended
 
     @property
@@ -144,7 +150,8 @@ class Ranking(Result):
             return [f"None of the {rows.height} runs can be ranked: {first['reason']}."]
         seen = "all that was logged"
         if self.budget is not None:
-            seen = f"the first {100 * self.budget:.3g} % of training"
+            whole = "training" if self.horizon_from.get(group) else "what was logged"
+            seen = f"the first {100 * self.budget:.3g} % of {whole}"
         learned = self.learned_from.get(group, 0)
         if learned:
             seen += f" and from {learned} finished run{'' if learned == 1 else 's'}"
@@ -158,6 +165,8 @@ class Ranking(Result):
         said = [f"{leader}."]
         if group in self.verdicts:
             said.append(f"{capitalised(str(self.verdicts[group]))}.")
+        if self.horizon_from.get(group) is None:
+            said.append(f"{capitalised(UNKNOWN_END)}.")
         if learned:
             said.append(_what_changed(rows, learned, ending))
         return said + self._keeping(rows, group, ending)
@@ -190,12 +199,12 @@ class Ranking(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """``runs``, the rows of the table, and what they were ranked by."""
-        ends = set(self.horizons.values())
         return {
             "score": self.score,
             "budget": self.budget,
             "cost": self.cost,
-            "horizon": ends.pop() if len(ends) == 1 else self.horizons,
+            "horizon": _shared(self.horizons),
+            "horizon_from": _shared(self.horizon_from),
             "metric": self.metric,
             "direction": self.direction,
             "learned_from": self.learned_from,
@@ -205,6 +214,12 @@ class Ranking(Result):
             "stop": {group: list(self.stop(group)) for group in self.horizons},
             "runs": self.table.to_dicts(),
         }
+
+
+def _shared(by_group: Mapping[str, Any]) -> Any:
+    """What all groups have in common, else what each has."""
+    values = list(dict.fromkeys(by_group.values()))
+    return values[0] if len(values) == 1 else by_group
 
 
 def rank(
@@ -237,8 +252,9 @@ def rank(
         budget: use the observations with step ≤ budget × horizon: 0.1 or "10%".
         steps: use the observations with step ≤ steps.
         epochs: use the observations of the first epochs.
-        horizon: the step at which training would end; by default the groups' median
-            ``step_hint``, else their largest step.
+        horizon: the step at which training would end; by default as the settings of the runs say
+            (``step_hint``, ``hp.max_steps``, ``hp.epochs`` …), else the length of finished runs of
+            the group. Where neither is known, a budget is a part of the largest step logged.
         group: rank only the runs of this group.
         axis: the axis along which curves are fitted.
         cost: what the budget is a part of (see `CurveSet.prefix`): with ``joules``, runs are
@@ -262,11 +278,13 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
+    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
+    if past and horizon is None:
+        curves = replace(curves, horizons=ends_by(past[0], curves, metric))
     seen = curves.prefix(
         budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
     prefixes = seen.prefixes(metric=metric, axis=axis)
-    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
     own = None
     if score == DEFAULT_SCORE:
         own = finished_within(replace(curves, horizons=seen.horizons), metric)
@@ -279,6 +297,7 @@ def rank(
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
     if past:
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
+    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -291,6 +310,7 @@ def rank(
         cost=cost,
         prefixes=tuple(prefixes),
         learned_from=learned_from,
+        horizon_from={p.group: p.horizon_from for p in prefixes},
     )
 
 
@@ -500,8 +520,10 @@ def _verdict(taken: Prefixes, scored: Scored, se: NDArray[np.float64]) -> Verdic
     if len(taken) < 2 or scored.rank_stability is None:
         return None
     order = np.argsort(-scored.score, kind="stable")
-    end = float(np.median(taken.step.last()))
-    budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
+    budget = None
+    if taken.horizon_from is not None:
+        end = float(np.median(taken.step.last()))
+        budget = min(end / taken.horizon, 1.0) if taken.horizon > 0 else 1.0
     return verdict(scored.score[order], se[order], scored.rank_stability, budget, scored.agreement)
 
 

@@ -12,6 +12,7 @@ import earlycall
 from earlycall.atomic import write_whole
 from earlycall.curves import Axis, CurveSet, Direction
 from earlycall.curves.budget import Budget, as_part
+from earlycall.curves.horizon import UNKNOWN_END
 from earlycall.elasticity import elasticity
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
@@ -166,10 +167,14 @@ def _how(
         ("Seen", "all that was logged" if budget is None else f"the first {100 * budget:.3g} %"),
     ]
     if ranking is not None:
-        ends = sorted(set(ranking.horizons.values()))
+        known = {g: end for g, end in ranking.horizons.items() if ranking.horizon_from.get(g)}
+        ends = sorted(set(known.values()))
         steps = " to ".join(f"{end:,.6g}" for end in ends[:1] + ends[1:][-1:])
+        told = " and ".join(sorted({str(ranking.horizon_from[g]) for g in known}))
+        ending = [f"step {steps} ({told})"] if known else []
+        ending += [UNKNOWN_END] if len(known) < len(ranking.horizons) else []
         facts += [
-            ("Horizon", f"step {steps}"),
+            ("Horizon", "; ".join(ending)),
             ("Score", f"{ranking.score}, larger is better"),
             *([("Learned from", _learned(ranking))] if any(ranking.learned_from.values()) else []),
             ("Intervals", "90 %; of the elasticity 95 %"),

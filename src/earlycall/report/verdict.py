@@ -28,9 +28,10 @@ class GroupVerdict:
         leader: what it is called in words.
         chance: that it ends first, None where the score does not say.
         stop: the runs to stop, as `Ranking.stop` has them.
-        saved: the part of the whole group's training that stopping them now saves.
-        seconds: what that saves, None where no time was logged.
-        left: the part of the group's training that is still to come.
+        saved: the part of the whole group's training that stopping them now saves, None where the
+            end of training is unknown.
+        seconds: what that saves, None where no time was logged, or the end is unknown.
+        left: the part of the group's training that is still to come, None where that is unknown.
         sentences: the verdict in words.
     """
 
@@ -40,9 +41,9 @@ class GroupVerdict:
     leader: str
     chance: float | None
     stop: tuple[str, ...]
-    saved: float
+    saved: float | None
     seconds: float | None
-    left: float
+    left: float | None
     sentences: tuple[str, ...]
 
 
@@ -77,14 +78,17 @@ def _verdict(ranking: Ranking, prefixes: Prefixes, curves: CurveSet | None) -> G
     return replace(verdict, sentences=tuple(sentences))
 
 
-def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None]:
+def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float | None, float | None]:
     """What stopping some runs of a group now saves.
 
     Returns:
-        The part of the training of the whole group, and seconds, None where no time was logged.
+        The part of the training of the whole group, and seconds, None where no time was logged;
+        neither where the end of training is unknown.
     """
+    steps = prefixes.steps_left
+    if steps is None:
+        return None, None
     stopped = np.isin(np.array(prefixes.runs, dtype=object), np.array(runs, dtype=object))
-    steps = np.maximum(prefixes.horizon - np.nan_to_num(prefixes.step.last()), 0.0)
     part = float(steps[stopped].sum() / max(prefixes.horizon * len(prefixes), 1e-300))
     if not prefixes.has("seconds"):
         return part, None
@@ -97,9 +101,9 @@ def saving(prefixes: Prefixes, runs: Sequence[str]) -> tuple[float, float | None
 
 
 def _stopping(verdict: GroupVerdict) -> list[str]:
-    if verdict.left < MIN_LEFT:
+    if verdict.left is not None and verdict.left < MIN_LEFT:
         return ["The runs have reached the end of their training, so there is nothing to stop."]
-    if not verdict.stop:
+    if not verdict.stop or verdict.saved is None:
         return []
     them = "it" if len(verdict.stop) == 1 else "them"
     time = "" if verdict.seconds is None else f" ({duration(verdict.seconds)})"

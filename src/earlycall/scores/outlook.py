@@ -44,6 +44,7 @@ FEW_RUNS = 2.5  # what groups of few runs agree less
 MIN_STABILITY = 0.5  # standing kept over a doubling of training: less is noise of short prefixes
 TYPICAL_STABILITY = 0.9
 NEIGHBOURS = 20  # late observations from which their noise is told
+UNKNOWN_END = 2  # times the largest step logged: where training ends if nothing tells
 REFERENCES = 64  # steps at which runs of different lengths are compared
 
 
@@ -260,7 +261,8 @@ def outlook(prefixes: Prefixes) -> Scored:
     group's persistence; all but H from curves that are averaged just enough (`averaged`). Score:
     ρ·R(raw), the expected standing at the horizon, in [−1, 1]; its standard error is √((1 − ρ²)/3),
     with ρ = (`Standing.agreement`)·r^(doublings of training left / 3) and r the rank correlation of
-    the losses at x/2 and x. Source: this project, ``docs/outlook.md``.
+    the losses at x/2 and x; where the end of training is unknown, one doubling is left to the run
+    that was logged longest. Source: this project, ``docs/outlook.md``.
     """
     here = averaged(prefixes.loss, prefixes.step)
     low, _ = here.after_first()
@@ -271,9 +273,10 @@ def outlook(prefixes: Prefixes) -> Scored:
     history = centred_rank(here.rounded(-mean))
     speed = here.fall(here.at_part(0.5), here.last)
     raw = level + HISTORY * (1 - a) * history + SPEED * a * speed
-    stability, agreement = here.rank_stability() ** FADING, here.agreement(prefixes.horizon)
+    horizon = prefixes.horizon * (1 if prefixes.horizon_from else UNKNOWN_END)
+    stability, agreement = here.rank_stability() ** FADING, here.agreement(horizon)
     end = np.maximum(here.clock.last(), 1e-300)
-    left = np.log2(np.maximum(prefixes.horizon / end, 1.0))
+    left = np.log2(np.maximum(horizon / end, 1.0))
     rho = agreement * stability**left
     standing = centred_rank(np.round(raw, 12))
     return Scored(

@@ -93,7 +93,7 @@ class FollowedLog:
         """
         if self._rows is None:
             return None
-        keys, runs, names_runs = self._rows.keys, self._settings, self._names_runs
+        keys, runs, names_runs = self._rows.named(), self._settings, self._names_runs
         if not names_runs and runs is not None and "run" in runs.columns:
             keys, names_runs = keys.with_columns(run=pl.lit(runs["run"][0])), True
         if versions:
