@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -48,7 +49,7 @@ def lengths(study):
 
 @pytest.mark.parametrize("score", ["outlook", "last_loss", "tse", "lcga_d1"])
 def test_halving_prunes_most_and_keeps_the_best(score):
-    study = optimize(EarlyCallPruner(score))
+    study = optimize(EarlyCallPruner(score, min_resource=3, reduction_factor=3))
     pruned = study.get_trials(states=[TrialState.PRUNED])
     assert len(pruned) > 12
     assert all(trial.last_step in (3, 9, 27) for trial in pruned)
@@ -91,7 +92,7 @@ def test_a_diverged_trial_is_pruned_at_the_next_rung_and_not_before_all_others()
                 raise optuna.TrialPruned
         return 1.0
 
-    study = optuna.create_study(pruner=EarlyCallPruner())
+    study = optuna.create_study(pruner=EarlyCallPruner(min_resource=3))
     study.optimize(objective, n_trials=4)
     assert study.trials[3].last_step == 3
     assert study.trials[0].state == TrialState.COMPLETE
@@ -126,6 +127,82 @@ optimize(EarlyCallPruner(), storage=sys.argv[1], sampler=Kill())
 
     whole = optimize(EarlyCallPruner(), sampler=FixedButSeventh(), trials=19)
     assert [n for n in lengths(resumed) if n is not None] == lengths(whole)
+
+
+def floor_of(number: int) -> float:
+    return (number * 0.37 + 0.5) % 1.0
+
+
+def crossing(number: int, step: int) -> float:
+    """Losses that fall to a floor of their own; large floors lead for 9 steps."""
+    floor = floor_of(number)
+    return floor * (step > 9) - 0.2 * floor * (step <= 9) + math.exp(-0.3 * step)
+
+
+def crossing_study(pruner, *, trials, sign=1, storage=None):
+    def objective(trial):
+        trial.suggest_float("floor", 0.0, 1.0)
+        for step in range(1, 28):
+            trial.report(sign * crossing(trial.number, step), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return sign * crossing(trial.number, 27)
+
+    class Fixed(optuna.samplers.RandomSampler):
+        def sample_independent(self, study, trial, *rest):
+            return floor_of(trial.number)
+
+    study = optuna.create_study(
+        pruner=pruner, storage=storage, sampler=Fixed(), study_name="new",
+        direction="minimize" if sign > 0 else "maximize",
+    )  # fmt: skip
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_past_study_says_that_the_last_will_be_first(sign, tmp_path):
+    """The best early losses end worst: only a study that knows how it ends keeps the others."""
+    past = crossing_study(
+        optuna.pruners.NopPruner(), trials=40, sign=sign, storage=f"sqlite:///{tmp_path}/past.db"
+    )
+    blind = crossing_study(EarlyCallPruner(), trials=30, sign=sign)
+    storage = optuna.storages.get_storage(f"sqlite:///{tmp_path}/past.db")
+    found = [
+        crossing_study(EarlyCallPruner(past=given), trials=30, sign=sign)
+        for given in (past, storage, tmp_path / "past.db")
+    ]
+    assert lengths(found[0]) == lengths(found[1]) == lengths(found[2])
+    assert sum(lengths(found[0])) < 1.2 * sum(lengths(blind))
+    assert sign * found[0].best_value < sign * blind.best_value - 0.1
+
+
+def test_completed_trials_of_the_study_are_learned_from():
+    halving = EarlyCallPruner().halving
+    runs = {str(n): {s: crossing(n, s) for s in (1, 2, 3)} for n in range(30)}
+    settings = {run: {"floor": floor_of(int(run))} for run in runs}
+    done = {str(n): crossing(n, 27) for n in range(15)}
+    learned = halving.best(runs, 8, outcomes=done, settings=settings)
+    means = [
+        np.mean([settings[r]["floor"] for r in best]) for best in (learned, halving.best(runs, 8))
+    ]
+    assert means[0] < 0.4
+    assert means[1] > 0.8
+
+
+def test_a_past_that_cannot_be_used_is_one_sentence():
+    past = crossing_study(optuna.pruners.NopPruner(), trials=12)
+    with pytest.raises(InputError, match="past= needs the score outlook"):
+        EarlyCallPruner("tse", past=past)
+    with pytest.raises(InputError, match="less of 'reported' is better, but more of what this"):
+        crossing_study(EarlyCallPruner(past=past), trials=2, sign=-1)
+    with pytest.raises(InputError, match="no completed trial that reported"):
+        EarlyCallPruner(past=optuna.create_study())
+    storage = optuna.storages.InMemoryStorage()
+    for name in ("a", "b"):
+        optuna.create_study(study_name=name, storage=storage)
+    with pytest.raises(InputError, match=r"holds 2 studies \('a', 'b'\)"):
+        EarlyCallPruner(past=storage)
 
 
 def test_several_objectives_are_refused():

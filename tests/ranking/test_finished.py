@@ -87,6 +87,7 @@ def test_what_must_not_matter():
     alone = rank(running, horizon=STEPS, finished=one)
     assert alone.table.equals(rank(running, horizon=STEPS).table)
     assert alone.learned_from == {"g": 0}
+    assert "g: nothing was learned from 1 finished run: it takes two or more" in alone.warnings[0]
 
 
 def test_a_set_in_which_some_have_finished_learns_by_itself():
@@ -120,6 +121,46 @@ def test_reasons_name_finished_runs_and_the_runs_to_keep_hold_the_first():
     assert 0.95 <= chance < 1
     assert len(keep) < len(running)
     assert len(keep) < len(rank(running, horizon=STEPS).verdicts["g"].keep)
+
+
+def test_what_was_learned_is_told_run_by_run_and_in_words():
+    running, past, _ = split(world(5), 30)
+    before, after = (rank(running, horizon=STEPS, finished=p) for p in (None, past))
+    both = after.table.join(before.table.select("run", "rank"), on="run")
+    assert (both["rank_right"] - both["rank"]).to_list() == both["moved"].to_list()
+    assert before.table["moved"].null_count() == len(running)
+    gained = past.runs.with_columns(place=pl.col("final").rank())
+    early = rank(past, budget=0.2).table.select("run", early="rank")
+    gained = gained.join(early, on="run").select("run", gain=pl.col("early") - pl.col("place"))
+    gain = dict(gained.iter_rows())
+    agree = []
+    for run, moved, reason in after.table.select("run", "moved", "reason").iter_rows():
+        named = reason.removeprefix("like ").split(",")[0].split(" and ")
+        agree += [np.sign(gain[one]) == np.sign(moved) for one in named if abs(moved) > 2]
+        assert run not in named
+    assert np.mean(agree) > 0.9
+    said = after.sentences("g")[2]
+    most = both.sort(pl.col("moved").abs(), descending=True, maintain_order=True)["run"][0]
+    assert said.startswith("Learning from 30 finished runs moved runs by ")
+    assert f", {most} most (" in said
+    assert f"; without it {before.best()} would lead" in said
+
+
+def test_one_list_says_whom_to_keep_and_whom_to_stop():
+    running, past, _ = split(world(5), 30)
+    ranking = rank(running, horizon=STEPS, finished=past)
+    keep, stop = ranking.keep("g"), ranking.stop("g")
+    assert keep == ranking.verdicts["g"].keep
+    assert sorted([*keep, *stop]) == sorted(running.runs["run"])
+    told = ranking.to_dict()
+    assert (told["keep"], told["stop"]) == ({"g": list(keep)}, {"g": list(stop)})
+    assert f"Keep these {len(keep)}, 95 % sure to hold the best" in ranking.summary()
+    assert f"; stop the other {len(stop)}: " in ranking.summary()
+    # What has finished or has no training left cannot be stopped.
+    mixed = CurveSet.from_frame(pl.concat([running.frame(), past.frame()]), past.runs, name="mixed")
+    assert set(rank(mixed).stop("g")) <= set(running.runs["run"])
+    assert rank(world(5)).stop("g") == ()
+    assert "Keep these" not in rank(world(5)).summary()
 
 
 def test_what_cannot_be_learned_from_is_said():

@@ -65,6 +65,41 @@ def test_of_very_many_runs_those_to_keep_are_still_many():
     assert 200 < len(verdict.stop) < 380
 
 
+@pytest.fixture
+def past(digits):
+    """Ten of the bundled runs, as finished ones, and the others, after a tenth of training."""
+    whole = ec.read(digits)
+    done = pl.Series(np.arange(16) % 8 < 5)
+    return whole.filter(done), whole.filter(~done)
+
+
+def test_it_says_what_was_learned_and_what_that_changed(past, tmp_path):
+    finished, running = past
+    made = report(running, budget=0.1, finished=finished)
+    assert made.ranking.learned_from == {"all": 10}
+    assert ("Learned from", "10 finished runs") in made.how
+    changed = made.verdicts[0].sentences[2]
+    assert changed == "What 10 finished runs taught changed no place."
+    assert changed in made.markdown().replace("\\", "")
+    moved = column(made, "moved")
+    assert set(moved.values) == set(made.ranking.table["moved"])
+    assert all(text[:1] in "+−0" for text in moved.texts)
+    assert column(made, "like").texts[0].count(" and ") <= 1
+    # The command, too, and the terminal with one line a run.
+    for name, part in (("past", finished), ("now", running)):
+        part.write(tmp_path / name)
+    page = tmp_path / "r.md"
+    options = ("--budget", "10%", "--finished", tmp_path / "past")
+    assert earlycall("report", tmp_path / "now", *options, "-o", page).code == 0
+    assert "Learned from: 10 finished runs" in page.read_text()
+    ran = earlycall("rank", tmp_path / "now", *options)
+    assert "the first 10 % of 1140 steps, and 10 finished runs" in ran.out
+    assert changed in " ".join(ran.out.split())
+    assert "which ended" not in ran.out
+    bare = earlycall("report", tmp_path / "now", "--finished", tmp_path / "nothing", "-o", page)
+    assert bare.code == 2
+
+
 def test_the_verdict_does_not_look_past_the_budget(digits):
     whole = ec.read(digits)
     torn = pl.when(pl.col("step") > 114).then(9.0).otherwise(pl.col("train_loss"))

@@ -43,8 +43,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
     Args:
         score: the name of a score (``outlook``, ``last_loss``, ``tse``, ``lcga_d1`` …), or None
             for no halving.
-        min_resource: the first rung, in the unit of the steps that are reported. Curves of fewer
-            than three points tell little more than their last value.
+        min_resource: the first rung, in the unit of the steps that are reported.
         reduction_factor: η, above 1.
         max_resource: the step at which training ends, if it is known.
         rule: a stop rule (see `earlycall.parse_rule`), judged on each trial's own values.
@@ -78,8 +77,8 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         self,
         score: str | None = DEFAULT_SCORE,
         *,
-        min_resource: float = 3,
-        reduction_factor: float = 3,
+        min_resource: float = 1,
+        reduction_factor: float = 4,
         max_resource: float | None = None,
         rule: str | Rule | None = None,
         every: int = 1,
@@ -95,7 +94,9 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
                 f"past= needs the score {DEFAULT_SCORE}, which learns; this is {score}"
             )
         self._past = None if past is None else _curves_of(past)
-        self._ended: dict[int, tuple[FrozenTrial, Any]] = {}  # what can be computed again
+        self._ended: dict[
+            int, tuple[FrozenTrial, dict[float, float], dict[str, Any]]
+        ] = {}  # what can be computed again
         self.rule = None if rule is None else as_rule(rule)
         self.every = every
 
@@ -137,10 +138,10 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         """The values reported, as losses, and the settings; of an ended trial, computed once."""
         before = self._ended.get(trial._trial_id)
         if before is not None and before[0] is trial:
-            return before[1]
+            return before[1], before[2]
         known = _losses(trial, sign), trial.params
         if trial.state.is_finished():
-            self._ended[trial._trial_id] = trial, known
+            self._ended[trial._trial_id] = trial, *known
         return known
 
 

@@ -119,7 +119,7 @@ class EarlyCallScheduler(FIFOScheduler):
         metric: str | None = None,
         mode: Direction | None = None,
         max_t: float = 100,
-        grace_period: float = 3,
+        grace_period: float = 1,
         reduction_factor: float = 4,
         *,
         score: str = DEFAULT_SCORE,

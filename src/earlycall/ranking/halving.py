@@ -38,12 +38,13 @@ class Halving:
 
     Rungs lie at min_resource·η^k. When a run first reports at or beyond a rung, it is ranked by
     its score among all runs that came so far, each cut off there, and goes on if it is among the
-    best ⌈n/η⌉ of the n. A run that cannot be scored goes on; a diverged one does not.
+    best ⌊n/η⌋ of the n, or the best. A run that cannot be scored goes on; a diverged one does not.
 
     The default score learns from runs that are trained to their end, as `earlycall.rank` does: from
     those of this search, where their outcomes are given, and from those of an earlier one. The
     earlier ones stand at each rung, too, beside the n, and say which part may go on: the one that
-    would have found most of their best tenth for the same cost.
+    would have found most of their best tenth for the same cost. The best so far of this search goes
+    on, too, once it has tried enough to expect one.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -68,7 +69,7 @@ class Halving:
 
     score: str = DEFAULT_SCORE
     min_resource: float = 1
-    reduction_factor: float = 3
+    reduction_factor: float = 4
     max_resource: float | None = None
     past: Any = field(default=None, repr=False, compare=False)
 
@@ -149,18 +150,26 @@ class Halving:
         compared = [run, *_fewer(reached, rung)]
         cut: dict[str, Losses] = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
-            wanted = math.ceil(len(cut) / self.reduction_factor - 1e-9)
+            wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
             return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
+        own = list(cut)
         cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
                 if max(of) >= rung}  # fmt: skip
-        wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
         known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
-        set_to = {f"past {name}": values for name, values in self.past.settings.items()}
-        best = self.best(
-            cut, wanted, outcomes={**(outcomes or {}), **known},
-            settings={**(settings or {}), **set_to},
-        )  # fmt: skip
-        return run in best
+        theirs = {f"past {name}": values for name, values in self.past.settings.items()}
+        mine = settings.get(run, {}) if settings else {}  # of others only what this run has, too
+        shared = {name: {k: v for k, v in of.items() if k in mine}
+                  for name, of in {**(settings or {}), **theirs}.items()}  # fmt: skip
+        prefixes = prefixes_of(cut, shared, self.max_resource)
+        if not prefixes.loss.all_finite()[0]:
+            return False
+        place = self._places(prefixes, {**(outcomes or {}), **known})
+        if not math.isfinite(place[0]):
+            return True
+        if len(losses) * self._part >= 1 and not np.any(place[: len(own)] > place[0]):
+            return True  # the best so far: however good the past was, something is to be found
+        wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
+        return int((np.nan_to_num(place, nan=-np.inf) > place[0]).sum()) < wanted
 
     def best(
         self,
@@ -292,6 +301,7 @@ def prefixes_of(
     return Prefixes(
         "all", tuple(losses), frame, "train_loss", horizon or float(at.max(initial=1.0)),
         settings=_table([settings.get(run, {}) for run in losses]),
+        horizon_from="given" if horizon else None,
     )  # fmt: skip
 
 

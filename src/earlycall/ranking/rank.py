@@ -128,13 +128,13 @@ class Ranking(Result):
         return tuple(table.filter(hopeless | (pl.col("status") == "diverged"))["run"])
 
     def _ended(self, group: str) -> list[str]:
-        """The runs of a group that have no training left."""
+        """The runs of a group that are known to have no training left."""
         finished = (pl.col("group") == group) & (pl.col("reason") == FINISHED)
         ended = self.table.filter(finished)["run"].to_list()
         for p in self.prefixes:
             if p.group == group:
-                end = np.nan_to_num(p.step.last()) >= p.horizon * (1 - 1e-9)
-                ended += [run for run, it_has in zip(p.runs, end, strict=True) if it_has]
+                left = p.steps_left
+                ended += [] if left is None else [p.runs[i] for i in np.flatnonzero(left <= 0)]
         return ended
 
     @property
@@ -186,7 +186,7 @@ class Ranking(Result):
             return [f"Stop {listed(stop)}{what}."]
         these = "this one" if len(keep) == 1 else f"these {len(keep)}"
         others = "the other" if len(keep) + len(stop) == rows.height else "another"
-        count = "" if len(stop) == 1 and others == "another" else f" {len(stop)}"
+        count = f" {len(stop)}" if len(stop) > 1 else ""
         return [
             f"Keep {these}, {sure}: {listed(keep)}; stop {others}{count}{what}: {listed(stop)}."
         ]
@@ -295,9 +295,9 @@ def rank(
     for p in prefixes:
         ranked[p.group], learned_from[p.group] = _rank_group(p, chosen, top, past, own)
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
-    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     if past:
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
+    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     return Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
