@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from earlycall.errors import InputError
 from earlycall.readers import remote
 from earlycall.readers.assembly import RUN_TABLES
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
+from earlycall.readers.base.inside import files_in, head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
@@ -26,6 +25,7 @@ from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
 from earlycall.readers.summaries import is_no_log
 
+MAX_NEIGHBOURS = 1000  # of a file that was named, among which there may be other logs
 _NOT_LOGS = (*RUN_TABLES, "emissions.csv")
 
 
@@ -147,12 +147,11 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
 
 def _with_beside(found: list[Source], path: Path) -> list[Source]:
     """The logs with what stands beside them; beside a file that was named there may be others."""
-    logs, root = [source.path for source in found], path
-    if path.is_file():
-        root = path.parent
-        others = (p for p in sorted(root.glob("*")) if p != path and p.is_file())
-        logs += islice((p for p in others if _recognise(p) is not None), 1)
-    files = files_beside(logs, root)
+    logs, is_file = [source.path for source in found], path.is_file()
+    files = files_beside(logs, path.parent if is_file else path)
+    if is_file and files[0]:
+        logs += (p for p in files_in(path.parent)[:MAX_NEIGHBOURS] if p != path and _recognise(p))
+        files = files_beside(logs, path.parent)
     return [replace(source, beside=those) for source, those in zip(found, files, strict=False)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -115,7 +114,7 @@ def summary_in(path: Path) -> dict[str, Any]:
     for name, value in islice(numbers.items(), _MAX_NUMBERS):
         if _is_number(value) and not _is_setting(name):
             said = not kind or kind in words(name) or is_held_out(name)
-            found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = _float(value)
+            found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = float(value)
     return found
 
 
@@ -238,10 +237,3 @@ def _holds_curves(record: Mapping[str, Any]) -> bool:
     has_numbers = any(map(_is_number, values.values()))
     losses = any({"loss", "losses"}.intersection(words(name)) for name in lists)
     return losses or sum(map(bool, map(direction, lists))) > 1 or bool(lists and not has_numbers)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
