@@ -23,7 +23,7 @@ from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
-from earlycall.readers.summaries import is_no_log
+from earlycall.readers.summaries import is_no_log, is_settings
 
 MAX_NEIGHBOURS = 1000  # of a file that was named, among which there may be other logs
 _NOT_LOGS = (*RUN_TABLES, "emissions.csv")
@@ -196,7 +196,7 @@ def _folder_reader(folder: Path, files: frozenset[str]) -> Any:
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
     head = head_of(path)
-    if not head or is_power_log(path, head):
+    if not head or is_settings(path, head) or is_power_log(path, head):
         return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
     found = next((reader for reader in of_files if reader.recognises(path, head)), None)

@@ -37,6 +37,11 @@ _MAX_NUMBERS = 200
 _LISTED = 4
 
 
+def is_settings(path: Path, head: bytes) -> bool:
+    """Whether a file is one of settings by its name, and not lines of JSON all the same."""
+    return settings_kind(path.name) is not None and not _is_lines(head)
+
+
 def is_no_log(path: Path, head: bytes) -> str | None:
     """What a file is that looks like a log of one observation or a history, but is none.
 
@@ -52,7 +57,7 @@ def is_no_log(path: Path, head: bytes) -> str | None:
     Returns:
         What to call it, None where it may be a log.
     """
-    if settings_kind(path.name) is not None and not _is_lines(head):
+    if is_settings(path, head):
         return "settings of a run, not a log"
     record = _record(path, head)
     if record is None or _holds_curves(record):
