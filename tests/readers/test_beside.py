@@ -73,6 +73,7 @@ def test_overrides_of_hydra_name_the_groups_that_were_chosen(tmp_path):
     write(tmp_path / ".hydra" / "overrides.yaml", "- model=resnet\n- ~x\n- hydra.job.chdir=true\n")
     write(tmp_path / ".hydra" / "hydra.yaml", "hydra: {job: {name: x}}\n")
     write(tmp_path / ".config.yaml", "lr: 0.5\n")
+    write(tmp_path / ".test_results.json", {"test_acc": 0.5})
     want = {"hp.model": "resnet", "hp.model.depth": 4, "hp.max": 9, "hp.epochs": 9}
     assert known_of(tmp_path, "log.csv") == want
 

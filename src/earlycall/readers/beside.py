@@ -96,14 +96,15 @@ class _Folder:
             names = sorted(entry.name for entry in os.scandir(folder))
         except OSError:
             names = []
-        names += [*HYDRA] if ".hydra" in names else []
+        hydra = [*HYDRA] if ".hydra" in names else []
+        names = [name for name in names if not name.startswith(".")] + hydra
         self._folder, self._logs = folder, logs
         kinds = {name: kind for name in names if (kind := settings_kind(name)) is not None}
         self.settings = self._paths(sorted(kinds, key=lambda name: -kinds[name]))
         self.summaries = self._paths(name for name in names if is_summary_name(name))
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in names:
-            if name not in kinds and not name.startswith("."):
+            if name not in kinds:
                 for stem in _stems(name):
                     self._by_stem[stem].append(name)
 
