@@ -37,8 +37,9 @@ def read(
     Args:
         paths: curve sets, log files, folders of logs, or addresses (``wandb://ENTITY/PROJECT``,
             ``http://…`` of an MLflow server, ``postgresql://…`` of an Optuna storage). In a folder,
-            each log is a run (or several), named by its path relative to the folder; a
-            ``runs.csv`` or ``runs.parquet`` beside the logs adds settings and outcomes.
+            each log is a run (or several), named by its path relative to the folder; files of
+            settings beside a log (``config.yaml``, ``args.json`` …) are read with it; a
+            ``runs.csv`` or ``runs.parquet`` in the folder adds settings and outcomes.
         name: what to call the set in tables; by default the name of the path.
         pattern: read plain text logs by this regular expression with named groups, such as
             ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\S+)``.

@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.curves.cleaning import Observations
-from earlycall.curves.columns import plain
+from earlycall.curves.columns import is_held_out, plain, words
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import table_of
@@ -33,9 +33,12 @@ from earlycall.readers.summaries import (
     summary_in,
 )
 
-_DOCUMENTS = (".json", ".yaml", ".yml", ".toml")
+_DOCUMENTS = (".json", ".yaml", ".yml")
 _SEPARATOR = re.compile(r"[._-]")
-_OF_A_LOG = re.compile(r"[._-](?:log|logs|metrics|history|losses|train)$")
+_LOG_WORDS = frozenset(
+    {"log", "logs", "metrics", "history", "losses", "results", "scalars", "train"}
+)
+_OF_A_LOG = re.compile(rf"[._-](?:{'|'.join(sorted(_LOG_WORDS))})$")
 
 
 def files_beside(logs: Sequence[Path], root: Path) -> list[tuple[Path, ...]]:
@@ -47,23 +50,36 @@ def files_beside(logs: Sequence[Path], root: Path) -> list[tuple[Path, ...]]:
     """
     homes = [log if log.is_dir() else log.parent for log in logs]
     above = [_up_to(root, home) for home in homes]
-    below = Counter(folder for folders in above for folder in folders)
-    direct, taken = Counter(homes), set(logs)
+    trainings = {(home, _name(log)): up for log, home, up in zip(logs, homes, above, strict=True)}
+    direct = Counter(home for home, _ in trainings)
+    below = Counter(folder for folders in trainings.values() for folder in folders)
+    taken = set(logs)
     listed = {folder: _Folder(folder, taken) for folder in below}
-    found, shared = [], Counter[Path]()
+    found, shared = [], dict[Path, None]()
     for log, home, folders in zip(logs, homes, above, strict=True):
         files = [] if log == home else listed[home].of(log)
         for folder in folders:
             here, is_home = listed[folder], folder == home
             if below[folder] == 1 or (is_home and direct[folder] == 1):
                 files += here.settings + here.summaries
-            elif is_home or (folder == home.parent and not direct[folder]):
+            elif is_home or (folder == home.parent and direct[home] == 1 and not direct[folder]):
                 files += here.settings
-                shared.update(here.settings)
+                shared |= dict.fromkeys(here.settings)
         found.append(tuple(reversed(dict.fromkeys(files))))
-    for path in (path for path, count in shared.items() if count > 1):
+    for path in shared:
         _warn(f"{path}: taken as the settings of each of the logs beside it")
     return found
+
+
+def _name(log: Path) -> tuple[str, ...]:
+    """What the name of a log says of its run: not that it is a log, or of which part of the data.
+
+    Examples:
+        >>> _name(Path("lr1_train.csv")), _name(Path("metrics.json"))
+        (('lr', '1'), ())
+    """
+    named = [] if log.is_dir() else words(log.stem)
+    return tuple(word for word in named if word not in _LOG_WORDS and not is_held_out(word))
 
 
 def _up_to(root: Path, home: Path) -> list[Path]:
@@ -80,14 +96,15 @@ class _Folder:
             names = sorted(entry.name for entry in os.scandir(folder))
         except OSError:
             names = []
-        names += [*HYDRA] if ".hydra" in names else []
+        hydra = [*HYDRA] if ".hydra" in names else []
+        names = [name for name in names if not name.startswith(".")] + hydra
         self._folder, self._logs = folder, logs
         kinds = {name: kind for name in names if (kind := settings_kind(name)) is not None}
         self.settings = self._paths(sorted(kinds, key=lambda name: -kinds[name]))
         self.summaries = self._paths(name for name in names if is_summary_name(name))
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in names:
-            if name not in kinds and not name.startswith("."):
+            if name not in kinds:
                 for stem in _stems(name):
                     self._by_stem[stem].append(name)
 

@@ -11,21 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from earlycall.errors import CurveWarning, InputError, first_few
 from earlycall.readers import remote
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import head_of, is_inside, visible_files, walk_visible
+from earlycall.readers.base.inside import files_in, head_of, is_inside, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
 from earlycall.readers.power.logs import is_power_log
-from earlycall.readers.summaries import is_no_log
+from earlycall.readers.summaries import is_no_log, is_settings
 
+MAX_NEIGHBOURS = 1000  # of a file that was named, among which there may be other logs
 _NOT_LOGS = (*curve_set.RUN_TABLES, "emissions.csv")
 
 
@@ -154,12 +154,11 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
 
 def _with_beside(found: list[Source], path: Path) -> list[Source]:
     """The logs with what stands beside them; beside a file that was named there may be others."""
-    logs, root = [source.path for source in found], path
-    if path.is_file():
-        root = path.parent
-        others = (p for p in sorted(root.glob("*")) if p != path and p.is_file())
-        logs += islice((p for p in others if _recognise(p) is not None), 1)
-    files = files_beside(logs, root)
+    logs, is_file = [source.path for source in found], path.is_file()
+    files = files_beside(logs, path.parent if is_file else path)
+    if is_file and files[0]:
+        logs += (p for p in files_in(path.parent)[:MAX_NEIGHBOURS] if p != path and _recognise(p))
+        files = files_beside(logs, path.parent)
     return [replace(source, beside=those) for source, those in zip(found, files, strict=False)]
 
 
@@ -241,7 +240,7 @@ def _folder_reader(folder: Path, files: frozenset[str], only: Any = None) -> Any
 def _recognise(path: Path) -> Any:
     """The reader of a file, None where none knows it."""
     head = head_of(path)
-    if not head or is_power_log(path, head):
+    if not head or is_settings(path, head) or is_power_log(path, head):
         return None
     of_files = (reader for reader in readers() if hasattr(reader, "recognises"))
     found = next((reader for reader in of_files if reader.recognises(path, head)), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -38,6 +37,11 @@ _MAX_NUMBERS = 200
 _LISTED = 4
 
 
+def is_settings(path: Path, head: bytes) -> bool:
+    """Whether a file is one of settings by its name, and not lines of JSON all the same."""
+    return settings_kind(path.name) is not None and not _is_lines(head)
+
+
 def is_no_log(path: Path, head: bytes) -> str | None:
     """What a file is that looks like a log of one observation or a history, but is none.
 
@@ -53,7 +57,7 @@ def is_no_log(path: Path, head: bytes) -> str | None:
     Returns:
         What to call it, None where it may be a log.
     """
-    if settings_kind(path.name) is not None and not _is_lines(head):
+    if is_settings(path, head):
         return "settings of a run, not a log"
     record = _record(path, head)
     if record is None or _holds_curves(record):
@@ -115,7 +119,7 @@ def summary_in(path: Path) -> dict[str, Any]:
     for name, value in islice(numbers.items(), _MAX_NUMBERS):
         if _is_number(value) and not _is_setting(name):
             said = not kind or kind in words(name) or is_held_out(name)
-            found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = _float(value)
+            found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = float(value)
     return found
 
 
@@ -238,10 +242,3 @@ def _holds_curves(record: Mapping[str, Any]) -> bool:
     has_numbers = any(map(_is_number, values.values()))
     losses = any({"loss", "losses"}.intersection(words(name)) for name in lists)
     return losses or sum(map(bool, map(direction, lists))) > 1 or bool(lists and not has_numbers)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf

@@ -23,6 +23,7 @@ MAX_METRICS = 100_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
 _BLOCK_ROWS = 1 << 14  # held as Python objects
 MAX_SETTINGS, MAX_DEPTH = 10_000, 20  # of one run
+_MAX_BITS = 64  # of a setting that stays a whole number
 _SECRET = re.compile(
     r"(api|wandb|comet|access|secret|auth|private)_?key$|(hf|hub|api|auth|access|github)_?token$"
     r"|passw(or)?d$|(^|[._-])secret$|credentials?$"
@@ -66,8 +67,10 @@ def settings(values: Mapping[str, Any], prefix: str = "hp.") -> dict[str, Any]:
     for name, value in islice(_nested(values, prefix), MAX_SETTINGS):
         if isinstance(value, Mapping) or (isinstance(value, str) and _SECRET.search(name.lower())):
             continue
-        if isinstance(value, bool | int | float) or value is None:
+        if isinstance(value, bool | float) or value is None:
             found[name] = value
+        elif isinstance(value, int):
+            found[name] = value if value.bit_length() < _MAX_BITS else _number(value)
         else:
             found[name] = as_text(value if isinstance(value, str) else _SHORT.repr(value)[:200])
     return found

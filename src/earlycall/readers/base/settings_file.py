@@ -1,10 +1,9 @@
-"""Files that hold the settings of a run: their names, and what is in them (JSON, YAML, TOML)."""
+"""Files that hold the settings of a run: their names, and what is in them (JSON or YAML)."""
 
 from __future__ import annotations
 
 import json
 import re
-import tomllib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,8 @@ from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import MAX_SETTINGS, settings
 
 MAX_BYTES = 1 << 20  # settings are small
-_MAX_YAML_BYTES = 1 << 18  # a second's work
+_MAX_DIGITS = 400
+_MAX_YAML_BYTES, _MAX_YAML_DEPTH = 1 << 18, 100  # a second's work
 HYDRA = (".hydra/config.yaml", ".hydra/overrides.yaml")
 _KINDS = (  # of two in one folder, the later one counts
     "config|configs|cfg|configuration",
@@ -27,8 +27,9 @@ _KINDS = (  # of two in one folder, the later one counts
 )
 _QUALIFIERS = "train|training|trainer|run|exp|experiment|job|model|adapter|hyper|full|resolved"
 _KIND = "|".join(f"(?P<k{place}>{names})" for place, names in enumerate(_KINDS))
-_NAME = re.compile(rf"(?:(?:{_QUALIFIERS})[_.-]?)*(?:{_KIND})\.(?:json|ya?ml|toml)", re.IGNORECASE)
+_NAME = re.compile(rf"(?:(?:{_QUALIFIERS})[_.-]?)*(?:{_KIND})\.(?:json|ya?ml)", re.IGNORECASE)
 _WRAPPER = frozenset({"value", "desc", "sort"})  # of a value, by Weights & Biases and SwanLab
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _OVERRIDE = re.compile(r"\+{0,2}([\w./@-]+)=(.*)", re.DOTALL)
 
 
@@ -41,7 +42,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         if len(node.value) > MAX_SETTINGS:
             raise yaml.YAMLError(f"more than {MAX_SETTINGS:,} settings by merging")
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
+        """A whole number; the text of a long one, which to base 60 would take minutes."""
+        if len(node.value) > _MAX_DIGITS:
+            return str(node.value)
+        return int(super().construct_yaml_int(node))
 
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_multi_constructor("", lambda loader, suffix, node: None)
 
 
@@ -77,12 +85,20 @@ def settings_beside(path: Path) -> dict[str, Any]:
 
 
 def settings_in(path: Path) -> dict[str, Any]:
-    """The settings in a file as columns (``hp.*``), nested names joined by a dot."""
-    return settings(settings_beside(path))
+    """The settings in a file as columns (``hp.*``), nested names joined by a dot.
+
+    What refers to another one as OmegaConf does (``${trainer.max_epochs}``) has its value.
+    """
+    found = settings(settings_beside(path))
+    for name, value in found.items():
+        reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if reference:
+            found[name] = found.get(f"hp.{reference[1]}", value)
+    return found
 
 
 def document(path: Path) -> Any:
-    """What a small JSON, YAML or TOML file holds.
+    """What a small JSON or YAML file holds.
 
     Raises:
         OSError: if it cannot be read.
@@ -96,9 +112,22 @@ def document(path: Path) -> Any:
     if len(content) > limit:
         raise ValueError(f"larger than {limit >> 10} kB")
     text = content.decode("utf-8-sig")
-    if is_yaml:
-        return yaml.load(text, _Loader)  # noqa: S506
-    return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    return _yaml(text) if is_yaml else json.loads(text)
+
+
+def _yaml(text: str) -> Any:
+    """What a YAML text says; libyaml's loader, in C, would overflow the stack where it is deep.
+
+    Raises:
+        yaml.YAMLError: if it is none, or nested too deeply; also ValueError.
+    """
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_YAML_DEPTH:
+            raise yaml.YAMLError(f"nested more than {_MAX_YAML_DEPTH} levels deep")
+    return yaml.load(text, _Loader)  # noqa: S506
 
 
 def _unwrapped(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -116,8 +145,9 @@ def _overrides(texts: list[Any]) -> dict[str, Any]:
     for text in texts:
         match = _OVERRIDE.fullmatch(str(text))
         if match and not match[1].startswith("hydra"):
+            name = match[1].replace("/", ".")
             try:
-                found[match[1].replace("/", ".")] = yaml.load(match[2], _Loader)  # noqa: S506
+                found[name] = _yaml(match[2])
             except (yaml.YAMLError, ValueError, RecursionError):
-                found[match[1].replace("/", ".")] = match[2]
+                found[name] = match[2]
     return found
