@@ -313,7 +313,7 @@ def _meanings(log: CleanLog) -> dict[str, str]:
     known = {name: plain(name) for name in log.metrics}
     for what, loss in (("train_loss", training_loss), ("val_loss", validation_loss)):
         name = loss(log.metrics)[0]
-        if name is not None:
+        if name is not None and (what == "val_loss" or not is_held_out(name)):
             known[name] = what
     return known
 
