@@ -53,8 +53,8 @@ def values(curves, run, metric):
 
 
 def test_train_and_validation_tables_are_one_run(tmp_path):
-    for run in ("a", "b"):
-        table(tmp_path / run / "train.csv", step=STEPS, loss=losses(1), accuracy=losses(2))
+    for k, run in enumerate("ab"):
+        table(tmp_path / run / "train.csv", step=STEPS, loss=losses(k + 1), accuracy=losses(2))
         table(tmp_path / run / "val.csv", step=STEPS[3::4], loss=[2.0, 1.5], accuracy=[0.5, 0.6])
         table(tmp_path / run / "test.csv", step=[8], loss=[1.75])
     curves, notes = noted(tmp_path)
