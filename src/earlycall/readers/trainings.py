@@ -43,10 +43,7 @@ _LOG_WORDS = frozenset({
     "curve", "curves", "tb", "tensorboard", "csv", "json", "jsonl",
 })  # fmt: skip
 # Folders in which a tracker keeps what it writes, beside what the others write.
-_LOG_FOLDERS = frozenset({
-    "log", "logs", "tb", "tensorboard", "event", "events", "csv", "json", "metrics", "scalars",
-    "summaries",
-})  # fmt: skip
+_LOG_FOLDERS = frozenset({"log", "logs", "tb", "tensorboard", "event", "events", "summaries"})
 _OWN_KINDS = (study_folder.NAME, curve_set.NAME, experiment_store.NAME)
 _MIN_SHARED = 3  # values by which logs are known as twins
 _TOLERANCE = 2e-6  # of a float32
@@ -316,7 +313,7 @@ def _meanings(log: CleanLog) -> dict[str, str]:
     known = {name: plain(name) for name in log.metrics}
     for what, loss in (("train_loss", training_loss), ("val_loss", validation_loss)):
         name = loss(log.metrics)[0]
-        if name is not None:
+        if name is not None and (what == "val_loss" or not is_held_out(name)):
             known[name] = what
     return known
 
