@@ -79,7 +79,9 @@ def test_two_writers_and_a_reader_and_kill_9(tmp_path):
 def test_a_writer_that_is_killed_between_the_two_files_has_written_both(tmp_path):
     """That the runs take their place is what counts; the next writer clears up."""
     a_set(2, 1.0).write(tmp_path)
-    killed = subprocess.run([sys.executable, "-c", KILLED + WRITER, tmp_path, "0", "1"], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED + WRITER, tmp_path, "0", "1"], check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 3
     must_be_of_one_writer(ec.read(tmp_path))

@@ -47,5 +47,5 @@ def command(
     with_costs = f", with {', '.join(costs)}" if costs else ""
     output.note(
         f"{to}: {len(curves)} runs, {curves.observations.height} observations of "
-        f"{', '.join(curves.metrics)}{with_costs}"
+        f"{first_of(curves.metrics)}{with_costs}"
     )

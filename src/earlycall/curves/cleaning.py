@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,9 +19,10 @@ from earlycall.curves.columns import (
     role,
     step_counters,
 )
-from earlycall.errors import CurveWarning, InputError
+from earlycall.errors import CurveWarning, InputError, first_of
 
 _LOGGED = "epoch as logged"
+_RUN_NUMBERS = ("step_hint", "started", "ended")
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -271,23 +274,64 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     if runs is None:
         return keys
     if "run" not in runs.columns:
-        raise InputError(f"the table of runs has no column 'run'; found: {', '.join(runs.columns)}")
+        raise InputError(f"the table of runs has no column 'run'; found: {first_of(runs.columns)}")
     runs = runs.with_columns(pl.col("run").cast(pl.String))
     on = ["group", "run"] if "group" in runs.columns else ["run"]
     runs = runs.with_columns(pl.col(on).cast(pl.String))
-    if "step_hint" in runs.columns:
-        hint = runs["step_hint"].cast(pl.Float64, strict=False)
-        bad = (runs["step_hint"].is_not_null() & hint.is_null()).arg_true()
-        if len(bad):
-            run, text = runs["run"][bad[0]], runs["step_hint"][bad[0]]
-            raise InputError(
-                f"the table of runs, column 'step_hint', run {run!r}: {text!r:.60} is not a number"
-            )
-        runs = runs.with_columns(step_hint=hint)
+    runs = runs.with_columns(
+        _checked(runs, name, _as_number) for name in _RUN_NUMBERS if name in runs.columns
+    )
+    if "restarted" in runs.columns:
+        runs = runs.with_columns(_checked(runs, "restarted", _as_restarts))
     twice = runs.filter(pl.struct(on).is_duplicated())
     if twice.height:
         raise InputError(f"the table of runs has two rows for run {twice['run'][0]!r}")
     return keys.join(runs, on=on, how="left", maintain_order="left")
+
+
+def _checked(
+    runs: pl.DataFrame, name: str, as_type: Callable[[pl.Series], tuple[pl.Series, str]]
+) -> pl.Series:
+    """A column of the table of runs, as what it must be.
+
+    Raises:
+        InputError: naming the first run of which it is not.
+    """
+    column, kind = as_type(runs[name])
+    bad = (runs[name].is_not_null() & column.is_null()).arg_true()
+    if len(bad):
+        run, found = runs["run"][bad[0]], runs[name][bad[0]]
+        raise InputError(
+            f"the table of runs, column {name!r}, run {run!r}: {found!r:.60} is not {kind}"
+        )
+    return column.alias(name)
+
+
+def _as_number(column: pl.Series) -> tuple[pl.Series, str]:
+    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        return column.cast(pl.Float64), "a number"
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64), "a number"
+    return column.str.strip_chars().cast(pl.Float64, strict=False), "a number"
+
+
+def _as_restarts(column: pl.Series) -> tuple[pl.Series, str]:
+    """JSON of pairs of numbers."""
+
+    def is_good(text: object) -> bool:
+        try:
+            pairs = json.loads(text) if isinstance(text, str) else None
+            return isinstance(pairs, list) and all(
+                math.isfinite(float(a)) and math.isfinite(float(b)) for a, b in pairs
+            )
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            return False
+
+    texts = [text if is_good(text) else None for text in column.to_list()]
+    kind = "JSON of pairs [seconds, seconds since 1970], such as [[60, 1.7e9]]"
+    return pl.Series(column.name, texts, dtype=pl.String), kind
 
 
 def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataFrame]:

@@ -128,7 +128,8 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         infer_schema_length=None,
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
-    return frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    frame.columns = [name.strip().removeprefix("\ufeff") for name in frame.columns]
+    return frame
 
 
 def _must_be_a_header(path: Path, header: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.leveldb import records
 from earlycall.readers.base.log import (
     Log,
+    json_value,
     settings,
     table_of,
     table_of_numbers,
@@ -61,7 +61,7 @@ def _rows(file: Path, state: State) -> Iterator[dict[str, Any]]:
         for record, end in records(file, opened, state.get("end", 0)):
             state["end"] = end
             try:
-                found = json.loads(record)
+                found = json_value(record)
                 kind, data = found["model_type"], found["data"]
                 if kind == "Header":
                     state["started"] = timestamp_of(data["create_time"])
