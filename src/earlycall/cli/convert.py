@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import options, output
+from earlycall.errors import first_of
 
 
 def command(

@@ -22,7 +22,8 @@ from earlycall.curves.columns import (
 from earlycall.errors import CurveWarning, InputError, first_of
 
 _LOGGED = "epoch as logged"
-_RUN_NUMBERS = ("step_hint", "started", "ended")
+_RUN_NUMBERS = ("final", "step_hint", "started", "ended")
+_MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -41,7 +42,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
         ([1.0, nan, None], 2)
     """
     if column.dtype.is_numeric():
-        return column.cast(pl.Float64) if str(column.dtype.base_type()) in _NOT_OF_NUMPY else column
+        return column.cast(pl.Float64) if _needs_cast(column.dtype) else column
     if column.dtype in (pl.Boolean, pl.Null):
         return column.cast(pl.Float64)
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -49,7 +50,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
     if column.dtype != pl.String:
         return None
     text = column.str.strip_chars()
-    text = text.set(text.is_in(["", "NA", "N/A", "null", "None", "-"]), None)
+    text = text.set(text.is_in(_MISSING), None)
     parsed = text.cast(pl.Float64, strict=False)
     filled = text.len() - text.null_count()
     bad = text.is_not_null() & parsed.is_null()
@@ -275,9 +276,9 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
         return keys
     if "run" not in runs.columns:
         raise InputError(f"the table of runs has no column 'run'; found: {first_of(runs.columns)}")
-    runs = runs.with_columns(pl.col("run").cast(pl.String))
     on = ["group", "run"] if "group" in runs.columns else ["run"]
-    runs = runs.with_columns(pl.col(on).cast(pl.String))
+    names = [names_of(runs[name]) for name in on]
+    runs = pl.DataFrame([_plain(c) for c in runs.get_columns() if c.name not in on] + names)
     runs = runs.with_columns(
         _checked(runs, name, _as_number) for name in _RUN_NUMBERS if name in runs.columns
     )
@@ -297,14 +298,47 @@ def _checked(
     Raises:
         InputError: naming the first run of which it is not.
     """
-    column, kind = as_type(runs[name])
-    bad = (runs[name].is_not_null() & column.is_null()).arg_true()
+    before = runs[name]
+    if before.dtype == pl.String:
+        before = before.set(before.str.strip_chars().is_in(_MISSING), None)
+    column, kind = as_type(before)
+    bad = (before.is_not_null() & column.is_null()).arg_true()
     if len(bad):
         run, found = runs["run"][bad[0]], runs[name][bad[0]]
         raise InputError(
             f"the table of runs, column {name!r}, run {run!r}: {found!r:.60} is not {kind}"
         )
     return column.alias(name)
+
+
+def names_of(column: pl.Series) -> pl.Series:
+    """The names of runs or groups as text.
+
+    Raises:
+        InputError: if the column holds lists, or bytes that are no text.
+    """
+    kind = column.dtype
+    text = column.cast(pl.String, strict=False) if not kind.is_nested() else column.clear()
+    if len(text) < len(column) or text.null_count() > column.null_count():
+        raise InputError(f"column {column.name!r} holds {kind}, not names; write them as text")
+    return text
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """A setting as a number, a truth or text; lists and the like as they are written."""
+    kind = column.dtype
+    if kind in (pl.Boolean, pl.Null, pl.String, pl.Categorical, pl.Enum):
+        return column
+    if kind.is_numeric():
+        return column.cast(pl.Float64) if _needs_cast(kind) else column
+    if kind.is_temporal():
+        return column.cast(pl.String) if kind != pl.Duration else column.dt.total_seconds()
+    texts = [None if value is None else f"{value!r:.200}" for value in column.to_list()]
+    return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def _needs_cast(kind: pl.DataType) -> bool:
+    return str(kind.base_type()) in _NOT_OF_NUMPY
 
 
 def _as_number(column: pl.Series) -> tuple[pl.Series, str]:
@@ -352,7 +386,7 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
         is_category = column.dtype in (pl.Categorical, pl.Enum)
-        category = column if is_category else column.cast(pl.String).cast(pl.Categorical)
+        category = column if is_category else names_of(column).cast(pl.Categorical)
         code = category.to_physical().to_numpy()
         changed[1:] |= code[1:] != code[:-1]
     starts = np.flatnonzero(changed)
