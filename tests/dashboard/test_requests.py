@@ -2,7 +2,6 @@
 
 import socket
 
-
 from conftest import PATIENCE
 
 pytest_plugins = ["served"]
@@ -23,7 +22,9 @@ BAD = {
     "a header of 1 MB": b"GET / HTTP/1.1\r\nX: " + b"a" * (1 << 20) + b"\r\n\r\n",
     "a thousand headers": b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 1000 + b"\r\n",
     "a body of 2 MB": post(b"find=" + b"a" * (2 << 20)),
-    "a body without end": b"POST /_view HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n",
+    "a body without end": b"POST /_view HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Length: 99999999999\r\n\r\n",
     "many parts": post(b"&".join([b"stop=a"] * 20_000)),
     "a length below 0": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n",
     "a length that is none": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n",
@@ -38,6 +39,8 @@ BAD = {
     "a horizon below 0": post(b"horizon=-1"),
     "an endless horizon": post(b"horizon=1e999"),
     "bytes as a tab": post(b"tab=%ff%ed%a0%80"),
+    "an unknown tab of the page": b"GET /?tab=zzz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a view below 0": b"GET /_view?horizon=-1 HTTP/1.1\r\n" + HOST + b"\r\n",
     "junk": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "no version": b"GET / extra words here\r\n\r\n",
     "a version that is none": b"GET / HTTP/9.9\r\n" + HOST + b"\r\n",

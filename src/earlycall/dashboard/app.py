@@ -96,11 +96,11 @@ class App:
             page = template("page.html.j2", PAGES).render(
                 paths=" ".join(map(str, self.paths)), colours=exchanged(), config=CONFIG
             )
-            return _packed(request, page, "text/html")
+            return _packed(request, page, "text/html", _status(_query(request)))
         if request.path == "/_live":
             return _packed(request, json.dumps(self.pulse()), "application/json")
         if request.path == "/_view":
-            query = request.get_data(as_text=True)
+            query = request.get_data(as_text=True) or _query(request)
             answer = self.answer(query, request.args.get("drawn", ""))
             return _packed(request, answer, "application/json", _status(query))
         name = request.path.removeprefix("/assets/")
@@ -185,6 +185,10 @@ def _ago(seconds: float) -> str:
     if seconds < 100:
         return f"{round(seconds / 10) * 10} s ago"
     return f"{seconds / 60:.0f} min ago" if seconds < 5400 else f"{seconds / 3600:.0f} h ago"
+
+
+def _query(request: Request) -> str:
+    return request.query_string.decode("latin-1")
 
 
 def _status(query: str) -> int:
