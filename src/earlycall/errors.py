@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+MAX_NAMED = 20  # names in a sentence that lists what was found
+
 
 class InputError(ValueError):
     """Input that cannot be used: one sentence with the place (file, line, column) and the remedy.
@@ -81,3 +83,14 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
 
     matches = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {matches[0]!r}?" if matches else "."
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Names for a sentence: the first of them, the others counted.
+
+    Examples:
+        >>> first_of(["a", "b"]), first_of([str(i) for i in range(99)])[-18:]
+        ('a, b', '18, 19 and 79 more')
+    """
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

@@ -80,8 +80,7 @@ def main() -> None:
 
 
 def _fail(sentence: str) -> int:
-    line = output.shown(" ".join(sentence.split()))
-    print(f"earlycall: {line}", file=sys.stderr)
+    print(f"earlycall: {output.sentence_shown(sentence)}", file=sys.stderr)
     return 2
 
 
@@ -89,7 +88,7 @@ def _show_warning(
     message: Warning | str, category: type[Warning], *_: object, **__: object
 ) -> None:
     if issubclass(category, CurveWarning):
-        print(f"note: {output.shown(str(message))}", file=sys.stderr)
+        print(f"note: {output.sentence_shown(str(message))}", file=sys.stderr)
         if output.verbose and isinstance(message, CurveWarning):
             for detail in message.details:
                 print(f"      {output.shown(detail)}", file=sys.stderr)

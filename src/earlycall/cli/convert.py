@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import options, output
+from earlycall.errors import first_of
 
 
 def command(
@@ -47,5 +48,5 @@ def command(
     with_costs = f", with {', '.join(costs)}" if costs else ""
     output.note(
         f"{to}: {len(curves)} runs, {curves.observations.height} observations of "
-        f"{', '.join(curves.metrics)}{with_costs}"
+        f"{first_of(curves.metrics)}{with_costs}"
     )

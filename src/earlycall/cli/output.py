@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from earlycall.errors import InputError
+from earlycall.errors import InputError, first_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from earlycall.results import Result
 
 PIPE_WIDTH = 180
+MAX_SENTENCE = 1400  # characters
 BARS = "▁▂▃▄▅▆▇█"
 verbose = False  # whether notes list all that they name only the first few of
 
@@ -327,7 +328,7 @@ def watched_metric(curves: CurveSet, wanted: str | None) -> str:
 
 
 def _show_guess(curves: CurveSet, metric: str, kind: str) -> None:
-    others = ", ".join(m for m in curves.metrics if m != metric)
+    others = first_of([m for m in curves.metrics if m != metric])
     if others:
         note(f"{metric!r} is taken as the {kind} loss; --metric NAME takes another of: {others}")
 
@@ -342,6 +343,15 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def sentence_shown(sentence: str) -> str:
+    """A sentence on one line, which names of any length cannot make longer than a screen."""
+    line = shown(" ".join(sentence.split()))
+    half = MAX_SENTENCE // 2
+    return line if len(line) <= MAX_SENTENCE else f"{line[:half]} … {line[-half:]}"
+
+
 def note(sentence: str) -> None:
     """Something worth knowing, on stderr."""
-    errors().print(f"note: {shown(sentence)}", style="yellow", markup=False, soft_wrap=True)
+    errors().print(
+        f"note: {sentence_shown(sentence)}", style="yellow", markup=False, soft_wrap=True
+    )

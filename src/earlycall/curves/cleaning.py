@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from itertools import pairwise
 
@@ -19,9 +21,11 @@ from earlycall.curves.columns import (
     role,
     step_counters,
 )
-from earlycall.errors import CurveWarning, InputError
+from earlycall.errors import CurveWarning, InputError, first_of
 
 _LOGGED = "epoch as logged"
+_RUN_NUMBERS = ("final", "step_hint", "started", "ended")
+_MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -40,7 +44,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
         ([1.0, nan, None], 2)
     """
     if column.dtype.is_numeric():
-        return column.cast(pl.Float64) if str(column.dtype.base_type()) in _NOT_OF_NUMPY else column
+        return column.cast(pl.Float64) if _needs_cast(column.dtype) else column
     if column.dtype in (pl.Boolean, pl.Null):
         return column.cast(pl.Float64)
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -48,7 +52,7 @@ def numbers(column: pl.Series) -> pl.Series | int | None:
     if column.dtype != pl.String:
         return None
     text = column.str.strip_chars()
-    text = text.set(text.is_in(["", "NA", "N/A", "null", "None", "-"]), None)
+    text = text.set(text.is_in(_MISSING), None)
     parsed = text.cast(pl.Float64, strict=False)
     filled = text.len() - text.null_count()
     bad = text.is_not_null() & parsed.is_null()
@@ -300,23 +304,97 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     if runs is None:
         return keys
     if "run" not in runs.columns:
-        raise InputError(f"the table of runs has no column 'run'; found: {', '.join(runs.columns)}")
-    runs = runs.with_columns(pl.col("run").cast(pl.String))
+        raise InputError(f"the table of runs has no column 'run'; found: {first_of(runs.columns)}")
     on = ["group", "run"] if "group" in runs.columns else ["run"]
-    runs = runs.with_columns(pl.col(on).cast(pl.String))
-    if "step_hint" in runs.columns:
-        hint = runs["step_hint"].cast(pl.Float64, strict=False)
-        bad = (runs["step_hint"].is_not_null() & hint.is_null()).arg_true()
-        if len(bad):
-            run, text = runs["run"][bad[0]], runs["step_hint"][bad[0]]
-            raise InputError(
-                f"the table of runs, column 'step_hint', run {run!r}: {text!r:.60} is not a number"
-            )
-        runs = runs.with_columns(step_hint=hint)
+    names = [names_of(runs[name]) for name in on]
+    runs = pl.DataFrame([_plain(c) for c in runs.get_columns() if c.name not in on] + names)
+    runs = runs.with_columns(
+        _checked(runs, name, _as_number) for name in _RUN_NUMBERS if name in runs.columns
+    )
+    if "restarted" in runs.columns:
+        runs = runs.with_columns(_checked(runs, "restarted", _as_restarts))
     twice = runs.filter(pl.struct(on).is_duplicated())
     if twice.height:
         raise InputError(f"the table of runs has two rows for run {twice['run'][0]!r}")
     return keys.join(runs, on=on, how="left", maintain_order="left")
+
+
+def _checked(
+    runs: pl.DataFrame, name: str, as_type: Callable[[pl.Series], tuple[pl.Series, str]]
+) -> pl.Series:
+    """A column of the table of runs, as what it must be.
+
+    Raises:
+        InputError: naming the first run of which it is not.
+    """
+    before = runs[name]
+    if before.dtype == pl.String:
+        before = before.set(before.str.strip_chars().is_in(_MISSING), None)
+    column, kind = as_type(before)
+    bad = (before.is_not_null() & column.is_null()).arg_true()
+    if len(bad):
+        run, found = runs["run"][bad[0]], runs[name][bad[0]]
+        raise InputError(
+            f"the table of runs, column {name!r}, run {run!r}: {found!r:.60} is not {kind}"
+        )
+    return column.alias(name)
+
+
+def names_of(column: pl.Series) -> pl.Series:
+    """The names of runs or groups as text.
+
+    Raises:
+        InputError: if the column holds lists, or bytes that are no text.
+    """
+    kind = column.dtype
+    text = column.cast(pl.String, strict=False) if not kind.is_nested() else column.clear()
+    if len(text) < len(column) or text.null_count() > column.null_count():
+        raise InputError(f"column {column.name!r} holds {kind}, not names; write them as text")
+    return text
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """A setting as a number, a truth or text; lists and the like as they are written."""
+    kind = column.dtype
+    if kind in (pl.Boolean, pl.Null, pl.String, pl.Categorical, pl.Enum):
+        return column
+    if kind.is_numeric():
+        return column.cast(pl.Float64) if _needs_cast(kind) else column
+    if kind.is_temporal():
+        return column.cast(pl.String) if kind != pl.Duration else column.dt.total_seconds()
+    texts = [None if value is None else f"{value!r:.200}" for value in column.to_list()]
+    return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def _needs_cast(kind: pl.DataType) -> bool:
+    return str(kind.base_type()) in _NOT_OF_NUMPY
+
+
+def _as_number(column: pl.Series) -> tuple[pl.Series, str]:
+    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        return column.cast(pl.Float64), "a number"
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64), "a number"
+    return column.str.strip_chars().cast(pl.Float64, strict=False), "a number"
+
+
+def _as_restarts(column: pl.Series) -> tuple[pl.Series, str]:
+    """JSON of pairs of numbers."""
+
+    def is_good(text: object) -> bool:
+        try:
+            pairs = json.loads(text) if isinstance(text, str) else None
+            return isinstance(pairs, list) and all(
+                math.isfinite(float(a)) and math.isfinite(float(b)) for a, b in pairs
+            )
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            return False
+
+    texts = [text if is_good(text) else None for text in column.to_list()]
+    kind = "JSON of pairs [seconds, seconds since 1970], such as [[60, 1.7e9]]"
+    return pl.Series(column.name, texts, dtype=pl.String), kind
 
 
 def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataFrame]:
@@ -337,7 +415,7 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
         is_category = column.dtype in (pl.Categorical, pl.Enum)
-        category = column if is_category else column.cast(pl.String).cast(pl.Categorical)
+        category = column if is_category else names_of(column).cast(pl.Categorical)
         code = category.to_physical().to_numpy()
         changed[1:] |= code[1:] != code[:-1]
     starts = np.flatnonzero(changed)

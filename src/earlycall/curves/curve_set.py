@@ -33,7 +33,7 @@ from earlycall.curves.horizon import Extents, Horizon, full_length, horizon_of
 from earlycall.curves.parquet import write_pair
 from earlycall.curves.prefixes import Curve, Prefixes
 from earlycall.curves.ragged import Ragged
-from earlycall.errors import InputError
+from earlycall.errors import InputError, first_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -156,7 +156,7 @@ class CurveSet:
     def __repr__(self) -> str:
         return (
             f"CurveSet({self.name or 'unnamed'}: {len(self)} runs in {len(self.groups)} groups, "
-            f"{self.observations.height} observations of {', '.join(self.metrics)})"
+            f"{self.observations.height} observations of {first_of(self.metrics)})"
         )
 
     @cached_property
@@ -214,7 +214,7 @@ class CurveSet:
     def _chosen(
         self, wanted: str | None, usual: Callable[[Sequence[str]], tuple[str | None, list[str]]]
     ) -> str:
-        found = ", ".join(self.metrics) or "no metric at all"
+        found = first_of(self.metrics) or "no metric at all"
         if wanted is not None:
             if wanted in self.metrics:
                 return wanted
@@ -223,7 +223,7 @@ class CurveSet:
         if guess is not None:
             return guess
         what = "several loss columns" if candidates else "no loss column"
-        listed = ", ".join(candidates) or found
+        listed = first_of(candidates) or found
         raise InputError(f"{self._what()} has {what}; choose one with --metric; found: {listed}")
 
     def direction(self, metric: str) -> Direction:
@@ -263,7 +263,7 @@ class CurveSet:
         keep = pl.lit(True)
         if group is not None:
             if group not in self.groups:
-                known = ", ".join(self.groups[:20])
+                known = first_of(self.groups)
                 raise InputError(f"{self._what()} has no group {group!r}; found: {known}")
             keep &= pl.col("group") == group
         if runs is not None:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from earlycall.curves import CurveSet
@@ -41,6 +42,7 @@ FIRST_COLUMNS = (
 )  # fmt: skip
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
+MAX_BODY, MAX_URL = 1 << 20, 1 << 15  # bytes of a request; thousands of runs are marked in a body
 ASSETS = {
     "plotly.js": plotly_script(),
     "figures.js": REPORT_PAGES / "figures.js",
@@ -57,6 +59,10 @@ CAPTIONS = {
     "outcomes": "Early rank of each run against its outcome",
     "energy": "Loss along the energy used",
 }
+
+
+class _Request(Request):
+    max_content_length = MAX_BODY
 
 
 class App:
@@ -80,21 +86,29 @@ class App:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        request = Request(environ)
-        response = self.guard.refusal(request) or self._answer(request)
+        request = _Request(environ)
+        try:
+            response = self.guard.refusal(request) or self._answer(request)
+        except HTTPException as error:  # what is too large or cannot be understood
+            response = Response(f"{error.code} {error.name}", error.code)
         return self.guard.secured(response)(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
+        if len(request.query_string) > MAX_URL:
+            return Response("the query is too long", 414)
+        if request.method == "POST" and request.path != "/_view":
+            return Response("nothing is sent here", 405)
         if request.path == "/":
             page = template("page.html.j2", PAGES).render(
                 paths=" ".join(map(str, self.paths)), colours=exchanged(), config=CONFIG
             )
-            return _packed(request, page, "text/html")
+            return _packed(request, page, "text/html", _status(_query(request)))
         if request.path == "/_live":
             return _packed(request, json.dumps(self.pulse()), "application/json")
         if request.path == "/_view":
-            answer = self.answer(request.get_data(as_text=True), request.args.get("drawn", ""))
-            return _packed(request, answer, "application/json")
+            query = request.get_data(as_text=True) or _query(request)
+            answer = self.answer(query, request.args.get("drawn", ""))
+            return _packed(request, answer, "application/json", _status(query))
         name = request.path.removeprefix("/assets/")
         return _asset(request, name) if name in ASSETS else Response("not found", 404)
 
@@ -179,10 +193,23 @@ def _ago(seconds: float) -> str:
     return f"{seconds / 60:.0f} min ago" if seconds < 5400 else f"{seconds / 3600:.0f} h ago"
 
 
-def _packed(request: Request, text: str, kind: str) -> Response:
+def _query(request: Request) -> str:
+    return request.query_string.decode("latin-1")
+
+
+def _status(query: str) -> int:
+    """400 where the page shows why a link cannot be used."""
+    try:
+        View.from_query(query)
+    except InputError:
+        return 400
+    return 200
+
+
+def _packed(request: Request, text: str, kind: str, status: int = 200) -> Response:
     """An answer in few bytes, for those who look from afar or through a tunnel."""
     content = text.encode()
-    response = Response(content, mimetype=kind, headers={"Cache-Control": "no-store"})
+    response = Response(content, status, mimetype=kind, headers={"Cache-Control": "no-store"})
     if request.accept_encodings.quality("gzip") and len(content) >= MIN_GZIPPED:
         response.set_data(gzip.compress(content, 1))
         response.headers["Content-Encoding"] = "gzip"

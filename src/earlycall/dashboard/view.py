@@ -25,6 +25,7 @@ TABS = {
     "energy": "Energy",
 }
 MAX_MARKED = 2000  # runs marked to stop
+MAX_FIELDS = 10_000  # of a query
 _RANGE = re.compile(r"([-+.\deE]*)\.\.([-+.\deE]*)")
 _SINGLE = ("tab", "group", "score", "metric", "direction", "axis", "cost", "budget", "horizon",
            "find", "focus", "sort", "rows")  # fmt: skip
@@ -83,7 +84,10 @@ class View:
         Raises:
             InputError: if a value cannot be used.
         """
-        pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=False)
+        try:
+            pairs = parse_qsl(query.removeprefix("?"), max_num_fields=MAX_FIELDS)
+        except ValueError:
+            raise InputError(f"it has more than {MAX_FIELDS} parts") from None
         given = {name: value for name, value in pairs if name in _SINGLE}
         settings: dict[str, tuple[str, ...]] = {}
         for name, value in pairs:
@@ -96,6 +100,9 @@ class View:
         percent = numbers.pop("budget")
         if percent is not None and not 0 < percent <= 100:
             raise InputError(f"budget {percent:g} % is outside (0, 100]")
+        horizon = numbers["horizon"]
+        if horizon is not None and horizon <= 0:
+            raise InputError(f"horizon {horizon:g} must be above 0")
         budget = None if percent is None else percent / 100
         stop = tuple(value for name, value in pairs if name == "stop")[:MAX_MARKED]
         fields = cast("dict[str, Any]", given) | numbers

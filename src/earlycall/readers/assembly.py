@@ -10,6 +10,7 @@ from earlycall.curves import KEYS, CurveSet
 from earlycall.curves.cleaning import (
     clean_runs,
     join_observations,
+    names_of,
     warn_of_repairs,
 )
 from earlycall.curves.columns import training_loss, validation_loss
@@ -106,6 +107,6 @@ def _all_settings(
     if beside is None or "run" not in beside.columns:
         return logged if beside is None else beside
     on = ["group", "run"] if {"group"} <= set(beside.columns) & set(logged.columns) else ["run"]
-    beside = beside.with_columns(pl.col(on).cast(pl.String))
+    beside = beside.with_columns(names_of(beside[name]) for name in on)
     logged = logged.drop(set(logged.columns) & set(beside.columns) - set(on))
     return beside.join(logged, on=on, how="full", coalesce=True)

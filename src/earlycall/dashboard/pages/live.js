@@ -45,7 +45,7 @@
   async function asked(url) {
     try {
       const response = await fetch(url, { method: "POST", body: query.toString() });
-      if (response.ok) return await response.json();
+      if (response.ok || response.status === 400) return await response.json();  // 400: it says why
     } catch { /* as below */ }
     say("not reachable: is earlycall still running?", "lost");
     return null;

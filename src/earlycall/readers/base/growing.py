@@ -13,7 +13,7 @@ import polars as pl
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.curves.columns import KEYS
 from earlycall.errors import InputError
-from earlycall.readers.base.log import Log
+from earlycall.readers.base.log import Log, json_value
 
 BLOCK_BYTES = 1 << 24  # read and parsed together
 _GUARD_BYTES = 64  # at both ends of what was read, which must not change
@@ -153,7 +153,7 @@ def json_objects(path: Path, lines: GrowingLines) -> Iterator[dict[str, Any]]:
             continue
         if not is_json_object(line):
             raise InputError(f"{path}, line {number}: not a JSON object; remove it")
-        yield json.loads(line)
+        yield json_value(line)
 
 
 class Parser(Protocol):

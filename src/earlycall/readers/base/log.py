@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from earlycall.errors import EmptyLogError, InputError
 
-MAX_METRICS = 100_000
+MAX_METRICS = 10_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
 _BLOCK_ROWS = 1 << 14  # held as Python objects
 MAX_SETTINGS, MAX_DEPTH = 10_000, 20  # of one run
@@ -31,6 +31,8 @@ _SECRET = re.compile(
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 32, 32, 32
 _SHORT.maxstring = _SHORT.maxother = 200
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # of a surrogate pair, perhaps alone
+_HALF_BYTES = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
@@ -139,6 +141,23 @@ def timestamp_of(when: Any) -> float | None:
         return None
 
 
+def json_value(text: str | bytes) -> Any:
+    r"""What a JSON text says, with names and words that can be kept in a table (see `as_text`).
+
+    Raises:
+        ValueError: if it is not JSON.
+        RecursionError: if it is nested too deeply.
+
+    Examples:
+        >>> json_value(r'{"loss\\udcff": 1}')
+        {'loss?': 1}
+    """
+    value = json.loads(text)
+    if _HALF_BYTES.search(text) if isinstance(text, bytes) else _HALF.search(text):
+        return json.loads(as_text(json.dumps(value, ensure_ascii=False)))
+    return value
+
+
 def json_document(path: Path, remedy: str) -> Any:
     """What a JSON file holds.
 
@@ -150,7 +169,7 @@ def json_document(path: Path, remedy: str) -> Any:
         EmptyLogError: if it is.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json_value(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise EmptyLogError(f"{path}{where}: not whole JSON; {remedy}") from None
@@ -205,11 +224,11 @@ def concat_sparse(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     Raises:
         InputError: if the table would be very large and nearly empty.
     """
-    if len(parts) == 1:
-        return parts[0]
     names = {name for part in parts for name in part.columns}
     height = sum(part.height for part in parts)
     must_fit(height, len(names), sum(part.height * part.width for part in parts))
+    if len(parts) == 1:
+        return parts[0]
     return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 

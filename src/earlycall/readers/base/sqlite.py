@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,9 @@ from earlycall.errors import InputError
 from earlycall.readers.base.inside import is_inside
 
 _BLOCK_ROWS = 1 << 16
+_MAX_CELL_BYTES = 1 << 22  # of what a tracker writes; a generated column can make any cell huge
+_MAX_STEPS = 1 << 31  # of SQLite's machine, some seconds: a view can go on for ever
+_STEPS_AT_ONCE = 1 << 20
 MAGIC = b"SQLite format 3\0"
 
 
@@ -59,6 +63,11 @@ def _connected(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL_BYTES)
+        calls = count(1)
+        connection.set_progress_handler(
+            lambda: next(calls) * _STEPS_AT_ONCE > _MAX_STEPS, _STEPS_AT_ONCE
+        )
         yield connection
 
 

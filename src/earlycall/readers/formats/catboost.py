@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from earlycall.curves.columns import direction
 from earlycall.errors import EmptyLogError
 from earlycall.readers.base.growing import State, is_json_object
 from earlycall.readers.base.inside import head_of, is_inside
-from earlycall.readers.base.log import Log, table_of
+from earlycall.readers.base.log import Log, json_value, table_of
 from earlycall.readers.formats import delimited
 
 NAME = "CatBoost folders"
@@ -51,7 +50,7 @@ def parts(folder: Path, state: State) -> Iterator[Log]:
         InputError: naming the file, line and column that cannot be read, or if nothing is logged.
     """
     head = head_of(folder / _JSON) if is_inside(folder / _JSON, folder) else b""
-    known = [json.loads(metric) for metric in _METRIC.findall(head) if is_json_object(metric)]
+    known = [json_value(metric) for metric in _METRIC.findall(head) if is_json_object(metric)]
     goals = {str(metric.get("name")): metric["best_value"] == "Min" for metric in known}
     table = pl.DataFrame(schema={"step": pl.Float64})
     for source, file in _ERRORS.items():

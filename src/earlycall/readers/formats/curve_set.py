@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from earlycall.curves.parquet import CURVES, RUNS, curves_file, write_of
-from earlycall.errors import InputError
+from earlycall.errors import InputError, first_of
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import is_inside
@@ -80,7 +80,7 @@ def _pair(folder: Path) -> Log:
                 f"again, or move {RUNS} away"
             )
         if log.runs is not None and "run" not in log.runs.columns:
-            found = ", ".join(log.runs.columns[:20])
+            found = first_of(log.runs.columns)
             raise InputError(f"{table}: the table of runs has no column 'run'; found: {found}")
         return log
     raise InputError(f"{folder}: written again and again while it is read; wait for its writer")

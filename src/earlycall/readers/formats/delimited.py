@@ -143,7 +143,7 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         infer_schema_length=None,
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
-    frame = frame.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    frame.columns = [name.strip().removeprefix("\ufeff") for name in frame.columns]
     return frame.drop("") if frame.width > 1 and frame.columns[0] == "" else frame
 
 

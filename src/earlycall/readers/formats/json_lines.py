@@ -17,7 +17,7 @@ from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, is_json_object, new_rows
 from earlycall.readers.base.inside import HEAD_BYTES
-from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, must_fit
+from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, json_value, must_fit
 
 NAME = "JSON lines"
 _CELLS = (str, int, float, bool)
@@ -96,7 +96,7 @@ def load(path: Path) -> pl.DataFrame:
 def _record(path: Path, line: int, text: bytes) -> dict[str, Any] | None:
     """The flattened object on a line, None for a last line that is still being written."""
     try:
-        record = json.loads(text.decode("utf-8-sig" if line == 1 else "utf-8"))
+        record = json_value(text.decode("utf-8-sig" if line == 1 else "utf-8"))
     except (ValueError, RecursionError) as error:
         if not text.endswith(b"\n"):
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import (
     Log,
+    json_value,
     number_or_text,
     settings,
     table_of,
@@ -82,7 +82,7 @@ def _content(path: Path, name: str) -> bytes:
 def _loaded(text: bytes) -> Any:
     """What a line holds; nothing of one that is no JSON."""
     try:
-        return json.loads(text)
+        return json_value(text)
     except (ValueError, RecursionError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
-from earlycall.readers.base.log import Log, table_of, table_of_numbers, timestamp_of
+from earlycall.readers.base.log import Log, json_value, table_of, table_of_numbers, timestamp_of
 from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
 
 NAME = "Optuna studies"
@@ -143,7 +142,7 @@ def _value(value: float | None, kind: str) -> float:
 def _param(value: float, distribution: str) -> Any:
     """A parameter as the objective saw it: choices are stored by their place."""
     try:
-        choices = json.loads(distribution)["attributes"].get("choices")
+        choices = json_value(distribution)["attributes"].get("choices")
         return choices[int(value)] if choices is not None else value
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return value
@@ -155,7 +154,7 @@ def _new_entries(path: Path, state: State) -> Iterator[Log]:
     before = lines.end
     for number, line in lines.json_lines():
         try:
-            _apply(json.loads(line), studies, trials)
+            _apply(json_value(line), studies, trials)
         except _BROKEN:
             raise InputError(
                 f"{path}, line {number}: not a line of an Optuna journal; remove it"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import polars as pl
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import GrowingLines, State, growing_parts
 from earlycall.readers.base.inside import is_inside
-from earlycall.readers.base.log import Log, flat, table_of, table_of_numbers
+from earlycall.readers.base.log import Log, flat, json_value, table_of, table_of_numbers
 from earlycall.readers.formats import delimited
 
 NAME = "Ray Tune trials"
@@ -55,7 +54,7 @@ def _new_reports(folder: Path, state: State) -> Iterator[Log]:
     reports = []
     for number, line in lines.json_lines():
         try:
-            reports.append(_row(json.loads(line), start))
+            reports.append(_row(json_value(line), start))
         except (ValueError, AttributeError, RecursionError):
             raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
     yield Log(table_of_numbers(reports), _started(start))

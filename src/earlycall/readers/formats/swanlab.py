@@ -1,11 +1,11 @@
 """SwanLab: the records of a run in a LevelDB log, and ``config.yaml``.
 
-Since version 0.10 they are protocol buffers in ``run-*.swanlab``, before JSON in ``backup.swanlab``.
+Since version 0.10 they are protocol buffers in ``run-*.swanlab``, before that JSON in
+``backup.swanlab``.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.leveldb import records
 from earlycall.readers.base.log import (
     Log,
+    json_value,
     table_of,
     table_of_numbers,
     timestamp_of,
@@ -75,7 +76,7 @@ def _rows(file: Path, state: State) -> Iterator[dict[str, Any]]:
                 if not record.startswith(b"{"):
                     yield from _values(record, state)
                     continue
-                found = json.loads(record)
+                found = json_value(record)
                 kind, data = found["model_type"], found["data"]
                 if kind == "Header":
                     state["started"] = timestamp_of(data["create_time"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import (
     Log,
     flat,
+    json_value,
     settings,
     table_of,
     table_of_numbers,
@@ -78,7 +78,7 @@ def _rows(
 
 def _object(path: Path, text: str | bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json_value(text)
     except (ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: a row holds {str(text)[:40]!r}, which is not JSON") from None
     return found if isinstance(found, dict) else {}

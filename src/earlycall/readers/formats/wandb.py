@@ -6,7 +6,6 @@ wandb package. Charts exported as CSV are read by `earlycall.readers.formats.wan
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from earlycall.errors import EmptyLogError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
 from earlycall.readers.base.leveldb import records
-from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers
+from earlycall.readers.base.log import Log, json_value, settings, table_of, table_of_numbers
 from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "Weights & Biases runs"
@@ -150,7 +149,7 @@ def _item(record: bytes, start: int, stop: int) -> tuple[str, Any]:
         if number in (1, 2) and kind == 2:
             keys.append(record[at:after].decode("utf-8"))
         elif number in _JSON and kind == 2:
-            value = json.loads(record[at:after].decode("utf-8"))
+            value = json_value(record[at:after].decode("utf-8"))
         elif number == 7 and kind == 2:
             value = record[at:after].decode("utf-8")
         elif (number, kind) == (6, 1):
