@@ -1,7 +1,6 @@
 """SwanLab: the records of a run in a LevelDB log, and ``config.yaml``.
 
-Since version 0.10 they are protocol buffers in ``run-*.swanlab``, before that JSON in
-``backup.swanlab``.
+They are protocol buffers in ``run-*.swanlab``; before version 0.10, JSON in ``backup.swanlab``.
 """
 
 from __future__ import annotations

@@ -343,7 +343,8 @@ def _checked(content: Bytes, at: NDArray[np.int64], length: int) -> NDArray[np.b
 def _added(span: Bytes) -> NDArray[np.uint32]:
     """What some bytes before the end add to the CRC of each row."""
     distance = np.arange(span.shape[1])[::-1]
-    return np.bitwise_xor.reduce(_OF_BYTE[distance, span], axis=1)
+    added: NDArray[np.uint32] = np.bitwise_xor.reduce(_OF_BYTE[distance, span], axis=1)
+    return added
 
 
 def _framed(head: bytes) -> bool:
