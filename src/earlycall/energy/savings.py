@@ -143,6 +143,7 @@ def energy(
     budget: Budget = BUDGET,
     keep: int = 1,
     rule: str = DEFAULT_RULE,
+    burn_in: int | None = None,
 ) -> Energy:
     """What runs used, and what calling them early would have saved.
 
@@ -162,6 +163,7 @@ def energy(
         budget: the part of training after which they are chosen.
         keep: how many runs of each group are then trained to completion.
         rule: the rule by which runs are stopped.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
 
     Raises:
         InputError: if no energy is known, with the reason, or an argument cannot be used.
@@ -191,7 +193,7 @@ def energy(
     measured = measured.directed(metric, direction)
     carbon = runs.carbon if carbon is None else carbon
     savings = [
-        *_by_choosing(measured, metric, score, part, keep),
+        *_by_choosing(measured, metric, score, part, keep, burn_in),
         *_by_stopping(measured, metric, rule),
     ]
     return Energy(
@@ -230,7 +232,7 @@ def _best(prefixes: Prefixes) -> NDArray[np.float64]:
 
 
 def _by_choosing(
-    curves: CurveSet, metric: str, score: str, budget: float, keep: int
+    curves: CurveSet, metric: str, score: str, budget: float, keep: int, burn_in: int | None
 ) -> Iterator[dict[str, Any]]:
     """What ranking at the budget would have saved in each group of several runs."""
     early_metric = training_loss(curves.metrics)[0] or metric
@@ -238,7 +240,7 @@ def _by_choosing(
         if len(prefixes) <= keep:
             continue
         group = curves.select(group=prefixes.group)
-        ranking = rank(group, score=score, budget=budget, metric=early_metric)
+        ranking = rank(group, score=score, budget=budget, metric=early_metric, burn_in=burn_in)
         ranked = ranking.table.filter(pl.col("rank").is_not_null())["run"].to_list()
         chosen = np.isin(prefixes.runs, ranked[:keep] or prefixes.runs)
         early = group.prefix(budget=budget, metric=ranking.metric).prefixes(metric=metric)[0]

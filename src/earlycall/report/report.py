@@ -72,6 +72,7 @@ def report(
     group: str | None = None,
     axis: Axis = "observation",
     title: str | None = None,
+    burn_in: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """A report on runs: who leads, how sure that is, who should stop, and what that saves.
@@ -90,6 +91,7 @@ def report(
         group: report only on the runs of this group.
         axis: the axis along which curves are fitted.
         title: by default the name of the set.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         progress: called with the name of each part of the work.
 
     Raises:
@@ -117,7 +119,10 @@ def report(
     progress("ranking")
     ranking, problem = None, None
     try:
-        ranking = rank(curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis)
+        ranking = rank(
+            curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis,
+            burn_in=burn_in,
+        )  # fmt: skip
     except InputError as error:
         if len(curves.groups) < len(curves):
             raise
