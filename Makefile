@@ -32,9 +32,10 @@ bench: .venv/bench.stamp
 	$(BIN)/python -m pytest benchmarks
 
 measure: .venv/bench.stamp  ## write the measured pages again: make measure SETS="a/ b/" CELLS=c/ (hours)
-	for page in calibration coverage evaluation halving; do \
+	for page in calibration coverage evaluation halving lcga; do \
 		$(BIN)/python experiments/$$page.py $(SETS) > docs/$$page.md.part && mv docs/$$page.md.part docs/$$page.md || exit 1; \
 	done
+	$(BIN)/python experiments/peers.py $(SETS)
 	$(BIN)/python experiments/nas.py $(CELLS)
 	$(BIN)/python experiments/nas_vision.py examples/study/fashion
 	$(BIN)/python experiments/study.py

@@ -18,13 +18,16 @@ from earlycall.ranking.certainty import (
     smallest_set,
     tied_with_first,
 )
+from earlycall.ranking.finished import Finished, learn
 from earlycall.scores import get
 from earlycall.scores.outlook import centred_rank
-from earlycall.scores.ranks import normal_scores
+from earlycall.scores.ranks import normal_scores, rank_correlation
 
 BUDGETS = (0.05, 0.1, 0.2)
 LEVELS = {0.5: 0.6745, 0.8: 1.2816, 0.9: 1.6449}
 TOP = 0.1
+FINISHED, DRAWS, MIN_LEFT = (0, 5, 10, 20, 50), 3, 15
+MISSES = (0.06, 0.1)
 
 PAGE = """# Is the certainty of the default score right?
 
@@ -55,6 +58,85 @@ nas_bench_nlp. With [finished runs](finished.md) it shrinks.
 HEADER = """
 | set | seen | held 50 / 80 / 90 % | told apart | chance 30–70 % | above 70 % | best kept, with |
 |---|---|---|---|---|---|---|"""
+LEARNED = """
+## With finished runs
+
+The same of the rankings of {rankings} draws in which K runs of a group have finished and {least} or
+more have not: how often the set to keep held the best of the others, how large it was, and how
+often the leader ended among the best three, as promised and as it came.
+
+*At best* is the size that sets could have if an oracle told how well each ranking will agree with
+the outcomes (Spearman), the sizes were any falling function of that, chosen with all outcomes in
+hand, and 6 or 10 % of the sets were allowed to miss: no estimate of a group's own uncertainty can
+make them smaller without ranking better.
+
+| finished | held | with | leader among 3: promised, came | at best, 6 % missed | 10 % |
+|---|---|---|---|---|---|"""
+
+
+def learned() -> Iterator[str]:
+    default = get("outlook")
+    found: dict[int, list[tuple[float, ...]]] = {k: [] for k in FINISHED}
+    for path in sys.argv[1:]:
+        curves = ec.read(path)
+        for budget in BUDGETS:
+            for judged in _judged(curves, outcomes(curves.runs), budget, None, "observation"):
+                n = len(judged.outcome)
+                for k in FINISHED:
+                    for draw in range(DRAWS if k else 1):
+                        if n < (k + MIN_LEFT if k else 10):
+                            continue
+                        mixed = np.random.default_rng(1000 * draw + k).permutation(n)
+                        done, left = np.sort(mixed[:k]), np.sort(mixed[k:])
+                        running, truth = judged.prefixes.take(left), judged.outcome[left]
+                        if k:
+                            past = Finished(judged.prefixes.take(done), judged.outcome[done])
+                            said = learn(running, [past], [], default)
+                            place, sd = said.place, said.sd
+                        else:
+                            scored = default(running)
+                            rho = np.sqrt(1 - 3 * scored.se**2)
+                            place = np.median(rho) * normal_scores(np.round(scored.score, 12))
+                            sd = np.sqrt(1 - rho**2)
+                        top = near_the_top(place, sd)
+                        keep = smallest_set(chance_of_best(*top))
+                        best, lead = truth >= truth.max(), int(np.argmax(place))
+                        third = np.sort(truth)[-3]
+                        found[k].append((
+                            best[keep].any(), len(keep) / len(left),
+                            chance_of_best(*top, 3)[lead], truth[lead] >= third,
+                            float(np.mean(place >= place[best].max())),
+                            rank_correlation(place, truth),
+                        ))  # fmt: skip
+    draws = sum(map(len, found.values()))
+    yield LEARNED.format(rankings=draws, least=MIN_LEFT)
+    for k, values in found.items():
+        table = np.array(values, dtype=float)
+        held, size, promised, came = table[:, :4].mean(axis=0)
+        sizes = [smallest_size(table[:, 4], table[:, 5], int(m * len(table))) for m in MISSES]
+        cells = [k, f"{held:.0%}", f"{size:.0%}", f"{promised:.0%}, {came:.0%}"]
+        cells += [f"{s:.0%}" for s in sizes]
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def smallest_size(needed: np.ndarray, agreement: np.ndarray, misses: int) -> float:
+    """The least mean size of sets that falls with the agreement and misses so few.
+
+    Args:
+        needed: the size from which a set holds the best, by ranking.
+        agreement: what the size may depend on.
+        misses: how many sets may be smaller than needed.
+    """
+    sizes = np.linspace(1, 0, 101)
+    cost = np.zeros((len(sizes), misses + 1))  # by last size and misses left to use
+    for x in needed[np.argsort(agreement)]:
+        so_far = np.minimum.accumulate(cost, axis=0)
+        cost = np.full_like(cost, np.inf)
+        holds = sizes >= x - 1e-9
+        cost[holds] = so_far[holds]
+        cost[~holds, 1:] = so_far[~holds, :-1]
+        cost += sizes[:, None]
+    return float(cost[:, misses].min()) / len(needed)
 
 
 def rows() -> Iterator[dict[str, object]]:
@@ -111,6 +193,7 @@ def main() -> None:
         cells = [r["set"], f"{r['budget']:.0%}", held, apart, chances]
         cells.append(f"{r['kept']:.0%} with {r['keep']:.0%}")
         print(f"| {' | '.join(cells)} |")
+    print("\n".join(learned()))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earlycall import rank
-from earlycall.ranking.certainty import chance_of_best, tied_with_first, verdict
+from earlycall.ranking.certainty import (
+    chance_of_best,
+    near_the_top,
+    tied_with_first,
+    verdict,
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -27,6 +32,14 @@ def test_chances_are_near_those_of_drawing():
         best = np.argsort(-drawn, axis=1)[:, :k]
         counted = np.bincount(best.ravel(), minlength=12) / len(drawn)
         np.testing.assert_allclose(chance_of_best(score, se, k), counted, atol=0.08)
+
+
+def test_where_places_say_little_the_leader_is_still_the_likeliest_first():
+    """Not the run that is merely less known than others."""
+    place = np.linspace(0.3, -0.3, 30)
+    sd = np.linspace(0.93, 0.99, 30)
+    p = chance_of_best(*near_the_top(place, sd))
+    assert np.all(np.diff(p) < 0)
 
 
 def test_who_cannot_be_told_apart_from_the_first():

@@ -115,6 +115,20 @@ def test_lcga_by_its_formula():
             assert found[name][curve.run] == pytest.approx(value, rel=1e-5), name
 
 
+def test_burn_in_wherever_a_score_is_named():
+    curves = random_curves(2)
+    slopes = {c.run: fit(c.loss).slope(c.x).mean() for c in curves.prefixes()[0]}
+    ranked = rank(curves, score="lcga_d1", burn_in=0).table
+    assert dict(ranked.select("run", "raw").rows()) == pytest.approx(slopes)
+    assert rank(curves, score="lcga_d1", burn_in=2).table.equals(
+        rank(curves, score="lcga_d1").table
+    )
+    with pytest.raises(InputError, match=r"last_loss has no burn-in.* lcga_d1"):
+        rank(curves, score="last_loss", burn_in=0)
+    with pytest.raises(InputError, match="burn_in=-1 must be 0 or more"):
+        rank(curves, score="lcga_d1", burn_in=-1)
+
+
 def test_simple_scores():
     table = pl.DataFrame(
         {

@@ -36,6 +36,7 @@ def command(
     metric: options.WatchedMetric = None,
     maximize: options.Maximize = None,
     score: options.ScoreName = None,
+    burn_in: options.BurnIn = None,
     budget: Annotated[
         str, typer.Option(help="The part of training after which runs are chosen.")
     ] = "10%",
@@ -79,6 +80,7 @@ def command(
             horizon=horizon,
             keep=keep,
             rule=rule or DEFAULT_RULE,
+            burn_in=burn_in,
         )
     output.show(used, fmt, lambda: _tables(used, top))
 

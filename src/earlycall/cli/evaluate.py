@@ -40,6 +40,7 @@ def command(
             metavar="K",
         ),
     ] = 0,
+    burn_in: options.BurnIn = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     axis: options.Axis = options.AxisName.observation,
@@ -68,6 +69,7 @@ def command(
             direction=options.direction(maximize),
             axis=axis.value,
             finished=finished,
+            burn_in=burn_in,
             progress=progress,
         )
     output.show(result, fmt, lambda: _tables(result, by_group))

@@ -79,6 +79,15 @@ ScoreName = Annotated[
     str | None,
     typer.Option("--score", help="The score to rank by.", autocompletion=_score_names),
 ]
+BurnIn = Annotated[
+    int | None,
+    typer.Option(
+        "--burn-in",
+        help="Epochs that an LCGA score ignores (default: 2, as published).",
+        min=0,
+        show_default=False,
+    ),
+]
 Metric = Annotated[
     str | None,
     typer.Option("--metric", help="The metric to score (default: the training loss)."),

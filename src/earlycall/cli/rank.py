@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def command(
     paths: options.Paths,
     score: options.ScoreName = None,
+    burn_in: options.BurnIn = None,
     finished: options.Finished = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
@@ -82,6 +83,7 @@ def command(
             curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
             epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
             top=best, direction=options.direction(maximize), finished=past,
+            burn_in=burn_in,
         )  # fmt: skip
 
     if watching:

@@ -17,6 +17,7 @@ def command(
         typer.Option("--output", "-o", metavar="FILE", help="What to write: .html or .md."),
     ] = Path("report.html"),
     score: options.ScoreName = None,
+    burn_in: options.BurnIn = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -55,6 +56,7 @@ def command(
             axis=axis.value,
             finished=past,
             title=title,
+            burn_in=burn_in,
             progress=progress,
         )
         progress("writing")

@@ -148,6 +148,7 @@ def energy(
     horizon: float | None = None,
     keep: int = 1,
     rule: str = DEFAULT_RULE,
+    burn_in: int | None = None,
 ) -> Energy:
     """What runs used, and what calling them early would have saved.
 
@@ -169,6 +170,7 @@ def energy(
             unknown, nothing is said of savings.
         keep: how many runs of each group are then trained to completion.
         rule: the rule by which runs are stopped.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
 
     Raises:
         InputError: if no energy is known, with the reason, or an argument cannot be used.
@@ -198,7 +200,7 @@ def energy(
     measured = measured.directed(metric, direction).prefix(horizon=horizon, metric=metric)
     carbon = runs.carbon if carbon is None else carbon
     savings = [
-        *_by_choosing(measured, metric, score, part, keep),
+        *_by_choosing(measured, metric, score, part, keep, burn_in),
         *_by_stopping(measured, metric, rule),
     ]
     return Energy(
@@ -244,7 +246,7 @@ def _end_unknown(prefixes: Prefixes, way: str) -> dict[str, Any]:
 
 
 def _by_choosing(
-    curves: CurveSet, metric: str, score: str, budget: float, keep: int
+    curves: CurveSet, metric: str, score: str, budget: float, keep: int, burn_in: int | None
 ) -> Iterator[dict[str, Any]]:
     """What ranking at the budget would have saved in each group of several runs."""
     early_metric = training_loss(curves.metrics)[0] or metric
@@ -255,7 +257,7 @@ def _by_choosing(
             yield _end_unknown(prefixes, "choose")
             continue
         group = curves.select(group=prefixes.group)
-        ranking = rank(group, score=score, budget=budget, metric=early_metric)
+        ranking = rank(group, score=score, budget=budget, metric=early_metric, burn_in=burn_in)
         ranked = ranking.table.filter(pl.col("rank").is_not_null())["run"].to_list()
         chosen = np.isin(prefixes.runs, ranked[:keep] or prefixes.runs)
         early = group.prefix(budget=budget, metric=ranking.metric).prefixes(metric=metric)[0]

@@ -84,6 +84,7 @@ def evaluate(
     direction: Direction | None = None,
     axis: Axis = "observation",
     finished: int = 0,
+    burn_in: int | None = None,
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -104,6 +105,7 @@ def evaluate(
         finished: how many runs of each group, drawn at random, count as finished: the default score
             learns from their outcomes, and all scores are judged on the other runs, whose outcomes
             are hidden.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         resamples: how many bootstrap samples of the runs the intervals rest on; 0 for none.
         progress: called with (done, total) after each part of the work.
 
@@ -125,6 +127,8 @@ def evaluate(
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
     chosen = [get(name) for name in (names() if scores is None else scores)]
+    if burn_in is not None:
+        chosen = [s if s.burn_in is None else get(s.name, burn_in) for s in chosen]
     known = [outcomes(curves.runs, curves.name) for curves in curve_sets]
     total, done = sum(len(c.groups) for c in curve_sets) * len(parts), 0
     rows = []

@@ -24,7 +24,8 @@ def near_the_top(place: Floats, sd: Floats) -> tuple[Floats, Floats]:
 
     Places are normal scores. Over all runs they correlate with the outcomes by ρ = √(1 − mean of
     sd²); the best runs of a group are more alike, and among them it is ρ³, as measured on public
-    sets (``docs/calibration.md``).
+    sets (``docs/calibration.md``). All get the same deviation: where places say little, the run
+    that is merely less known than others would else be the likeliest to end first.
 
     Examples:
         >>> place, sd = near_the_top(np.array([1.0, -1.0]), np.full(2, 0.6))
@@ -33,7 +34,7 @@ def near_the_top(place: Floats, sd: Floats) -> tuple[Floats, Floats]:
     """
     rho = math.sqrt(max(1 - float(np.mean(sd**2)), 1e-9))
     among = rho**TOP_EXPONENT
-    return place * among / rho, sd * math.sqrt((1 - among**2) / max(1 - rho**2, 1e-9))
+    return place * among / rho, np.full(len(sd), math.sqrt(1 - among**2))
 
 
 def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:

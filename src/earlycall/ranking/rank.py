@@ -237,6 +237,7 @@ def rank(
     cost: str = "step",
     top: int = TOP,
     finished: Any = None,
+    burn_in: int | None = None,
 ) -> Ranking:
     """Rank runs from the first part of their loss curves and from finished runs.
 
@@ -262,6 +263,7 @@ def rank(
         top: how many are the best, for ``p_top``.
         finished: whole curves of finished runs with outcomes (``final``), in any form that
             ``curves`` may have: of the same groups, by name, or of others, which count for less.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
 
     Returns:
         The ranking. Ties share a rank; diverged runs share the last one.
@@ -270,7 +272,7 @@ def rank(
         InputError: if an argument or the curves cannot be used, or whether less or more of the
             metric is better is not known.
     """
-    chosen = get(score)
+    chosen = get(score, burn_in)
     part = None if budget is None else as_part(budget)
     curves = as_curve_set(curves)
     if group is not None:

@@ -74,6 +74,7 @@ def report(
     axis: Axis = "observation",
     finished: Any = None,
     title: str | None = None,
+    burn_in: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """A report on runs: who leads, how sure that is, who should stop, and what that saves.
@@ -93,6 +94,7 @@ def report(
         axis: the axis along which curves are fitted.
         finished: finished runs with outcomes to learn from, in any form that ``curves`` may have.
         title: by default the name of the set.
+        burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         progress: called with the name of each part of the work.
 
     Raises:
@@ -122,7 +124,7 @@ def report(
     try:
         ranking = rank(
             curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis,
-            finished=finished,
+            finished=finished, burn_in=burn_in,
         )  # fmt: skip
     except InputError as error:
         if len(curves.groups) < len(curves):

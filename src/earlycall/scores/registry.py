@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -81,12 +81,14 @@ class Score:
         needs: a metric without which it cannot tell; ``"val_loss"`` stands for the validation loss
             by any of its names, ``"val"`` for any validation metric.
         shortest: how many observations it needs.
+        burn_in: the epochs that it ignores, None where a score has no burn-in.
     """
 
     name: str
-    compute: Callable[[Prefixes], Scored]
+    compute: Callable[..., Scored]
     needs: str | None = None
     shortest: int = 1
+    burn_in: int | None = None
 
     @property
     def summary(self) -> str:
@@ -103,12 +105,14 @@ class Score:
 
     def __call__(self, prefixes: Prefixes) -> Scored:
         """What the score says of each run of a group, all of finite losses."""
-        return self.compute(prefixes)
+        if self.burn_in is None:
+            return self.compute(prefixes)
+        return self.compute(prefixes, self.burn_in)
 
 
 def group_score(
-    name: str, *, needs: str | None = None, shortest: int = 1
-) -> Callable[[Callable[[Prefixes], Scored]], Callable[[Prefixes], Scored]]:
+    name: str, *, needs: str | None = None, shortest: int = 1, burn_in: int | None = None
+) -> Callable[[Callable[..., Scored]], Callable[..., Scored]]:
     """Register a function that scores all prefixes of a group at once.
 
     The function is given runs with finite losses only, and with ``shortest`` of them at least.
@@ -117,6 +121,8 @@ def group_score(
         name: the name under which it is asked for.
         needs: a metric without which the score cannot tell.
         shortest: how many observations the score needs.
+        burn_in: the epochs that it ignores unless told otherwise; the function is then given them
+            as its second argument.
 
     Examples:
         >>> @group_score("first_loss")
@@ -126,8 +132,8 @@ def group_score(
         'first_loss'
     """
 
-    def register(compute: Callable[[Prefixes], Scored]) -> Callable[[Prefixes], Scored]:
-        _registry[name] = Score(name, compute, needs, shortest)
+    def register(compute: Callable[..., Scored]) -> Callable[..., Scored]:
+        _registry[name] = Score(name, compute, needs, shortest, burn_in)
         return compute
 
     return register
@@ -163,15 +169,32 @@ def names() -> list[str]:
     return list(_registry)
 
 
-def get(name: str) -> Score:
+def get(name: str, burn_in: int | None = None) -> Score:
     """The score of a name.
 
+    Args:
+        name: as `names` gives it.
+        burn_in: the epochs that it ignores, by default as registered.
+
     Raises:
-        InputError: if there is none; the sentence suggests the nearest.
+        InputError: if there is none; the sentence suggests the nearest. If it has no burn-in, or
+            ``burn_in`` is negative.
+
+    Examples:
+        >>> get("lcga_d1").burn_in, get("lcga_d1", burn_in=0).burn_in
+        (2, 0)
     """
     _load()
     if name in _registry:
-        return _registry[name]
+        found = _registry[name]
+        if burn_in is None:
+            return found
+        if burn_in < 0:
+            raise InputError(f"burn_in={burn_in} must be 0 or more")
+        if found.burn_in is None:
+            those = ", ".join(s.name for s in _registry.values() if s.burn_in is not None)
+            raise InputError(f"{name} has no burn-in; leave it out, or take one of {those}")
+        return replace(found, burn_in=burn_in)
     hint = nearest(name, _registry, cutoff=0.4)
     raise InputError(f"unknown score {name!r}{hint} Known scores: {', '.join(_registry)}")
 
