@@ -133,6 +133,17 @@ def test_in_a_terminal_the_table_is_refreshed_in_place_and_left_at_the_end(tmp_p
     assert "\x1b[?25h" in left  # the cursor is shown again
 
 
+def test_what_is_watched_learns_from_finished_runs(tmp_path, digits):
+    out = tmp_path / "out"
+    with out.open("w") as stdout:
+        options = ("--finished", digits, "--format", "json")
+        watched = watch("rank", digits, *options, stdout=stdout, stderr=subprocess.DEVNULL)
+    wait_until(lambda: out.read_text().endswith("\n"))
+    watched.send_signal(signal.SIGINT)
+    assert watched.wait(PATIENCE) == 0
+    assert json.loads(out.read_text().splitlines()[0])["learned_from"]["all"] == 16
+
+
 def test_what_cannot_be_watched(tmp_path, digits):
     ran = earlycall("rank", digits, "--watch", "--format", "csv")
     assert (ran.code, ran.out) == (2, "")

@@ -1,6 +1,7 @@
 """Who may look, ports, and the end of the command."""
 
 import http.client
+import json
 import shutil
 import signal
 import socket
@@ -67,6 +68,18 @@ def test_a_host_needs_a_token_once(serve, digits):
     assert get(served.port, "/_live", host="workstation", Cookie=kept)[0].status == 200
     wrong = kept[:-1] + ("A" if kept[-1] != "A" else "B")
     assert get(served.port, "/_live", host="workstation", Cookie=wrong)[0].status == 403
+
+
+def test_the_page_learns_from_finished_runs_by_the_score_that_does(serve, digits):
+    served = serve(digits, "--finished", digits)
+    view = {"Content-Type": "text/plain"}
+    for query, learned in (("budget=10", True), ("budget=10&score=tse", False)):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE)
+        connection.request("POST", "/_view", body=query, headers=view | {"Host": "localhost"})
+        html = json.loads(connection.getresponse().read())["html"]
+        assert ("and from 16 finished runs" in html) == learned
+        assert "leads 16 runs" in html
+        assert "message wrong" not in html
 
 
 def test_answers_are_packed_for_those_who_take_it(of_digits):

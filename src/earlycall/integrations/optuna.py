@@ -23,6 +23,8 @@ with needed_for("the pruner for Optuna", "optuna"):
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial, TrialState
 
+DATABASES = ("sqlite", "postgresql", "mysql", "redis")  # how the address of a storage begins
+
 
 class EarlyCallPruner(optuna.pruners.BasePruner):
     """Prunes trials by successive halving on a score of their curves, by a stop rule, or by both.
@@ -48,9 +50,9 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         max_resource: the step at which training ends, if it is known.
         rule: a stop rule (see `earlycall.parse_rule`), judged on each trial's own values.
         every: how many values are averaged before the rule sees them (see `earlycall.Monitor`).
-        past: an earlier search on the same task: a study, a storage that holds one, or curves with
-            outcomes in any form that `earlycall.rank` takes. Where those have several metrics, the
-            validation loss is taken as what is reported, with a warning.
+        past: an earlier search on the same task: a study, a storage that holds one (or its URL), or
+            curves with outcomes in any form that `earlycall.rank` takes. Where those have several
+            metrics, the validation loss is taken as what is reported, with a warning.
 
     Raises:
         InputError: if an argument cannot be used; on use, if the study has several objectives, or
@@ -147,6 +149,8 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
 
 def _curves_of(past: Any) -> CurveSet:
     """The trials of a study, or of the one study of a storage, or other curves."""
+    if isinstance(past, str) and past.split(":")[0].split("+")[0] in DATABASES:
+        past = optuna.storages.get_storage(past)
     if isinstance(past, optuna.storages.BaseStorage):
         names = optuna.get_all_study_names(past)
         if len(names) != 1:
