@@ -13,7 +13,6 @@ import polars as pl
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log
-from earlycall.readers.base.sqlite import column_names, has_tables, opened, rows
 
 NAME = "earlycall experiment stores"
 COLUMNS = ("group", "run", "known", "curve")
@@ -21,6 +20,8 @@ COLUMNS = ("group", "run", "known", "curve")
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the file is a database with the store's table of runs."""
+    from earlycall.readers.base.sqlite import column_names, has_tables, opened
+
     if not has_tables(path, head, {"runs", "alembic_version"}):
         return False
     with opened(path) as connection:
@@ -33,6 +34,8 @@ def parts(path: Path, state: State) -> Iterator[Log]:
     Raises:
         InputError: if there are none, or what it holds was damaged.
     """
+    from earlycall.readers.base.sqlite import opened, rows
+
     with opened(path) as connection:
         columns = ", ".join(f'"{name}"' for name in COLUMNS)
         stored = rows(connection, f"SELECT {columns} FROM runs ORDER BY id")  # noqa: S608

@@ -270,6 +270,8 @@ def _matrix(content: Bytes, at: NDArray[np.int64], length: int) -> Bytes:
     """The bytes from each place on, shape (places, length)."""
     if len(at) == 1:  # it may be long
         return content[at[0] : at[0] + length][None]
+    if not len(at):
+        return np.empty((0, length), dtype=np.uint8)
     return np.lib.stride_tricks.sliding_window_view(content, length)[at]
 
 
