@@ -241,7 +241,8 @@ def _groups(
         ):
             bad = np.flatnonzero(~np.isfinite(loss))
             end = int(bad[0]) if len(bad) else len(loss)
-            gain = loss[0] - loss[:end].min() if end else 0.0
+            with np.errstate(over="ignore"):
+                gain = loss[0] - loss[:end].min() if end else 0.0
             if end < 2:
                 n_too_short += 1
             elif gain <= 0 or gain < MIN_GAIN * abs(loss[0]):
