@@ -286,7 +286,8 @@ def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
             for rule in rules
         ]
         points[:, i, 0] = cost[stops] / cost[-1]
-        points[:, i, 1] = (best[stops] - best[-1]) / (loss[0] - best[-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            points[:, i, 1] = (best[stops] - best[-1]) / (loss[0] - best[-1])
     return list(points)
 
 
