@@ -346,11 +346,13 @@ def names_of(column: pl.Series) -> pl.Series:
     Raises:
         InputError: if the column holds lists, or bytes that are no text.
     """
-    kind = column.dtype
-    text = column.cast(pl.String, strict=False) if not kind.is_nested() else column.clear()
-    if len(text) < len(column) or text.null_count() > column.null_count():
-        raise InputError(f"column {column.name!r} holds {kind}, not names; write them as text")
-    return text
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        kind = column.dtype
+        raise InputError(
+            f"column {column.name!r} holds {kind}, not names; write them as text"
+        ) from None
 
 
 def _plain(column: pl.Series) -> pl.Series:

@@ -241,7 +241,8 @@ def _groups(
         ):
             bad = np.flatnonzero(~np.isfinite(loss))
             end = int(bad[0]) if len(bad) else len(loss)
-            gain = loss[0] - loss[:end].min() if end else 0.0
+            with np.errstate(over="ignore"):
+                gain = loss[0] - loss[:end].min() if end else 0.0
             if end < 2:
                 n_too_short += 1
             elif gain <= 0 or gain < MIN_GAIN * abs(loss[0]):
@@ -285,7 +286,8 @@ def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
             for rule in rules
         ]
         points[:, i, 0] = cost[stops] / cost[-1]
-        points[:, i, 1] = (best[stops] - best[-1]) / (loss[0] - best[-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            points[:, i, 1] = (best[stops] - best[-1]) / (loss[0] - best[-1])
     return list(points)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from earlycall.errors import EmptyLogError, InputError
 
-MAX_METRICS = 10_000
+MAX_METRICS = 30_000
 _MAX_SPARSE_CELLS, _MAX_CELLS_PER_VALUE = 1 << 26, 64
 _BLOCK_ROWS = 1 << 14  # held as Python objects
 MAX_SETTINGS, MAX_DEPTH = 10_000, 20  # of one run

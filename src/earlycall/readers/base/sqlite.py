@@ -111,5 +111,15 @@ def frame(connection: sqlite3.Connection, query: str, schema: dict[str, Any]) ->
     cursor = connection.execute(query)
     parts = [pl.DataFrame(schema=schema)]
     while found := cursor.fetchmany(_BLOCK_ROWS):
-        parts.append(pl.DataFrame(found, schema=schema, orient="row", strict=False))
+        columns = zip(*found, strict=True)
+        parts.append(
+            pl.DataFrame([_typed(*c) for c in zip(schema, schema.values(), columns, strict=True)])
+        )
     return pl.concat(parts)
+
+
+def _typed(name: str, kind: Any, values: tuple[Any, ...]) -> pl.Series:
+    """A column, in which a value of another type is missing: SQLite keeps any in any."""
+    own = str if kind == pl.String else int | float
+    cells = [value if isinstance(value, own) else None for value in values]
+    return pl.Series(name, cells, dtype=kind, strict=False)

@@ -16,7 +16,6 @@ from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empt
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, is_json_object, new_rows
-from earlycall.readers.base.inside import HEAD_BYTES
 from earlycall.readers.base.log import MAX_METRICS, Log, as_text, flat, json_value, must_fit
 
 NAME = "JSON lines"
@@ -44,8 +43,6 @@ def is_log(path: Path, head: bytes) -> bool:
     """Whether a file that was only found in a folder is a log, by its first lines."""
     lines = [line for line in head.splitlines()[:_SAMPLE_LINES] if is_json_object(line)]
     records = [flat(json.loads(line.decode("utf-8-sig"))) for line in lines]
-    if len(records) == 1 and path.suffix == ".json" and len(head) < HEAD_BYTES:
-        return False  # a document
     if not records:  # the first line is longer than what was looked at
         return True
     names = dict.fromkeys(name for record in records for name in record)
