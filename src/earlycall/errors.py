@@ -26,6 +26,10 @@ class EmptyLogError(InputError):
     """
 
 
+class NoMatchError(InputError):
+    """No line of a text matches the pattern; among other logs of a folder it is left out."""
+
+
 class UnknownDirectionError(InputError):
     """Whether less or more of a metric is better is not known, so that it is asked.
 

@@ -295,3 +295,23 @@ def test_copies_are_named(tmp_path):
     ]
     _, notes = noted([tmp_path / "a", tmp_path / "b"])
     assert any("'a/log.csv = b/log.csv'" in note for note in notes)
+
+
+def test_texts_in_which_a_pattern_finds_nothing_are_no_logs(tmp_path):
+    for k in (1, 2):
+        text = "".join(f"step {s} loss {v}\n" for s, v in zip(STEPS, losses(k), strict=True))
+        (tmp_path / f"{k}.log").write_text(text)
+    (tmp_path / "notes.txt").write_text("nothing\nhere\n")
+    pattern = r"step (?P<step>\d+) loss (?P<loss>\S+)"
+    with pytest.warns(CurveWarning, match=r"1 file is no log and was left out: 'notes.txt'"):
+        assert names(read(tmp_path, pattern=pattern)) == ["1.log", "2.log"]
+    with pytest.raises(InputError, match="no line matches the pattern"):
+        read([tmp_path / "1.log", tmp_path / "notes.txt"], pattern=pattern)
+    with pytest.raises(InputError, match="no line matches the pattern"):
+        read(tmp_path, pattern="(?P<loss>zzz)")
+
+
+def test_the_note_stands_once(tmp_path):
+    table(tmp_path / "a.csv", step=STEPS, loss=losses(1))
+    table(tmp_path / "sizes.csv", model=["a", "b"], size=[1, 2])
+    assert earlycall("convert", tmp_path, "-o", tmp_path / "set").err.count("'sizes.csv'") == 1

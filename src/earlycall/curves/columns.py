@@ -151,6 +151,7 @@ def _parts(name: str) -> Iterator[list[str]]:
         yield [w.lower() for run in _WORD.findall(part) for w in _CASE.findall(run)]
 
 
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """The words of a name joined by underscores, without what wraps them.
 
@@ -161,6 +162,7 @@ def plain(name: str) -> str:
     return _WRAPPERS.sub("", "_".join(words(name)))
 
 
+@lru_cache(maxsize=4096)
 def role(name: str) -> Role:
     """What a column of a log is.
 

@@ -21,7 +21,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from earlycall.curves import CurveSet
-from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.errors import (
+    CurveWarning,
+    EmptyLogError,
+    InputError,
+    NoMatchError,
+    first_few,
+)
 from earlycall.readers.assembly import assembled
 from earlycall.readers.discovery import sources
 from earlycall.readers.growing.log import FollowedLog
@@ -71,17 +77,28 @@ def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
     if not is_address(path):
         path = Path(path)
         path = path.parent if path.is_file() and path.name == "curves.parquet" else path
-    logs, empty = [], []
-    for source in sources(path, pattern):
+    logs, empty, others = [], [], list[str]()
+    unmatched: NoMatchError | None = None
+    for source in sources(path, pattern, others):
         log = FollowedLog(source)
         try:
             log.read()
         except EmptyLogError as error:
             empty.append(str(error))
+        except NoMatchError as error:
+            if source.path == path:
+                raise
+            unmatched = error
+            others.append(source.run)
         logs.append(log.clean())
     found = [log for log in logs if log is not None]
     if not found:
-        raise EmptyLogError(empty[0])
+        raise unmatched if unmatched is not None and not empty else EmptyLogError(empty[0])
     for sentence in empty:
         warnings.warn(sentence, CurveWarning, stacklevel=3)
+    if others:
+        n = len(others)
+        what = "1 file is no log and was" if n == 1 else f"{n} files are no logs and were"
+        sentence = f"{path}: {what} left out: {first_few(others)}"
+        warnings.warn(CurveWarning(sentence, others), stacklevel=3)
     return assembled(found, path)

@@ -6,7 +6,6 @@ Recognition is by content, never by the name of a file alone.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from earlycall.errors import CurveWarning, InputError, first_few
+from earlycall.errors import InputError, first_few
 from earlycall.readers import remote
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in, head_of, is_inside, visible_files, walk_visible
@@ -106,8 +105,15 @@ class Source:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 
 
-def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
+def sources(
+    path: str | Path, pattern: str | None = None, others: list[str] | None = None
+) -> list[Source]:
     """The logs at a path or address, in the order of their names.
+
+    Args:
+        path: a file, a folder or an address.
+        pattern: for plain text logs.
+        others: takes the names of what was found in a folder and is no log.
 
     Raises:
         InputError: if there is no such path, or no log in it.
@@ -141,11 +147,9 @@ def sources(path: str | Path, pattern: str | None = None) -> list[Source]:
             and is_no_log(file, head) is None
         ]
     else:
-        others: list[str] = []
+        others = [] if others is None else others
         found = list(_logs_in(path, others))
-        if found and others:
-            warnings.warn(_left_out(path, others), stacklevel=3)
-        elif others:
+        if others and not found:
             raise InputError(f"{path}: no logs in this folder; no log is {first_few(others)}")
     if not found:
         raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
@@ -160,16 +164,6 @@ def _with_beside(found: list[Source], path: Path) -> list[Source]:
         logs += (p for p in files_in(path.parent)[:MAX_NEIGHBOURS] if p != path and _recognise(p))
         files = files_beside(logs, path.parent)
     return [replace(source, beside=those) for source, those in zip(found, files, strict=False)]
-
-
-def _left_out(folder: Path, others: list[str]) -> CurveWarning:
-    """The note that names what was found in a folder and is no log."""
-    what = (
-        "1 file is no log and was"
-        if len(others) == 1
-        else f"{len(others)} files are no logs and were"
-    )
-    return CurveWarning(f"{folder}: {what} left out: {first_few(others)}", others)
 
 
 def _logs_in(folder: Path, others: list[str]) -> Iterator[Source]:

@@ -449,7 +449,7 @@ def _codes(observations: pl.DataFrame) -> pl.DataFrame:
     """A number for each run's losses (or all metrics) and their steps, as a tracker keeps them.
 
     Returns:
-        ``run_id``, ``code``, ``len`` observations, ``values`` that differ.
+        ``run_id``, ``code``, ``len`` observations, finite ``values`` that differ.
     """
     metrics = [c for c in observations.columns if c not in KEYS]
     loss = training_loss(metrics)[0] or validation_loss(metrics)[0]
@@ -459,6 +459,7 @@ def _codes(observations: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
     code = rows.drop("run_id").rename({name: str(i) for i, name in enumerate(watched)}).hash_rows()
     codes = rows.select("run_id", code=code, value=watched[0] if watched else "step")
+    finite = pl.col("value").filter(pl.col("value").is_finite())
     return codes.group_by("run_id").agg(
-        pl.col("code").sum(), pl.len(), pl.col("value").n_unique().alias("values")
+        pl.col("code").sum(), pl.len(), finite.n_unique().alias("values")
     )

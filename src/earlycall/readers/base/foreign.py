@@ -12,8 +12,8 @@ from earlycall.curves.columns import (
     direction,
     is_epoch,
     is_step_counter,
+    plain,
     role,
-    words,
 )
 from earlycall.readers.base.log import number_or_text
 
@@ -54,13 +54,17 @@ def is_log(cells: Mapping[str, Sequence[Any]]) -> bool:
     cases = [n for n in text if len(set(cells[n])) == len(cells[n]) > 1]
     if counters:
         return not cases or (cases[0] != next(iter(cells)) and _rises(cells[counters[0]]))
-    if cases or rows == 1 or any(_CASES.intersection(words(name)[:1]) for name in cells):
+    if cases or rows == 1 or any(plain(name).split("_")[0] in _CASES for name in cells):
         return False
     return any(role(name) in _LOSSES or direction(name) for name in metrics)
 
 
 def _is_text(name: str, values: Sequence[Any]) -> bool:
-    if name in ("run", "group") or role(name) in _LOSSES or _TIMES.intersection(words(name)):
+    if (
+        name in ("run", "group")
+        or role(name) in _LOSSES
+        or _TIMES.intersection(plain(name).split("_"))
+    ):
         return False
     filled = [v for v in values if v is not None and v != ""]
     return 2 * sum(isinstance(_plain(v), str) for v in filled) > len(filled)

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.curves.columns import KEYS
-from earlycall.errors import EmptyLogError, InputError
+from earlycall.errors import EmptyLogError, InputError, NoMatchError
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, table_of
 from earlycall.readers.formats.patterns import named_patterns
@@ -84,7 +84,7 @@ def _load(path: Path, pattern: re.Pattern[str]) -> Log:
     if not matches and not is_complete and not example:
         raise EmptyLogError(f"{path}: no complete line in the file yet")
     if not matches:
-        raise InputError(f"{path}: no line matches the pattern; a line is {example[:80]!r}")
+        raise NoMatchError(f"{path}: no line matches the pattern; a line is {example[:80]!r}")
     hints = [hint for hint in columns.pop(_HINT, []) if hint is not None]
     kinds = {name: pl.String if name in _TEXT else pl.Float64 for name in columns}
     table = pl.DataFrame(columns, schema=kinds)
