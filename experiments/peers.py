@@ -13,7 +13,7 @@ Written from their papers, for this comparison only, on training losses:
   by least squares (a grid over what is not linear) and extrapolated to the horizon, averaged with
   weights by their likelihood (BIC). A fast version: no MCMC. Finished runs do not change it.
 
-A draw per group of the K runs that are finished; all are judged on the others.
+Of each group at most 200 runs. A draw per group of the K runs that are finished; all are judged on the others.
 """
 
 import sys
@@ -41,6 +41,7 @@ from earlycall.scores.outlook import Standing
 from earlycall.scores.ranks import rank_correlation
 
 BUDGETS, FINISHED, MIN_LEFT = (0.05, 0.1, 0.2), (0, 5, 10, 20, 50), 15
+MAX_RUNS = 200  # of a group, drawn once
 PAGE = Path(__file__).parent.parent / "docs" / "finished.md"
 BEGIN, END = "<!-- by experiments/peers.py -->", "<!-- end -->"
 SIMPLE = ("last_loss", "tse", "tse_e", "tse_ema")
@@ -120,6 +121,8 @@ def rows(path: str) -> Iterator[tuple[object, ...]]:
             prefixes, truth = judged.prefixes, judged.outcome
             if len(truth) < MIN_LEFT:
                 continue
+            drawn = np.sort(np.random.default_rng(0).permutation(len(truth))[:MAX_RUNS])
+            prefixes, truth = prefixes.take(drawn), truth[drawn]
             others = [c for c in prefixes.columns if c not in (prefixes.metric, "epoch")]
             prefixes = replace(prefixes, frame=prefixes.frame.drop(others, strict=False))
             x, ends = features(prefixes), extrapolated(prefixes)
