@@ -13,7 +13,8 @@ Written from their papers, for this comparison only, on training losses:
   by least squares (a grid over what is not linear) and extrapolated to the horizon, averaged with
   weights by their likelihood (BIC). A fast version: no MCMC. Finished runs do not change it.
 
-Of each group at most 200 runs. A draw per group of the K runs that are finished; all are judged on the others.
+Of each group at most 200 runs. A draw per group of the K runs that are finished; all are judged on
+the others.
 """
 
 import sys
