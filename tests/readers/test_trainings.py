@@ -230,7 +230,6 @@ FOREIGN = {
     "curve.csv": "threshold,precision,recall\n0.1,0.5,0.9\n0.2,0.6,0.8\n",
     "gpu.csv": "timestamp,utilisation\n2026-01-01 00:00:00,10\n2026-01-01 00:00:01,20\n",
     "data.jsonl": '{"prompt": "a", "reward": 1.0}\n{"prompt": "b", "reward": 0.5}\n',
-    "best.json": '{"step": 8, "loss": 0.5}\n',
     "0.monitor.csv": '#{"t_start": 1.0, "env_id": "T"}\nr,l,t\n5.0,5,0.1\n',
     "ragged.csv": "name,what\na,b,c\n",
 }
@@ -258,7 +257,7 @@ def test_a_folder_without_a_log_says_what_it_has(tmp_path, name):
     (tmp_path / name).write_text(FOREIGN[name])
     if name == "0.monitor.csv":  # alone, it is one
         table(tmp_path / "plots/sizes.csv", model=["a", "b"], size=[1, 2])
-    with pytest.raises(InputError, match="no logs in this folder; no log is") as raised:
+    with pytest.raises(InputError, match="only tables and documents that are none") as raised:
         read(tmp_path)
     assert name in str(raised.value)
 

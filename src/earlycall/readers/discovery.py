@@ -150,7 +150,10 @@ def sources(
         others = [] if others is None else others
         found = list(_logs_in(path, others))
         if others and not found:
-            raise InputError(f"{path}: no logs in this folder; no log is {first_few(others)}")
+            raise InputError(
+                f"{path}: no logs in this folder, only tables and documents that are none: "
+                f"{first_few(others)}; name one of them to be told why"
+            )
     if not found:
         raise InputError(f"{path}: no logs in this folder; recognised are: {known_formats()}")
     return _with_beside(sorted(found, key=lambda source: source.run), path)
