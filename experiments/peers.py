@@ -7,10 +7,11 @@ Written from their papers, for this comparison only, on training losses:
 - *svr*: Baker, Gupta, Raskar, Naik, *Accelerating Neural Architecture Search using Performance
   Prediction*, 2017: a ν-SVR with RBF kernel from the partial curve, its first and second
   differences and the settings to the outcome, trained on the finished runs; C, ν and γ by random
-  search (20 candidates, 3-fold).
+  search (20 candidates, 3-fold). All in normal scores, which helps it where losses diverge.
 - *curves*: after Domhan, Springenberg, Hutter, *Speeding up Automatic Hyperparameter Optimization
   of Deep Neural Networks by Extrapolation of Learning Curves*, IJCAI 2015: parametric curves fitted
-  by least squares (a grid over what is not linear) and extrapolated to the horizon, averaged with
+  by least squares (a grid over what is not linear) and extrapolated to the horizon (by no more than
+  the range of the losses seen), averaged with
   weights by their likelihood (BIC). A fast version: no MCMC. Finished runs do not change it.
 
 Of each group at most 200 runs. A draw per group of the K runs that are finished; all are judged on
@@ -39,7 +40,7 @@ from earlycall.evaluation.evaluate import _judged
 from earlycall.ranking.finished import Finished, _settings, learn
 from earlycall.scores import get
 from earlycall.scores.outlook import Standing
-from earlycall.scores.ranks import rank_correlation
+from earlycall.scores.ranks import normal_scores, rank_correlation
 
 BUDGETS, FINISHED, MIN_LEFT = (0.05, 0.1, 0.2), (0, 5, 10, 20, 50), 15
 MAX_RUNS = 200  # of a group, drawn once
@@ -57,7 +58,7 @@ def features(prefixes: Prefixes) -> np.ndarray:
     n = int(np.clip(np.median(prefixes.loss.lengths), 3, POINTS))
     y = np.column_stack([standing.at_part(part) for part in np.arange(1, n + 1) / n])
     parts = [y, np.diff(y), np.diff(y, 2), *_settings(prefixes.settings)]
-    return np.hstack([np.clip(x, -1e6, 1e6) for x in parts])
+    return np.apply_along_axis(normal_scores, 0, np.hstack(parts))
 
 
 def svr(x: np.ndarray, outcome: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -67,10 +68,9 @@ def svr(x: np.ndarray, outcome: np.ndarray, new: np.ndarray) -> np.ndarray:
     search = RandomizedSearchCV(
         model, space, n_iter=20, cv=3, random_state=0, scoring="neg_mean_squared_error"
     )
-    scale = np.std(outcome) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.asarray(search.fit(x, (outcome - outcome.mean()) / scale).predict(new))
+        return np.asarray(search.fit(x, normal_scores(outcome)).predict(new))
 
 
 def bases(x: np.ndarray) -> Iterator[np.ndarray]:
@@ -105,6 +105,7 @@ def extrapolated(prefixes: Prefixes) -> np.ndarray:
             error = spread - slope**2 * norm
             best = int(np.argmin(error))
             at_end = y.mean() + slope[best] * (last[best] - phi[best].mean())
+            at_end = np.clip(at_end, y.min() - np.ptp(y), y.max())
             free = 3 if len(phi) > 1 else 2
             likelihood = -n / 2 * np.log(max(error[best], 1e-6 * spread) / n)
             found.append((likelihood - free / 2 * np.log(n), at_end))

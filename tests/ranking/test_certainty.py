@@ -35,7 +35,7 @@ def test_chances_are_near_those_of_drawing():
 
 
 def test_where_places_say_little_the_leader_is_still_the_likeliest_first():
-    """Not the run that is merely less known than others."""
+    """Not a run that is merely less known than others: such runs led the set to keep."""
     place = np.linspace(0.3, -0.3, 30)
     sd = np.linspace(0.93, 0.99, 30)
     p = chance_of_best(*near_the_top(place, sd))
