@@ -149,7 +149,7 @@ def json_value(text: str | bytes) -> Any:
         RecursionError: if it is nested too deeply.
 
     Examples:
-        >>> json_value(r'{"loss\\udcff": 1}')
+        >>> json_value(r'{"loss\udcff": 1}')
         {'loss?': 1}
     """
     value = json.loads(text)
