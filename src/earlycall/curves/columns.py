@@ -71,12 +71,14 @@ _LESS = """
         nmse, nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball,
         crps, brier, deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd,
         ece, mce, eer, fpr, fnr, regret, false positive rate, false negative
-        rate, false alarm rate, hamming, ber
+        rate, false alarm rate, miss rate, failure rate, collision rate, hamming, ber, log cosh,
+        nloglik
     vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff,
-        hd 95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd
+        hd 95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd, inception distance,
+        perceptual image patch similarity, ade, fde, min ade, min fde, mate, maoe, mave, maae
     language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits
         per character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder,
-        pier, ter, mcd, edit distance, levenshtein, word error rate, fad
+        pier, ter, mcd, edit distance, levenshtein, word error rate, fad, dcf, min dcf
     ranking: mean rank, median rank
 """
 # More is better.
@@ -85,40 +87,47 @@ _MORE = """
         auprc, aucpr, aucroc, prauc, rocauc, gauc, precision, prec, recall, specificity,
         sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0
         5, f beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r
-        2, r squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, ccc, plcc,
-        srcc, srocc, krcc, concordance, c index, explained variance, log likelihood, elbo,
-        silhouette, nmi, ari, purity, lift, detection
+        2, r squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, corr coef,
+        ccc, plcc, srcc, srocc, krcc, concordance, c index, explained variance, log likelihood,
+        elbo, silhouette, nmi, ari, purity, lift, acc norm, ents f, ents p, ents r, detection
         rate, success rate, win rate, pass rate, hit rate, hit ratio, success, solved
-    vision: ap, map, ar, mar, iou, miou, fwiou, giou, dice, dice coef, dice coeff, dsc, jaccard,
-        pq, panoptic quality, psnr, ssim, ms ssim, vif, fsim, inception score, clip score,
+    vision: ap, map, ap s, ap m, ap l, ap r, ap c, ap f, ar, mar, iou, io u, miou, fwiou, giou,
+        dice, mean dice, dice coef, dice coeff, dsc, jaccard, pq, panoptic quality, psnr, ssim, ms ssim, structural
+        similarity, vif, fsim, inception score, clip score,
         aesthetic score, mota, motp, hota, idf 1, pck, pckh, oks, nds, nsd
     language and speech: bleu, sacrebleu, gleu, chrf, meteor, rouge, rougel, rougelsum, cider,
         spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag,
         gsm 8 k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10,
         pass 100, pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri,
-        snr, seg snr, mos, dnsmos, nisqa, utmos, signal to noise ratio
+        snr, seg snr, sdr improvement, si sdr improvement, signal noise ratio, signal distortion
+        ratio, scale invariant signal noise ratio, scale invariant signal distortion ratio, mos, dnsmos, nisqa, utmos, signal to noise ratio
     reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized
-        score, normalised score
+        score, normalised score, ep ret, episode ret, battle won
     recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr
-        20, hr 50, hr 100, coverage, novelty, serendipity, ctr, cvr
+        20, hr 50, hr 100, novelty, serendipity, ctr, cvr
 """
 # These name the metric only where no other word of the name does.
 _LESS_ALONE = "per, l 1, l 2"  # at the end only: not "images per second"
 _MORE_ALONE = "top 1, top 3, top 5, top 10, top k, r 1, r 5, r 10"
-# What is measured of a metric rather than the metric; and what turns a name round.
+# What is measured of a metric, or beside it, unless the name ends in a loss; what turns it round.
 _NO_METRIC = frozenset({
-    "std", "stdev", "var", "variance", "norm", "grad", "gradient", "scale", "weight", "coef",
-    "coeff", "threshold", "thresh", "ratio", "neg", "negative", "minus", "inv",
-    "inverse",
+    "std", "stdev", "stderr", "sem", "var", "variance", "norm", "grad", "gradient", "scale",
+    "weight", "coef", "coeff", "threshold", "thresh", "ratio", "time", "seconds", "entropy", "kl",
+    "clipfrac", "lr",
 })  # fmt: skip
-# scikit-learn's scorers: errors turned round, so that more is better.
-_NEGATED = re.compile(r"(^|_)neg_(mean|median|root|max|log_loss|brier)_")
+_TURNED = frozenset({
+    "neg", "negative", "minus", "inv", "inverse", "non", "rejected", "delta", "diff", "difference",
+    "gap", "change", "drop", "reduction", "improvement",
+})  # fmt: skip
+_ONE_MINUS = re.compile(r"(^|/)\s*1\s*[-−]\s*[^\W\d]")
+# scikit-learn's scorers: errors turned round (and D²), so that more is better.
+_NEGATED = re.compile(r"(^|_)(neg_(mean|median|root|max|log_loss|brier)|d_2_\w+_score)_")
 _HEADS = frozenset({"loss", "losses", "error", "errors", "err"})
 _QUALIFIERS = frozenset({
     "train", "training", "mean", "avg", "average", "ema", "step", "epoch", "batch", "best", "min",
     "max", "last", "final", "total", "sum", "all", "per", "token", "rate",
 }) | _VALIDATION_WORDS | _TEST_WORDS  # fmt: skip
-_MAX_WORDS = 4  # words that are tried together
+_MAX_WORDS = 5  # words that are tried together
 
 
 def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
@@ -281,13 +290,16 @@ def direction(name: str) -> Direction | None:
         found, left = _looked_up(name, _ALONE)
         if found and found[-1][1] == "min" and not "".join(words(name)).endswith(found[-1][0]):
             return None
-    if _NO_METRIC.intersection(left):
+    ending = [w for w in words(name) if w not in _QUALIFIERS and not w.isdigit()][-1:]
+    is_loss = not _HEADS.isdisjoint(ending)
+    if _TURNED.intersection(left) or _ONE_MINUS.search(name):
+        return None
+    if not is_loss and (_NO_METRIC.intersection(left) or is_learning_rate(name)):
         return None
     ways = {way for _, way in found}
     if len(ways) == 1:
         return ways.pop()
-    ending = [w for w in words(name) if w not in _QUALIFIERS and not w.isdigit()][-1:]
-    return "min" if ways and _HEADS.intersection(ending) else None
+    return "min" if ways and is_loss else None
 
 
 def known_direction(metric: str) -> Direction:
