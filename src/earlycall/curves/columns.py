@@ -67,44 +67,44 @@ _SETTING_NAMES = re.compile(r"(^|_)(momentum|weight_decay|batch_size)(_|$)")
 # Less is better, by field. Entries of several words are phrases, which may be written as one.
 _LESS = """
     losses and errors: loss, losses, error, errors, err, nll, neg log likelihood, negative log
-        likelihood, ce, bce, xent, cross entropy, log loss, mlogloss, merror, mse, mae, rmse,
-        nmse, nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball,
-        crps, brier, deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd,
-        ece, mce, eer, fpr, fnr, regret, false positive rate, false negative
-        rate, false alarm rate, miss rate, failure rate, collision rate, hamming, ber, log cosh,
-        nloglik
-    vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff,
-        hd 95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd, inception distance,
+        likelihood, ce, bce, xent, cross entropy, log loss, mlogloss, merror, mse, mae, rmse, nmse,
+        nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball, crps, brier,
+        deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd, ece, mce, eer, fpr,
+        fnr, regret, false positive rate, false negative rate, false alarm rate, miss rate, failure
+        rate, collision rate, hamming, ber, log cosh, nloglik
+    vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff, hd
+        95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd, inception distance,
         perceptual image patch similarity, ade, fde, min ade, min fde, mate, maoe, mave, maae
-    language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits
-        per character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder,
-        pier, ter, mcd, edit distance, levenshtein, word error rate, fad, dcf, min dcf
+    language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits per
+        character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder, pier, ter,
+        mcd, edit distance, levenshtein, word error rate, fad, dcf, min dcf
     ranking: mean rank, median rank
 """
 # More is better.
 _MORE = """
     classification and regression: acc, accs, accuracy, accuracies, correct, auc, aucs, auroc,
         auprc, aucpr, aucroc, prauc, rocauc, gauc, precision, prec, recall, specificity,
-        sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0
-        5, f beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r
-        2, r squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, corr coef,
-        ccc, plcc, srcc, srocc, krcc, concordance, c index, explained variance, log likelihood,
-        elbo, silhouette, nmi, ari, purity, lift, acc norm, ents f, ents p, ents r, detection
-        rate, success rate, win rate, pass rate, hit rate, hit ratio, success, solved
+        sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0 5, f
+        beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r 2, r
+        squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, corr coef, ccc, plcc,
+        srcc, srocc, krcc, concordance, c index, explained variance, log likelihood, elbo,
+        silhouette, nmi, ari, purity, lift, acc norm, ents f, ents p, ents r, detection rate,
+        success rate, win rate, pass rate, hit rate, hit ratio, success, solved
     vision: ap, map, ap s, ap m, ap l, ap r, ap c, ap f, ar, mar, iou, io u, miou, fwiou, giou,
-        dice, mean dice, dice coef, dice coeff, dsc, jaccard, pq, panoptic quality, psnr, ssim, ms ssim, structural
-        similarity, vif, fsim, inception score, clip score,
-        aesthetic score, mota, motp, hota, idf 1, pck, pckh, oks, nds, nsd
+        dice, mean dice, dice coef, dice coeff, dsc, jaccard, pq, panoptic quality, psnr, ssim, ms
+        ssim, structural similarity, vif, fsim, inception score, clip score, aesthetic score, mota,
+        motp, hota, idf 1, pck, pckh, oks, nds, nsd
     language and speech: bleu, sacrebleu, gleu, chrf, meteor, rouge, rougel, rougelsum, cider,
-        spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag,
-        gsm 8 k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10,
-        pass 100, pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri,
-        snr, seg snr, sdr improvement, si sdr improvement, signal noise ratio, signal distortion
-        ratio, scale invariant signal noise ratio, scale invariant signal distortion ratio, mos, dnsmos, nisqa, utmos, signal to noise ratio
-    reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized
-        score, normalised score, ep ret, episode ret, battle won
-    recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr
-        20, hr 50, hr 100, novelty, serendipity, ctr, cvr
+        spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag, gsm 8
+        k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10, pass 100,
+        pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri, snr, seg snr,
+        sdr improvement, si sdr improvement, signal noise ratio, signal distortion ratio, scale
+        invariant signal noise ratio, scale invariant signal distortion ratio, mos, dnsmos, nisqa,
+        utmos, signal to noise ratio
+    reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized score,
+        normalised score, ep ret, episode ret, battle won
+    recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr 20, hr 50, hr
+        100, novelty, serendipity, ctr, cvr
 """
 # These name the metric only where no other word of the name does.
 _LESS_ALONE = "per, l 1, l 2"  # at the end only: not "images per second"
