@@ -44,6 +44,24 @@ _STEP_COUNTERS = (
     "num_input_tokens_seen", "consumed_train_samples",
 )  # fmt: skip
 
+# Other names that are made of what is counted, in this order, and of words that say no more of it.
+_STEP_WORDS = (
+    "step", "steps", "iter", "iters", "iteration", "iterations", "itr", "itrs", "it", "timestep",
+    "timesteps",
+)  # fmt: skip
+_UNITS = (
+    *_STEP_WORDS, "update", "updates", "interactions", "interacts", "frames", "samples",
+    "examples", "images", "sequences", "tokens", "batch", "batches", "kimg", "tick", "round",
+    "rounds", "generation", "generations", "episode", "episodes",
+)  # fmt: skip
+_OF_A_COUNT = frozenset({
+    "n", "no", "num", "number", "i", "idx", "index", "count", "total", "overall", "global",
+    "current", "cur", "curr", "cumulative", "seen", "so", "far", "done", "taken", "consumed",
+    "processed", "sampled", "lifetime", "train", "training", "trainer", "trained", "opt",
+    "optimizer", "grad", "gradient", "learner", "agent", "env", "environment", "input", "server",
+    "communication", "boosting", "progress",
+})  # fmt: skip
+
 # The finest first: losses of single steps tell more than means of epochs.
 _TRAINING = (
     "train_loss", "train_loss_step", "train_step_loss", "training_loss", "loss", "loss_train",
@@ -136,7 +154,7 @@ def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
     return {"".join(entry): (way, len(entry) > 1) for entry in entries if entry}
 
 
-_COUNTER_PLACES = {name: place for place, name in enumerate(_STEP_COUNTERS)}
+_COUNTER_PLACES = {name: place for place, name in enumerate((*_STEP_COUNTERS, *_UNITS))}
 _STRONG = _table(_LESS, "min") | _table(_MORE, "max")
 _ALONE = _table(_LESS_ALONE, "min") | _table(_MORE_ALONE, "max")
 
@@ -201,10 +219,31 @@ def is_step_counter(name: str) -> bool:
     """Whether a column counts steps, by all words of its name.
 
     Examples:
-        >>> [is_step_counter(name) for name in ("trainer/global_step", "_step", "step_time")]
-        [True, True, False]
+        >>> names = ("trainer/global_step", "_step", "consumed_samples", "step_time")
+        >>> [is_step_counter(name) for name in names]
+        [True, True, True, False]
     """
-    return name in CALL_COUNTERS or plain(name) in _COUNTER_PLACES
+    return name in CALL_COUNTERS or _counter_place(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _counter_place(name: str) -> int | None:
+    """How early a column is looked at of those that count steps; None where it counts none."""
+    if (place := _COUNTER_PLACES.get(plain(name))) is not None:
+        return place
+    units = [word for word in words(name) if word not in _OF_A_COUNT]
+    of_it = len(units) == 1 and units[0] in _UNITS
+    return len(_STEP_COUNTERS) + _UNITS.index(units[0]) if of_it else None
+
+
+def is_named_step(name: str) -> bool:
+    """Whether a counter is called by steps, rather than by what is trained on or by rounds.
+
+    Examples:
+        >>> is_named_step("global_step"), is_named_step("tokens")
+        (True, False)
+    """
+    return not set(_STEP_WORDS).isdisjoint(words(name))
 
 
 def is_epoch(name: str) -> bool:
@@ -225,8 +264,8 @@ def step_counters(names: Sequence[str]) -> list[str]:
         ['Iter', 'tokens', '_step']
     """
     own = sorted(
-        (n for n in names if n not in CALL_COUNTERS and plain(n) in _COUNTER_PLACES),
-        key=lambda n: (n != "step", _COUNTER_PLACES[plain(n)]),
+        (n for n in names if n not in CALL_COUNTERS and _counter_place(n) is not None),
+        key=lambda n: (n != "step", _counter_place(n)),
     )
     return own + [n for n in CALL_COUNTERS if n in names]
 
