@@ -12,6 +12,7 @@ the gain, and c0 the cost of the first observation:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +128,7 @@ class Elasticities(Result):
             with its interval ``low``, ``high``; ``regime`` (elastic: above 1; unit: not to be told
             from 1; inelastic: below 1; rising: the loss rises; None: no gain to measure);
             ``advice``, a sentence; ``shape`` (falling, drop, plateau, flat, overfitting, rising,
-            non-monotone, short, diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the
+            cyclic, non-monotone, short, diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the
             fit's elasticities there, and whether they ``agree``; ``arc_…``, the midpoint forms
             between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
             ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which the
@@ -426,6 +427,8 @@ def _shape(y: Floats, late: _Late, drop: int, validation: bool) -> str:
     spread = float(y.max() - y.min())
     rises = late.high < 0 and y[-1] > y.min() + 0.02 * spread
     if rises or _far_above_best(y, late, validation):
+        if _came_back_before(y):
+            return "cyclic"
         return "overfitting" if validation and y.min() < y[0] else "rising"
     if _is_flat(y, late):
         return "flat"
@@ -449,6 +452,22 @@ def _far_above_best(y: Floats, late: _Late, validation: bool) -> bool:
     risen = late.loss - best
     far = risen > max(MAX_LOST * (float(y[0]) - best), 6 * _deviation(y), _rounding(y))
     return bool(far and (validation or late.low <= 0))
+
+
+def _came_back_before(y: Floats) -> bool:
+    """Whether the loss fell to a new low after such a rise before, as it does in warm restarts.
+
+    Such a rise is at least 0.8 times as high as the present one, and half as long.
+    """
+    calm = np.median(sliding_window_view(y, 3), axis=1)
+    best = int(np.argmin(calm))
+    risen, since = float(calm[best:].max() - calm[best]), len(calm) - 1 - best
+    lows = np.flatnonzero(calm[: best + 1] <= np.minimum.accumulate(calm[: best + 1]))
+    return any(
+        since <= 2 * (b - a) and calm[a:b].max() - calm[a] >= 0.8 * risen
+        for a, b in pairwise(lows.tolist())
+        if b - a > 1
+    )
 
 
 def _is_flat(y: Floats, late: _Late) -> bool:
@@ -486,6 +505,8 @@ def _advice(out: dict[str, Any], threshold: float, worsening: str) -> str:
     if out["regime"] == "rising":
         why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
         return f"stop: {why}, {worsening}"
+    if out["shape"] == "cyclic":
+        return "go on: the loss has risen, but fell to new lows after such rises before"
     if out["shape"] == "flat" or more is None:
         return "no gain to speak of since the start: change the run rather than prolong it"
     doubt = "" if out["agree"] else "; the fitted curve says otherwise, so look at the plot"

@@ -24,6 +24,9 @@ eval_matthews_correlation eval_spearmanr pass@1 mmlu si_sdr SI-SNRi pesq stoi ep
 rollout/ep_rew_mean charts/episodic_return eval/mean_reward success_rate win_rate
 explained_variance human_normalized_score ndcg@10 hit_rate@10 HR@10 Recall@20 mrr MAP@5 gauc Hits@10
 quadratic_kappa jaccard log_likelihood neg_mean_squared_error concordance_index elbo val_accuracy
+mean_io_u d2_pinball_score d2_absolute_error_score bbox/APs AP-l ents_f EpRet meandice acc_norm,none
+PearsonCorrCoef MulticlassMatthewsCorrCoef StructuralSimilarityIndexMeasure PeakSignalNoiseRatio
+ScaleInvariantSignalDistortionRatio test_battle_won_mean si_sdr_improvement rewards/margins
 """
 LESS = """
 encoder2_nll layer2_nll previous_nll conf1_ce layer2_mse val_nll loss dev_loss train/box_loss
@@ -31,12 +34,16 @@ dice_loss IoULoss reward_loss NLLLoss val_ce WER test/cer per val_per eer FID50k
 bpc bits_per_byte eval_ppl perplexity logloss log_loss binary_logloss test-mlogloss top1_err err@1
 error_rate val_error validation-rmse multi_error mae sMAPE hd95 epe td_error value_loss brier_score
 ece mean_rank MCD der negative_log_likelihood cross_entropy hamming_loss mpjpe crps valid_l2 regret
-loss_per_token
+loss_per_token policy_gradient_loss train/ent_coef_loss variance_loss miss_rate log_cosh minDCF
+cox-nloglik KernelInceptionDistance LearnedPerceptualImagePatchSimilarity minADE_6 mATE max_error
 """
 UNKNOWN = """
 zeta lr lr2 ep_len_mean grad_norm score value metric images_per_second reward_std loss_scale
 entropy approx_kl neg_loss loss_iou loss/accuracy win_loss_ratio steps_per_second clip_fraction
 mapping lossless accumulate decoder concern discern
+acc_stderr,none acc_gap delta_loss loss_improvement 1-accuracy eval/1-ssim attention_map_entropy
+losses/entropy losses/approx_kl Loss/learning_rate rewards/rejected loss_time time_to_accuracy
+coverage neg_iou non_score_reward
 """
 
 

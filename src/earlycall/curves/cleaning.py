@@ -17,6 +17,7 @@ from earlycall.curves.columns import (
     CALL_COUNTERS,
     KEYS,
     is_epoch,
+    is_named_step,
     is_step_counter,
     role,
     step_counters,
@@ -510,12 +511,21 @@ def _counter(rows: pl.DataFrame) -> str | None:
 
 
 def _counts(rows: pl.DataFrame, name: str) -> bool:
-    """Whether a column rises in some run, or there is nothing yet in which it could."""
+    """Whether a column changes in some run, or there is nothing yet in which it could.
+
+    A column of tokens that falls as often as it rises tells the size of each batch.
+    """
     known = rows.select("run_id", pl.col(name).alias("count")).drop_nulls()
     if not known.height:
         return False
-    runs = known.group_by("run_id").agg(pl.len(), pl.col("count").n_unique().alias("steps"))
-    return bool((runs["steps"] > 1).any() or (runs["len"] == 1).all())
+    change = pl.col("count").cast(pl.Float64).diff()
+    runs = known.group_by("run_id", maintain_order=True).agg(
+        pl.len(), rises=(change > 0).sum(), falls=(change < 0).sum()
+    )
+    if (runs["len"] == 1).all():
+        return True
+    fewer, more = sorted((int(runs["rises"].sum()), int(runs["falls"].sum())))
+    return more > (0 if is_named_step(name) else 2 * fewer)
 
 
 def _with_usual_names(rows: pl.DataFrame, counter: str | None) -> pl.DataFrame:

@@ -44,6 +44,24 @@ _STEP_COUNTERS = (
     "num_input_tokens_seen", "consumed_train_samples",
 )  # fmt: skip
 
+# Other names that are made of what is counted, in this order, and of words that say no more of it.
+_STEP_WORDS = (
+    "step", "steps", "iter", "iters", "iteration", "iterations", "itr", "itrs", "it", "timestep",
+    "timesteps",
+)  # fmt: skip
+_UNITS = (
+    *_STEP_WORDS, "update", "updates", "interactions", "interacts", "frames", "samples",
+    "examples", "images", "sequences", "tokens", "batch", "batches", "kimg", "tick", "round",
+    "rounds", "generation", "generations", "episode", "episodes",
+)  # fmt: skip
+_OF_A_COUNT = frozenset({
+    "n", "no", "num", "number", "i", "idx", "index", "count", "total", "overall", "global",
+    "current", "cur", "curr", "cumulative", "seen", "so", "far", "done", "taken", "consumed",
+    "processed", "sampled", "lifetime", "train", "training", "trainer", "trained", "opt",
+    "optimizer", "grad", "gradient", "learner", "agent", "env", "environment", "input", "server",
+    "communication", "boosting", "progress",
+})  # fmt: skip
+
 # The finest first: losses of single steps tell more than means of epochs.
 _TRAINING = (
     "train_loss", "train_loss_step", "train_step_loss", "training_loss", "loss", "loss_train",
@@ -67,58 +85,67 @@ _SETTING_NAMES = re.compile(r"(^|_)(momentum|weight_decay|batch_size)(_|$)")
 # Less is better, by field. Entries of several words are phrases, which may be written as one.
 _LESS = """
     losses and errors: loss, losses, error, errors, err, nll, neg log likelihood, negative log
-        likelihood, ce, bce, xent, cross entropy, log loss, mlogloss, merror, mse, mae, rmse,
-        nmse, nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball,
-        crps, brier, deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd,
-        ece, mce, eer, fpr, fnr, regret, false positive rate, false negative
-        rate, false alarm rate, hamming, ber
-    vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff,
-        hd 95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd
-    language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits
-        per character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder,
-        pier, ter, mcd, edit distance, levenshtein, word error rate, fad
+        likelihood, ce, bce, xent, cross entropy, log loss, mlogloss, merror, mse, mae, rmse, nmse,
+        nrmse, msle, rmsle, mape, smape, mase, medae, sse, rss, huber, hinge, pinball, crps, brier,
+        deviance, penalty, misclassified, misclassification, neg elbo, kld, mmd, ece, mce, eer, fpr,
+        fnr, regret, false positive rate, false negative rate, false alarm rate, miss rate, failure
+        rate, collision rate, hamming, ber, log cosh, nloglik
+    vision: fid, kid, lpips, niqe, brisque, piqe, epe, abs rel, sq rel, silog, nme, hausdorff, hd
+        95, assd, asd, chamfer, wasserstein, frechet, mpjpe, mpvpe, fvd, inception distance,
+        perceptual image patch similarity, ade, fde, min ade, min fde, mate, maoe, mave, maae
+    language and speech: perplexity, ppl, bpc, bpb, bpd, bpw, bits per byte, bits per char, bits per
+        character, bits per dim, bits per word, wer, cer, mer, wil, ler, der, jer, tder, pier, ter,
+        mcd, edit distance, levenshtein, word error rate, fad, dcf, min dcf
     ranking: mean rank, median rank
 """
 # More is better.
 _MORE = """
     classification and regression: acc, accs, accuracy, accuracies, correct, auc, aucs, auroc,
         auprc, aucpr, aucroc, prauc, rocauc, gauc, precision, prec, recall, specificity,
-        sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0
-        5, f beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r
-        2, r squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, ccc, plcc,
+        sensitivity, tpr, tnr, ppv, npv, true positive rate, true negative rate, f 1, f 2, f 0 5, f
+        beta, f score, f measure, mcc, matthews, kappa, qwk, youden, gini, ks statistic, r 2, r
+        squared, pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, corr coef, ccc, plcc,
         srcc, srocc, krcc, concordance, c index, explained variance, log likelihood, elbo,
-        silhouette, nmi, ari, purity, lift, detection
-        rate, success rate, win rate, pass rate, hit rate, hit ratio, success, solved
-    vision: ap, map, ar, mar, iou, miou, fwiou, giou, dice, dice coef, dice coeff, dsc, jaccard,
-        pq, panoptic quality, psnr, ssim, ms ssim, vif, fsim, inception score, clip score,
-        aesthetic score, mota, motp, hota, idf 1, pck, pckh, oks, nds, nsd
+        silhouette, nmi, ari, purity, lift, acc norm, ents f, ents p, ents r, detection rate,
+        success rate, win rate, pass rate, hit rate, hit ratio, success, solved
+    vision: ap, map, ap s, ap m, ap l, ap r, ap c, ap f, ar, mar, iou, io u, miou, fwiou, giou,
+        dice, mean dice, dice coef, dice coeff, dsc, jaccard, pq, panoptic quality, psnr, ssim, ms
+        ssim, structural similarity, vif, fsim, inception score, clip score, aesthetic score, mota,
+        motp, hota, idf 1, pck, pckh, oks, nds, nsd
     language and speech: bleu, sacrebleu, gleu, chrf, meteor, rouge, rougel, rougelsum, cider,
-        spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag,
-        gsm 8 k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10,
-        pass 100, pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri,
-        snr, seg snr, mos, dnsmos, nisqa, utmos, signal to noise ratio
-    reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized
-        score, normalised score
-    recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr
-        20, hr 50, hr 100, coverage, novelty, serendipity, ctr, cvr
+        spice, bert score, comet, bleurt, moverscore, em, exact match, exact, mmlu, hellaswag, gsm 8
+        k, humaneval, mbpp, winogrande, boolq, piqa, truthfulqa, pass 1, pass 5, pass 10, pass 100,
+        pass k, uas, las, pesq, stoi, estoi, sdr, si sdr, si sdri, si snr, si snri, snr, seg snr,
+        sdr improvement, si sdr improvement, signal noise ratio, signal distortion ratio, scale
+        invariant signal noise ratio, scale invariant signal distortion ratio, mos, dnsmos, nisqa,
+        utmos, signal to noise ratio
+    reinforcement learning: reward, rewards, rew, return, returns, elo, trueskill, normalized score,
+        normalised score, ep ret, episode ret, battle won
+    recommendation and search: ndcg, dcg, mrr, arhr, hits, hit, hr 1, hr 5, hr 10, hr 20, hr 50, hr
+        100, novelty, serendipity, ctr, cvr
 """
 # These name the metric only where no other word of the name does.
 _LESS_ALONE = "per, l 1, l 2"  # at the end only: not "images per second"
 _MORE_ALONE = "top 1, top 3, top 5, top 10, top k, r 1, r 5, r 10"
-# What is measured of a metric rather than the metric; and what turns a name round.
+# What is measured of a metric, or beside it, unless the name ends in a loss; what turns it round.
 _NO_METRIC = frozenset({
-    "std", "stdev", "var", "variance", "norm", "grad", "gradient", "scale", "weight", "coef",
-    "coeff", "threshold", "thresh", "ratio", "neg", "negative", "minus", "inv",
-    "inverse",
+    "std", "stdev", "stderr", "sem", "var", "variance", "norm", "grad", "gradient", "scale",
+    "weight", "coef", "coeff", "threshold", "thresh", "ratio", "time", "seconds", "entropy", "kl",
+    "clipfrac", "lr",
 })  # fmt: skip
-# scikit-learn's scorers: errors turned round, so that more is better.
-_NEGATED = re.compile(r"(^|_)neg_(mean|median|root|max|log_loss|brier)_")
+_TURNED = frozenset({
+    "neg", "negative", "minus", "inv", "inverse", "non", "rejected", "delta", "diff", "difference",
+    "gap", "change", "drop", "reduction", "improvement",
+})  # fmt: skip
+_ONE_MINUS = re.compile(r"(^|/)\s*1\s*[-−]\s*[^\W\d]")
+# scikit-learn's scorers: errors turned round (and D²), so that more is better.
+_NEGATED = re.compile(r"(^|_)(neg_(mean|median|root|max|log_loss|brier)|d_2_\w+_score)_")
 _HEADS = frozenset({"loss", "losses", "error", "errors", "err"})
 _QUALIFIERS = frozenset({
     "train", "training", "mean", "avg", "average", "ema", "step", "epoch", "batch", "best", "min",
     "max", "last", "final", "total", "sum", "all", "per", "token", "rate",
 }) | _VALIDATION_WORDS | _TEST_WORDS  # fmt: skip
-_MAX_WORDS = 4  # words that are tried together
+_MAX_WORDS = 5  # words that are tried together
 
 
 def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
@@ -127,7 +154,7 @@ def _table(listed: str, way: Direction) -> dict[str, tuple[Direction, bool]]:
     return {"".join(entry): (way, len(entry) > 1) for entry in entries if entry}
 
 
-_COUNTER_PLACES = {name: place for place, name in enumerate(_STEP_COUNTERS)}
+_COUNTER_PLACES = {name: place for place, name in enumerate((*_STEP_COUNTERS, *_UNITS))}
 _STRONG = _table(_LESS, "min") | _table(_MORE, "max")
 _ALONE = _table(_LESS_ALONE, "min") | _table(_MORE_ALONE, "max")
 
@@ -192,10 +219,31 @@ def is_step_counter(name: str) -> bool:
     """Whether a column counts steps, by all words of its name.
 
     Examples:
-        >>> [is_step_counter(name) for name in ("trainer/global_step", "_step", "step_time")]
-        [True, True, False]
+        >>> names = ("trainer/global_step", "_step", "consumed_samples", "step_time")
+        >>> [is_step_counter(name) for name in names]
+        [True, True, True, False]
     """
-    return name in CALL_COUNTERS or plain(name) in _COUNTER_PLACES
+    return name in CALL_COUNTERS or _counter_place(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _counter_place(name: str) -> int | None:
+    """How early a column is looked at of those that count steps; None where it counts none."""
+    if (place := _COUNTER_PLACES.get(plain(name))) is not None:
+        return place
+    units = [word for word in words(name) if word not in _OF_A_COUNT]
+    of_it = len(units) == 1 and units[0] in _UNITS
+    return len(_STEP_COUNTERS) + _UNITS.index(units[0]) if of_it else None
+
+
+def is_named_step(name: str) -> bool:
+    """Whether a counter is called by steps, rather than by what is trained on or by rounds.
+
+    Examples:
+        >>> is_named_step("global_step"), is_named_step("tokens")
+        (True, False)
+    """
+    return not set(_STEP_WORDS).isdisjoint(words(name))
 
 
 def is_epoch(name: str) -> bool:
@@ -216,8 +264,8 @@ def step_counters(names: Sequence[str]) -> list[str]:
         ['Iter', 'tokens', '_step']
     """
     own = sorted(
-        (n for n in names if n not in CALL_COUNTERS and plain(n) in _COUNTER_PLACES),
-        key=lambda n: (n != "step", _COUNTER_PLACES[plain(n)]),
+        (n for n in names if n not in CALL_COUNTERS and _counter_place(n) is not None),
+        key=lambda n: (n != "step", _counter_place(n)),
     )
     return own + [n for n in CALL_COUNTERS if n in names]
 
@@ -281,13 +329,16 @@ def direction(name: str) -> Direction | None:
         found, left = _looked_up(name, _ALONE)
         if found and found[-1][1] == "min" and not "".join(words(name)).endswith(found[-1][0]):
             return None
-    if _NO_METRIC.intersection(left):
+    ending = [w for w in words(name) if w not in _QUALIFIERS and not w.isdigit()][-1:]
+    is_loss = not _HEADS.isdisjoint(ending)
+    if _TURNED.intersection(left) or _ONE_MINUS.search(name):
+        return None
+    if not is_loss and (_NO_METRIC.intersection(left) or is_learning_rate(name)):
         return None
     ways = {way for _, way in found}
     if len(ways) == 1:
         return ways.pop()
-    ending = [w for w in words(name) if w not in _QUALIFIERS and not w.isdigit()][-1:]
-    return "min" if ways and _HEADS.intersection(ending) else None
+    return "min" if ways and is_loss else None
 
 
 def known_direction(metric: str) -> Direction:

@@ -41,8 +41,8 @@ _EPOCHS = (
 )  # fmt: skip
 _SECTIONS = frozenset({  # that the name of such a setting may be nested in
     "args", "arguments", "cfg", "common", "config", "experiment", "fit", "general", "hparams",
-    "hyperparameters", "loop", "params", "run", "runner", "schedule", "settings", "solver", "train",
-    "trainer", "training",
+    "hyperparameters", "loop", "optim", "optimization", "params", "run", "runner", "schedule",
+    "settings", "solver", "train", "trainer", "training",
 })  # fmt: skip
 
 
@@ -193,10 +193,8 @@ def _settings(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
     if STEP_HINT in runs.columns:
         yield STEP_HINT, STEP_HINT
     named: dict[str, list[str]] = {}
-    for column in runs.columns:
-        if column.startswith("hp.") and (
-            runs.schema[column].is_numeric() or runs.schema[column] == pl.String
-        ):
+    for column, kind in runs.schema.items():
+        if column.startswith("hp.") and (kind.is_numeric() or kind == pl.String):
             parts = words(column.removeprefix("hp."))
             while parts:
                 named.setdefault("_".join(parts), []).append(column)

@@ -22,6 +22,9 @@ _CASES = frozenset({
     "file", "filename", "path", "name", "model", "target", "prediction", "pred", "k",
 })  # fmt: skip
 _TIMES = frozenset({"time", "date", "datetime", "timestamp", "eta", "elapsed", "clock", "when"})
+_OPERATING = frozenset({  # a curve over thresholds
+    "precision", "recall", "tpr", "fpr", "tnr", "fnr", "sensitivity", "specificity",
+})  # fmt: skip
 _LOSSES = ("training loss", "validation loss")
 
 
@@ -55,6 +58,8 @@ def is_log(cells: Mapping[str, Sequence[Any]]) -> bool:
     if counters:
         return not cases or (cases[0] != next(iter(cells)) and _rises(cells[counters[0]]))
     if cases or rows == 1 or any(plain(name).split("_")[0] in _CASES for name in cells):
+        return False
+    if _OPERATING.issuperset(map(plain, metrics)):
         return False
     return any(role(name) in _LOSSES or direction(name) for name in metrics)
 

@@ -33,6 +33,7 @@ _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 32, 32, 32
 _SHORT.maxstring = _SHORT.maxother = 200
 _HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # of a surrogate pair, perhaps alone
 _HALF_BYTES = re.compile(rb"\\u[dD][89a-fA-F]")
+_RUN_NAMES = ("run", "group", "run_id")
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as JSON without them says it
 
 
@@ -205,7 +206,7 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
     parts = []
     rows = iter(rows)
     while part := list(islice(rows, _BLOCK_ROWS)):
-        names = list(dict.fromkeys(name for row in part for name in row))
+        names = [n for n in dict.fromkeys(n for row in part for n in row) if _is_free(n, text)]
         filled = sum(map(len, part))
         must_fit(len(part), len(names), filled)
         columns = {
@@ -216,6 +217,11 @@ def table_of_numbers(rows: Iterable[Mapping[str, Any]], text: Sequence[str] = ()
         }
         parts.append(pl.DataFrame(columns))
     return concat_sparse(parts)
+
+
+def _is_free(name: str, text: Sequence[str] = ()) -> bool:
+    """Whether a metric may have this name: a number logged as *run* would name the runs."""
+    return name in text or name not in _RUN_NAMES
 
 
 def concat_sparse(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -282,10 +288,11 @@ def by_step(long: pl.DataFrame) -> pl.DataFrame:
         long: ``run`` (optional), ``step``, ``name``, ``value``; of a value logged twice at a step
             the last one wins; ``seconds`` (optional), of which the largest of a step is kept.
     """
+    long = long.filter(~pl.col("name").is_in(_RUN_NAMES))
     if "run" not in long.columns:
         return _of_one_run(long)
     index = ["run", "step"]
-    long = long.filter(~pl.col("name").is_in(index))  # metrics so called would hide these
+    long = long.filter(pl.col("name") != "step")  # a metric so called would hide it
     must_fit(long.select(index).n_unique(), long["name"].n_unique(), long.height)
     wide = long.pivot("name", index=index, values="value", aggregate_function="last")
     if "seconds" in long.columns:

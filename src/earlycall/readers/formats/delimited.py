@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ NAME = "CSV or TSV"
 DELIMITERS = (",", "\t", ";")
 _MAX_HEADER_BYTES = 1 << 24
 _FIRST_ROWS = 20  # by which a log is known
+_ASSIGNED = re.compile(r"[=:]\s*[-+]?\.?\d")
 _NULLS = ["", "NA", "N/A", "null", "None"]
 
 
@@ -41,9 +43,12 @@ def recognises(path: Path, head: bytes) -> bool:
         return False
     names = [cell.strip() for cell in header]
     names = names[1:] if len(names) > 1 and not names[0] else names  # pandas writes an index so
+    names = names[:-1] if len(names) > 1 and not names[-1] else names  # each line ends in a comma
     is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
     if by_name:
         return is_header
+    if any(map(_ASSIGNED.search, names)):  # sentences with commas
+        return False
     body = lines[1:-1]
     return (
         is_header
@@ -144,7 +149,7 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
     frame.columns = [name.strip().removeprefix("\ufeff") for name in frame.columns]
-    return frame.drop("") if frame.width > 1 and frame.columns[0] == "" else frame
+    return frame.drop("") if frame.width > 1 and "" in frame.columns else frame
 
 
 def _must_be_a_header(path: Path, header: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from earlycall.readers.formats import delimited
 
 NAME = "Weights & Biases exports"
 _BOUNDS = ("__MIN", "__MAX")
+_RUNS = re.compile(rb'^"[^"]*(?<! - )"(,"[^"]+ - [^"]+")+\r?$')
 _CLOCK = "Relative Time"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the header is an axis and columns of runs with their bounds."""
+    """Whether the header is an axis and columns of runs, most often with their bounds."""
     first = head.split(b"\n", 1)[0]
-    return b" - " in first and b"__MIN" in first and delimited.recognises(path, head)
+    if b" - " not in first or not delimited.recognises(path, head):
+        return False
+    return b"__MIN" in first or _RUNS.search(first) is not None
 
 
 def parts(path: Path, state: State) -> Iterator[pl.DataFrame]:
