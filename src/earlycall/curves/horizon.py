@@ -193,10 +193,8 @@ def _settings(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
     if STEP_HINT in runs.columns:
         yield STEP_HINT, STEP_HINT
     named: dict[str, list[str]] = {}
-    for column in runs.columns:
-        if column.startswith("hp.") and (
-            runs.schema[column].is_numeric() or runs.schema[column] == pl.String
-        ):
+    for column, kind in runs.schema.items():
+        if column.startswith("hp.") and (kind.is_numeric() or kind == pl.String):
             parts = words(column.removeprefix("hp."))
             while parts:
                 named.setdefault("_".join(parts), []).append(column)
