@@ -284,7 +284,7 @@ def test_each_reader(tmp_path):
 def test_many_small_runs(tmp_path):
     """All of ``earlycall rank`` on small runs in one folder, imports included."""
     lines.append(
-        f"\n## {MANY:,} runs in one folder\n\n`earlycall rank`, of 20 to 100 observations a run.\n\n"
+        f"\n## {MANY:,} runs in one folder\n\n`earlycall rank`, 20 to 100 observations each.\n\n"
         "| log | MB | seconds of CPU |\n|---|---|---|"
     )
     for name, head, rows in GROWING:

@@ -26,6 +26,7 @@ from earlycall.errors import CurveWarning, InputError, first_of
 _LOGGED = "epoch as logged"
 _RUN_NUMBERS = ("final", "step_hint", "started", "ended")
 _MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
+_MAX_STEP = 1e100  # products of two stay finite
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -500,7 +501,7 @@ def _counted(rows: pl.DataFrame) -> pl.Series:
 
 
 def _not_a_step(step: pl.Series) -> pl.Series:
-    return step.is_null() | ~step.is_finite() if step.dtype.is_float() else step.is_null()
+    return step.is_null() | ~(step.abs() <= _MAX_STEP) if step.dtype.is_float() else step.is_null()
 
 
 def _counter(rows: pl.DataFrame) -> str | None:
