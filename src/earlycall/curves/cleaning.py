@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from earlycall.curves.columns import (
     CALL_COUNTERS,
+    COSTS,
     KEYS,
     is_epoch,
     is_step_counter,
@@ -26,7 +27,7 @@ from earlycall.errors import CurveWarning, InputError, first_of
 _LOGGED = "epoch as logged"
 _RUN_NUMBERS = ("final", "step_hint", "started", "ended")
 _MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
-_MAX_STEP = 1e100  # products of two stay finite
+_MAX_STEP = 1e100  # and cost: products of two stay finite
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -448,6 +449,15 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
                 f"run {run!r}, column {column.name!r:.80}, row {parsed}: "
                 f"{column[parsed]!r:.60} is not a number"
             )
+        if parsed is not None and column.name in COSTS and parsed.dtype.is_float():
+            far = parsed.is_finite() & (parsed.abs() > _MAX_STEP)
+            if far.any():
+                row = int(far.arg_max() or 0)
+                run = keys["run"][int(rows["run_id"][row])]
+                raise InputError(
+                    f"run {run!r}, column {column.name!r}, row {row}: {parsed[row]} cannot be; "
+                    "correct or empty the cell"
+                )
         if parsed is not None:  # a column without a value has no type yet
             columns.append(column if column.dtype == pl.Null else parsed)
     return pl.DataFrame(columns)
