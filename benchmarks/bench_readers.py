@@ -23,6 +23,7 @@ from earlycall import Follower, read
 PAGE = Path(__file__).parent.parent / "docs" / "reading.md"
 RUNS, SCALARS = 100, 10_000
 LARGE = int(os.environ.get("EARLYCALL_LARGE", "200000000"))  # bytes; 1 GB takes minutes
+MANY = int(os.environ.get("EARLYCALL_MANY", "10000"))  # small runs in one folder
 NEW = 10_000  # rows that are appended at once
 lines: list[str] = []
 
@@ -278,6 +279,28 @@ def test_each_reader(tmp_path):
         mb = size(folder)
         name = fill.__name__.replace("_", " ")
         lines.append(f"| {name} | {mb:.1f} | {mb / took:.1f} | {n / took:,.0f} |")
+
+
+def test_many_small_runs(tmp_path):
+    """All of ``earlycall rank`` on small runs in one folder, imports included."""
+    lines.append(
+        f"\n## {MANY:,} runs in one folder\n\n`earlycall rank`, 20 to 100 observations each.\n\n"
+        "| log | MB | seconds of CPU |\n|---|---|---|"
+    )
+    for name, head, rows in GROWING:
+        folder = tmp_path / name[1:]
+        for i in range(MANY):
+            (folder / f"r{i}").mkdir(parents=True)
+            content = head + rows(i, 20 + i % 81)  # no two curves are the same
+            (folder / f"r{i}" / f"events.out{name}").write_bytes(content)
+        before = os.times()
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "earlycall", "rank", folder],
+            capture_output=True, check=True,
+        )  # fmt: skip
+        after = os.times()
+        took = sum(after[2:4]) - sum(before[2:4])
+        lines.append(f"| {name[1:]} | {size(folder):.0f} | {took:.0f} |")
 
 
 def test_memory(tmp_path):

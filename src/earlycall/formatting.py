@@ -6,10 +6,16 @@ import html
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_NAME = 64
 _DIRECTIONS = "\u202a-\u202e\u2066-\u2069"  # would turn round the text that follows
 _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}\u2028\u2029\ud800-\udfff]+")
+_FORMULA = "^'*[=+\\-@\t\r\n＝＋－＠]"  # as OWASP lists what spreadsheets compute
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 def plain(name: str, most: int = MAX_NAME) -> str:
@@ -124,3 +130,44 @@ def capitalised(sentence: str) -> str:
         'The first 3 of TSE'
     """
     return sentence[:1].upper() + sentence[1:]
+
+
+def csv_of(table: pl.DataFrame) -> str:
+    r"""A table as CSV, in which no cell of text is a formula to a spreadsheet.
+
+    What begins as one does (``=``, ``+``, ``-``, ``@``, tab, a line's end) gets an apostrophe
+    before it, as OWASP advises: a tab would be as safe, but unseen, and is trimmed by most readers.
+    Numbers, also those in text, stay as they are. Text that begins so after apostrophes of its own
+    gets one more, so that `csv_read` gives every name back.
+
+    Examples:
+        >>> import polars as pl
+        >>> csv_of(pl.DataFrame({"run": ["=1+1", "-1", "a=b"], "loss": [-0.5, 1.0, 2.0]}))
+        "run,loss\n'=1+1,-0.5\n-1,1.0\na=b,2.0\n"
+    """
+    import polars as pl
+
+    text = pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String)
+    harmless = ~text.str.contains(_FORMULA) | text.str.contains(_NUMBER)
+    cells = table.with_columns(pl.when(harmless).then(text).otherwise("'" + text))
+    cells.columns = [f"'{n}" if re.match(_FORMULA, n) else n for n in cells.columns]
+    return cells.write_csv()
+
+
+def csv_read(table: pl.DataFrame) -> pl.DataFrame:
+    """The cells and names of columns as they were before `csv_of` wrote them.
+
+    Examples:
+        >>> import polars as pl
+        >>> csv_read(pl.DataFrame({"run": ["'=1+1", "'a'"]}))["run"].to_list()
+        ['=1+1', "'a'"]
+    """
+    import polars as pl
+
+    text = pl.col(pl.String)
+    kept = text.str.contains("^'") & text.str.contains(_FORMULA)
+    cells = table.with_columns(pl.when(kept).then(text.str.slice(1)).otherwise(text))
+    cells.columns = [
+        n[1:] if n.startswith("'") and re.match(_FORMULA, n) else n for n in cells.columns
+    ]
+    return cells

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from conftest import earlycall
+from earlycall.readers.formats import delimited
 
 
 def test_rank_json_is_the_contract(digits):
@@ -51,6 +52,20 @@ def test_evaluate_json_is_the_contract(digits):
     table = earlycall("evaluate", digits, "--by-group").out
     assert "digits: Spearman (top-1 regret) of 16 runs" in table
     assert "digits, all: Spearman" in table
+
+
+def test_names_that_look_like_formulas_are_text_in_csv_and_come_back(tmp_path):
+    names = ["=1+1", "'=1", "-2+3", "@SUM(1)", "\t=1", "+cmd|'/C calc'!A0", "＝1", "-5"]
+    rows = [(name, step, (i + 2) / step) for i, name in enumerate(names) for step in range(1, 9)]
+    table = pl.DataFrame(rows, schema=["run", "step", "train_loss"], orient="row")
+    table.write_parquet(tmp_path / "curves.parquet")
+    out = earlycall("rank", tmp_path, "--format", "csv", "--score", "last_loss").out
+    read = list(csv.DictReader(io.StringIO(out)))
+    first = "=+-@\t＝"
+    assert not [row["run"] for row in read if row["run"][0] in first and row["run"] != "-5"]
+    assert all(float(row["score"]) < 0 for row in read)
+    (tmp_path / "ranked.csv").write_text(out, newline="")
+    assert sorted(delimited.table(tmp_path / "ranked.csv")["run"]) == sorted(names)
 
 
 def test_names_that_look_like_markup_are_text(tmp_path):

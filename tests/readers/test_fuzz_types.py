@@ -1,11 +1,13 @@
 """Logs that are whole but hold what they should not, by type: each command gives 0 or a sentence.
 
-Behind checksums (TensorBoard, W&B), in cells of SQL, columns of Parquet, values of ``runs.csv``.
+Behind checksums (TensorBoard, W&B), in cells of SQL, columns of Parquet, values of ``runs.csv``,
+of settings in YAML, which may expand, and of whatever logs in JSON.
 """
 
 import datetime
 import decimal
 import itertools
+import json
 import random
 import shutil
 import sqlite3
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import test_formats as formats
 
 from earlycall import cli
 from earlycall.readers.base.leveldb import records
@@ -245,6 +248,130 @@ def test_wandb_records_behind_their_checksums(written, must_end_well, tmp_path):
             framed += struct.pack("<IHB", checksum, len(record), 1) + record
         (tmp_path / source.name).write_bytes(framed)
         must_end_well(name, tmp_path)
+
+
+PLAIN = "step,train_loss\n" + "".join(f"{i},{loss}\n" for i, loss in enumerate(LOSSES, 1))
+YAML = {
+    "sequences": "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"a{i + 1}: &a{i + 1} [{','.join([f'*a{i}'] * 9)}]\n" for i in range(9)
+    ),
+    "merges": "a0: &a0 {x: 1}\n" + "".join(
+        f"a{i + 1}: &a{i + 1} {{<<: [*a{i}, *a{i}], y{i}: 1, z: *a{i}}}\n" for i in range(40)
+    ),
+    "mappings": "a0: &a0 {x: 1, y: 2}\n" + "".join(
+        f"a{i + 1}: &a{i + 1} {{l: *a{i}, r: *a{i}}}\n" for i in range(40)
+    ),
+    "itself": "a: &a\n  b: *a\n  <<: *a\n",
+    "deep": "a: " + "[" * 50_000,
+    "deep mappings": "".join(" " * i + "a:\n" for i in range(500)),
+    "code": "a: !!python/object/apply:os.abort []\n",
+    "base 60": "a: " + ":".join(["59"] * 20_000),
+    "keys": "? [1, 2]\n: 3\n? {a: 1}\n: 4\n~: 5\n.nan: 6\n2026-01-01: 7\n",
+    "times": "a: 2026-01-01\nb: 2026-01-01T00:00:00Z\n",
+    "a day that is none": "a: 2026-13-45\n",
+    "sets": "a: !!set {x, y}\nb: !!omap [x: 1]\nc: !!binary aGk=\nd: !!timestamp x\n",
+    "half a surrogate": 'a: "\\ud800"\n',
+    "many": "".join(f"k{i}: {i}\n" for i in range(20_000)),
+    "long": f"a: [{'1,' * 100_000}]\n",
+}  # fmt: skip
+SETTINGS = ("config.yaml", "args.yaml", "hparams.yaml", ".hydra/config.yaml", "test_results.yaml")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_in_yaml_that_expand_or_are_of_other_types(name, must_end_well, tmp_path):
+    known = ("max_steps", "epochs", "num_train_epochs", "seed", "lr", "batch_size", "value", "loss")
+    values = ("x", "-5", "1e400", ".inf", ".nan", "9" * 500, "[1]", "{value: [1]}", "true", "~",
+              "2026-01-01", "''", "0x7fffffffffffffffff", "${a.b}")  # fmt: skip
+    texts = YAML | {v[:9]: "".join(f"{key}: {v}\n" for key in known) for v in values}
+    for i, run in enumerate("ab"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "metrics.csv").write_text(PLAIN.replace("1,", "1,1", i))
+    beside = tmp_path / "b" / name
+    beside.parent.mkdir(exist_ok=True)
+    for what, text in texts.items():
+        beside.write_text(text)
+        must_end_well(f"{name}: {what}", tmp_path)
+
+
+JSON = (
+    None, True, -1, 2**70, 1e308, float("nan"), float("inf"), "", "x", "nan", "9" * 500, "\ud800",
+    "2026-01-01T00:00:00", "9999-99-99", [], [[1.0]], ["a", 1, None], {}, {"a": [1]}, [{}] * 3,
+)  # fmt: skip
+
+
+def trainer_state(folder: Path) -> None:
+    history = [{"loss": loss, "step": i, "epoch": i / 4} for i, loss in enumerate(LOSSES, 1)]
+    state = {"log_history": history, "global_step": N, "max_steps": 40, "num_train_epochs": 10}
+    (folder / "trainer_state.json").write_text(json.dumps(state))
+
+
+def catboost(folder: Path) -> None:
+    formats.catboost(folder, N)
+
+
+def ray_tune(folder: Path) -> None:
+    results = [
+        {"training_iteration": i, "loss": loss, "time_total_s": i * 2.5, "trial_id": "1",
+         "config": {"lr": 0.1}} for i, loss in enumerate(LOSSES, 1)
+    ]  # fmt: skip
+    (folder / "result.json").write_text("".join(json.dumps(row) + "\n" for row in results))
+    (folder / "params.json").write_text('{"lr": 0.1}')
+
+
+def json_lines(folder: Path) -> None:
+    rows = ({"step": i, "time": i * 2.5, "a": {"loss": v}} for i, v in enumerate(LOSSES))
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def keras_history(folder: Path) -> None:
+    history = {"loss": LOSSES, "val_loss": LOSSES[::-1], "lr": [0.1] * N}
+    (folder / "history.json").write_text(json.dumps(history))
+
+
+@pytest.mark.parametrize(
+    "log",
+    [formats.sacred, formats.skorch, formats.boosting, formats.mmengine, formats.detectron2,
+     formats.llama_factory, formats.mmdetection_2, formats.clearml, formats.syne_tune, catboost,
+     trainer_state, json_lines, keras_history, ray_tune],
+    ids=lambda log: log.__name__,
+)  # fmt: skip
+def test_values_of_json_of_each_type(log, must_end_well, tmp_path):
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        log(tmp_path / run)
+    draw = random.Random(3)
+    paths = sorted((tmp_path / "b").rglob("*.json*"))
+    assert paths
+    for path in paths:
+        text = path.read_text()
+        for name, changed in json_mutations(text, draw):
+            path.write_text(changed)
+            must_end_well(f"{path.name}: {name}", tmp_path)
+        path.write_text(text)
+
+
+def json_mutations(text: str, draw: random.Random, n: int = 20):
+    """A document, or lines of them, with a value of any depth exchanged for one of another type."""
+    try:
+        whole, end = [json.loads(text)], ""
+    except ValueError:
+        whole, end = [json.loads(line) for line in text.splitlines()], "\n"
+    at = list(places(whole))[1:]
+    for place in draw.sample(at, min(n, len(at))):
+        changed = json.loads(json.dumps(whole))
+        inner = changed
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value = draw.choice(JSON)
+        yield f"{place} is {value!a:.30}", "".join(json.dumps(one) + end for one in changed)
+
+
+def places(value, so_far=()):
+    """The keys that lead to each value."""
+    yield so_far
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in enumerate(value) if isinstance(value, list) else inner:
+        yield from places(item, (*so_far, key))
 
 
 def mutations(found: list[bytes], n: int = 60):

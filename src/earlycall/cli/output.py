@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from earlycall.errors import InputError, first_of
+from earlycall.formatting import csv_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,8 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_csv(table: pl.DataFrame) -> None:
-    """A table as CSV on stdout."""
-    print(table.write_csv(), end="")
+    """A table as CSV on stdout, safe to open in a spreadsheet."""
+    print(csv_of(table), end="")
 
 
 def show(

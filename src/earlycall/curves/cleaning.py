@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from earlycall.curves.columns import (
     CALL_COUNTERS,
+    COSTS,
     KEYS,
     is_epoch,
     is_named_step,
@@ -27,6 +28,7 @@ from earlycall.errors import CurveWarning, InputError, first_of
 _LOGGED = "epoch as logged"
 _RUN_NUMBERS = ("final", "step_hint", "started", "ended")
 _MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
+_MAX_STEP = 1e100  # and cost: products of two stay finite
 _NOT_OF_NUMPY = ("Int128", "UInt128", "Decimal")  # types
 
 
@@ -448,6 +450,15 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
                 f"run {run!r}, column {column.name!r:.80}, row {parsed}: "
                 f"{column[parsed]!r:.60} is not a number"
             )
+        if parsed is not None and column.name in COSTS and parsed.dtype.is_float():
+            far = parsed.is_finite() & (parsed.abs() > _MAX_STEP)
+            if far.any():
+                row = int(far.arg_max() or 0)
+                run = keys["run"][int(rows["run_id"][row])]
+                raise InputError(
+                    f"run {run!r}, column {column.name!r}, row {row}: {parsed[row]} cannot be; "
+                    "correct or empty the cell"
+                )
         if parsed is not None:  # a column without a value has no type yet
             columns.append(column if column.dtype == pl.Null else parsed)
     return pl.DataFrame(columns)
@@ -501,7 +512,7 @@ def _counted(rows: pl.DataFrame) -> pl.Series:
 
 
 def _not_a_step(step: pl.Series) -> pl.Series:
-    return step.is_null() | ~step.is_finite() if step.dtype.is_float() else step.is_null()
+    return step.is_null() | ~(step.abs() <= _MAX_STEP) if step.dtype.is_float() else step.is_null()
 
 
 def _counter(rows: pl.DataFrame) -> str | None:

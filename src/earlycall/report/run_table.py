@@ -153,8 +153,9 @@ def run_table(
                 table, "moved", "moved", "Places that it rose through what finished runs teach"
             ),
         ]
+    kinds = table.schema
     for name in settings_of(curves):
-        shown = _number if table.schema[name].is_numeric() else _text
+        shown = _number if kinds[name].is_numeric() else _text
         title = plain(name.removeprefix("hp."), MAX_TITLE)
         columns.append(shown(table, name, title, f"Setting {name}"))
     if ranking is not None:

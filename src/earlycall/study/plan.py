@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earlycall.errors import InputError
+from earlycall.readers.base.settings_file import yaml_of
 from earlycall.readers.formats.study_folder import run_name
 
 SETTING: dict[str, Any] = {
@@ -149,7 +150,7 @@ def load_yaml(path: str | Path, expected: str) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml_of(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

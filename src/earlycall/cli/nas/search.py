@@ -11,7 +11,7 @@ import typer
 from earlycall.cli import options, output
 from earlycall.cli.nas.rank import Top, read_architectures
 from earlycall.errors import InputError
-from earlycall.formatting import number
+from earlycall.formatting import csv_of, number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -156,11 +156,11 @@ def _write(table: pl.DataFrame, path: Path) -> None:
 
     from earlycall.atomic import write_whole
 
-    content = io.BytesIO()
     if path.suffix == ".csv":
-        table.write_csv(content)
-    else:
-        table.write_parquet(content)
+        write_whole(path, csv_of(table))
+        return
+    content = io.BytesIO()
+    table.write_parquet(content)
     write_whole(path, content.getvalue())
 
 

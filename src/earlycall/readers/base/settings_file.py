@@ -112,10 +112,10 @@ def document(path: Path) -> Any:
     if len(content) > limit:
         raise ValueError(f"larger than {limit >> 10} kB")
     text = content.decode("utf-8-sig")
-    return _yaml(text) if is_yaml else json.loads(text)
+    return yaml_of(text) if is_yaml else json.loads(text)
 
 
-def _yaml(text: str) -> Any:
+def yaml_of(text: str) -> Any:
     """What a YAML text says; libyaml's loader, in C, would overflow the stack where it is deep.
 
     Raises:
@@ -127,7 +127,11 @@ def _yaml(text: str) -> Any:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_YAML_DEPTH:
             raise yaml.YAMLError(f"nested more than {_MAX_YAML_DEPTH} levels deep")
-    return yaml.load(text, _Loader)  # noqa: S506
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # PyYAML's own constructors fail so on values that are not what their tags say.
+        raise yaml.YAMLError(f"a value that is not of its type ({error})") from None
 
 
 def _unwrapped(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def _overrides(texts: list[Any]) -> dict[str, Any]:
         if match and not match[1].startswith("hydra"):
             name = match[1].replace("/", ".")
             try:
-                found[name] = _yaml(match[2])
+                found[name] = yaml_of(match[2])
             except (yaml.YAMLError, ValueError, RecursionError):
                 found[name] = match[2]
     return found

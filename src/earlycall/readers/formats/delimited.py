@@ -13,6 +13,7 @@ import polars as pl
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import CurveWarning, EmptyLogError, InputError
+from earlycall.formatting import csv_read
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State, growing_parts, new_rows
 from earlycall.readers.base.log import Log, must_fit, number_or_text
@@ -149,6 +150,7 @@ def _parsed(content: bytes, header: str) -> pl.DataFrame:
         schema_overrides={raw: pl.String for raw, name in tidy.items() if name in ("run", "group")},
     )
     frame.columns = [name.strip().removeprefix("\ufeff") for name in frame.columns]
+    frame = csv_read(frame) if b"'" in content else frame
     return frame.drop("") if frame.width > 1 and "" in frame.columns else frame
 
 

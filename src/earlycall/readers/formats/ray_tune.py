@@ -54,9 +54,12 @@ def _new_reports(folder: Path, state: State) -> Iterator[Log]:
     reports = []
     for number, line in lines.json_lines():
         try:
-            reports.append(_row(json_value(line), start))
-        except (ValueError, AttributeError, RecursionError):
-            raise InputError(f"{path}, line {number}: not a JSON object; remove it") from None
+            report = json_value(line)
+        except (ValueError, RecursionError):
+            report = None
+        if not isinstance(report, dict):
+            raise InputError(f"{path}, line {number}: not a JSON object; remove it")
+        reports.append(_row(report, start))
     yield Log(table_of_numbers(reports), _started(start))
 
 
