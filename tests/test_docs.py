@@ -134,8 +134,8 @@ def reader(page, tmp_path, monkeypatch, request) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # for mine.py
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    for name, value in {"COLUMNS": "80", "TTY_COMPATIBLE": "1", "NO_COLOR": "1"}.items():
-        monkeypatch.setenv(name, value)  # a terminal
+    for name, value in {"COLUMNS": "80", "TTY_COMPATIBLE": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)  # a terminal that only prints
     return tmp_path
 
 
@@ -302,7 +302,7 @@ def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
                 shutil.rmtree("study")
         elif block.text.startswith("epoch 0"):
             write_lines(block.text)
-        elif block.text.startswith("earlycall: "):
+        elif block.text.startswith("earlycall: ") and block.language != "text":
             assert block.text in sentences(capsys)
         elif block.language != "text":
             shown = following.text if following and following.language == "text" else None
