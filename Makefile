@@ -9,7 +9,7 @@ UPGRADE ?=
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: demo test test-all lint bench measure docs pictures examples lock clean
+.PHONY: demo test test-all lint bench measure docs pictures outputs examples lock clean
 
 demo: .venv/demo.stamp  ## rank the bundled real runs from their first 10 %, and write a report
 	@$(BIN)/earlycall demo
@@ -46,6 +46,9 @@ pictures: .venv/test.stamp  ## draw the pages' pictures again; needs chromium
 docs: .venv/docs.stamp
 	$(BIN)/python docs/_tools/commands.py
 	$(BIN)/mkdocs build --strict
+
+outputs: .venv/test.stamp  ## write again what the pages say that commands print
+	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or elasticity.md or nas.md'
 
 examples: .venv/test.stamp  ## train the example runs again (a few minutes)
 	$(BIN)/python examples/train_digits.py examples/digits

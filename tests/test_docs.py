@@ -1,6 +1,7 @@
 """The pages say what the program does."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +48,8 @@ def test_every_public_name_is_in_the_api_page():
 
 
 # The commands and code of the pages: each block runs, in the order of its page, in a folder with
-# what a reader is told to have.
+# what a reader is told to have. A block of `text` after a command is what the command prints;
+# `make outputs` writes those again.
 
 BROWSERS = [*map(shutil.which, ("chromium", "google-chrome")), os.environ.get("BROWSER_PATH")]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,24 +60,17 @@ NOT_RUN = {
     "earlycall rank runs/ --watch": "watches until it is stopped; tests/cli/test_watch.py",
     "earlycall study run plan.yaml -o study/ --address": "needs a Ray cluster with GPUs",
     "earlycall nas search examples/search.yaml": "trains for ten minutes; tests/nas/test_search.py",
-    "from pathlib import Path\n\nfrom earlycall.evaluation.by_epochs": "asks for half a GPU a run",
-    "from earlycall.integrations.transformers": "leaves out (...) what tests/integrations has",
 }
-ELSEWHERE = {"loops.md", "trackers.md", "tuners.md"}  # tests/integrations trains with each of them
-SLOW = {"energy.md", "nas.md"}
+SLOW = {
+    "energy.md": "CodeCarbon takes its time to look for hardware",
+    "loops.md": "trains with Lightning, Transformers and Keras, as tests/integrations do",
+    "nas.md": "fits and searches, as tests/nas do",
+    "studies.md": "trains a second study, of a model and images of one's own",
+    "trackers.md": "draws in MLflow by a browser, as test_log_verdict.py does",
+    "tuners.md": "starts Ray, as tests/integrations do",
+}
+NEEDS_BROWSER = {"trackers.md"}
 STUDY = "earlycall study run plan.yaml -o study/"
-PLAN = """
-data: {name: digits, size: 8, train: 200, val: 100}
-epochs: 3
-architectures:
-  narrow: {model: thin/mlp, widths: [8]}
-  wide: {model: thin/mlp, widths: [64]}
-  deep: {model: thin/mlp, widths: [16, 16]}
-settings:
-  sgd: {optimizer: sgd, lr: 0.1}
-  adam: {optimizer: adam, lr: 0.003}
-seeds: [0, 1]
-"""
 
 
 class Block(NamedTuple):
@@ -98,13 +94,13 @@ def reason(text: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
-    """What the pages' own command trained: `plan.yaml`, `study/`, and `curves/` exported of it."""
+    """The folder of a reader of README who trained its plan: `plan.yaml` and `study/`."""
     folder = tmp_path_factory.mktemp("trained")
-    (folder / "plan.yaml").write_text(PLAN)
-    for line in (STUDY, "earlycall study export study/ -o curves/"):
-        command = [sys.executable, "-m", *shlex.split(line)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    [plan] = [block.text for block in blocks(ROOT / "README.md") if block.language == "yaml"]
+    (folder / "plan.yaml").write_text(plan)
+    command = [sys.executable, "-m", *shlex.split(STUDY)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -112,8 +108,10 @@ def trained(tmp_path_factory) -> Path:
 def reader(page, tmp_path, monkeypatch, request) -> Path:
     """The folder of a reader of a page, who is in it."""
     study = ROOT / "examples" / "study" / "digits"  # a curve set
-    if page.name == "studies.md":
+    if page.name in ("README.md", "studies.md"):
         study = request.getfixturevalue("trained") / "study"
+    if page.name in NEEDS_BROWSER:
+        request.getfixturevalue("browser_path")
     shutil.copytree(study, tmp_path / "study")
     architectures = pl.read_parquet(ROOT / "examples" / "study" / "digits" / "runs.parquet")
     architectures.select("run", r"^arch\..*$").write_parquet(tmp_path / "new.parquet")
@@ -134,19 +132,17 @@ def reader(page, tmp_path, monkeypatch, request) -> Path:
         (tmp_path / "zeta" / name).mkdir(parents=True)
         (tmp_path / "zeta" / name / "a.csv").write_text("step,zeta\n1,2\n2,1\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # for mine.py
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    for name, value in {"COLUMNS": "80", "TTY_COMPATIBLE": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)  # a terminal that only prints
     return tmp_path
 
 
 def run(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """What a command of a page does, as in a shell."""
-    if line.partition("#")[0].strip() == STUDY:
-        if Path("study", "study.json").exists():
-            return (0, "", "")
-        # Run once, by the fixture `trained`; the next lines have a study that says enough.
-        shutil.rmtree("study")
-        shutil.copytree(ROOT / "examples" / "study" / "digits", "study")
-        return (0, "", "")
+    if line.partition("#")[0].strip() == STUDY:  # run once, by the fixture `trained`
+        return (0 if Path("study", "study.json").exists() else 1, "", "")
     command, *arguments = shlex.split(line, comments=True)
     assert command == "earlycall", line
     for option, target in pairwise(arguments):
@@ -175,15 +171,16 @@ def sentences(capsys: pytest.CaptureFixture[str]) -> list[str]:
         return [unknown, run("earlycall rank runs", capsys)[2]]
 
 
-def with_a_page_for_a_pdf(text: str) -> str:
-    """The code, without the PDF where there is no browser to draw it."""
-    return text if any(BROWSERS) else text.replace("ranking.pdf", "ranking.html")
+def runnable(code: str) -> str:
+    """Code of a page without what this machine may lack: a browser that draws a PDF, GPUs."""
+    code = code.replace("gpus=0.5", "gpus=0")
+    return code if any(BROWSERS) else code.replace("ranking.pdf", "ranking.html")
 
 
 def names_of(page: str) -> dict[str, Any]:
     """What the code of a page takes as given."""
     losses = [2 / k + 0.5 for k in range(1, 101)]
-    past, falling = iter(range(1, 1000)), lambda *_: 2 / next(past) + 0.5
+    past, falling = iter(range(1, 10000)), lambda *_: 2 / next(past) + 0.5
     names: dict[str, Any] = {
         "ec": earlycall, "losses": losses, "seconds": [0.5 * k for k in range(1, 101)],
         "val_loss": 0.5, "validate": falling, "train": lambda model: None, "model": None,
@@ -191,9 +188,95 @@ def names_of(page: str) -> dict[str, Any]:
     }  # fmt: skip
     if page == "finished.md":
         names |= {"curves": earlycall.read("runs"), "past": earlycall.read("last-sweep")}
-    if page == "energy.md":
-        names |= {"Trainer": pytest.importorskip("lightning.pytorch").Trainer}
+    if page == "tuners.md":
+        names |= {"build": lambda lr: None, "trainable": trainable()}
     return names
+
+
+def trainable() -> Callable[[dict[str, float]], None]:
+    """A function for Ray Tune, which takes it along only as a local one."""
+
+    def descend(config: dict[str, float]) -> None:
+        from ray import tune
+
+        for step in range(1, 82):
+            tune.report({"loss": (1 - config["lr"] / 2) ** step})
+
+    return descend
+
+
+def lightning_network() -> dict[str, Any]:
+    from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
+    from torch.utils.data import DataLoader
+
+    class Network(BoringModel):
+        def validation_step(self, batch: Any, index: int) -> Any:
+            self.log("val_loss", self.step(batch))
+
+    data = DataLoader(RandomDataset(32, 64), batch_size=16)
+    return {"model": Network(), "train_loader": data, "val_loader": data}
+
+
+def transformers_network() -> dict[str, Any]:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
+
+    tokens = (torch.randint(0, 8, (64, 1)) + torch.arange(12)) % 16
+    data = [{"input_ids": row, "labels": row} for row in tokens]
+    arguments = TrainingArguments(
+        output_dir="transformers", use_cpu=True, report_to=[], eval_strategy="epoch"
+    )
+    config = GPT2Config(vocab_size=16, n_positions=16, n_embd=16, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config)
+    return {"model": model, "arguments": arguments, "train_data": data, "val_data": data}
+
+
+def keras_network() -> dict[str, Any]:
+    import keras
+    import numpy as np
+
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    return {"model": model, "x": x, "y": x.sum(axis=1)}
+
+
+NETWORKS = {
+    "earlycall.integrations.lightning": lightning_network,
+    "earlycall.integrations.transformers": transformers_network,
+    "earlycall.integrations.keras": keras_network,
+}
+
+
+def run_code(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run the Python of a page, and keep it beside the plan where a plan asks for it."""
+    for module, network in NETWORKS.items():
+        if page.name == "loops.md" and f"from {module} import" in block.text:
+            names |= network()
+    if page.name == "nas.md":
+        names["predictor"] = model_file.load("model")
+    if "def network(" in block.text:
+        Path("mine.py").write_text(block.text)
+    exec(compile(runnable(block.text), f"{page.name}:{block.line}", "exec"), names)
+
+
+def run_lines(block: Block, shown: str | None, page: Path, capsys: Any) -> None:
+    """Run the commands of a page; `shown` is what the page says that the last of them prints."""
+    lines = block.text.splitlines()
+    for line in lines:
+        if reason(line) is None:
+            code, out, err = run(line, capsys)
+            where = f"{page.name}:{block.line}: {line}\n{err}"
+            refused = line == lines[-1] and shown is not None and "earlycall: " in shown
+            assert code == (2 if refused else 0), where
+    if shown is not None:
+        printed = "".join(f"{text.rstrip()}\n" for text in (out + err).strip().splitlines())
+        if os.environ.get("WRITE_OUTPUTS"):
+            page.write_text(
+                page.read_text().replace(f"```text\n{shown}```", f"```text\n{printed}```")
+            )
+        else:
+            assert shown == printed, f"{where}\nmake outputs writes it again"
 
 
 @pytest.mark.parametrize(
@@ -201,35 +284,37 @@ def names_of(page: str) -> dict[str, Any]:
     [
         pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name in SLOW))
         for page in PAGES
-        if page.name not in {"commands.md", *ELSEWHERE} and blocks(page)
+        if page.name != "commands.md" and blocks(page)
     ],
 )
 def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
     names = names_of(page.name)
-    for block in blocks(page):
-        where = f"{page.name}:{block.line}"
+    page_blocks = blocks(page)
+    for block, following in zip(page_blocks, [*page_blocks[1:], None], strict=True):
         if block.language == "python":
-            if page.name == "nas.md":
-                names["predictor"] = model_file.load("model")
-            if reason(block.text) is None:
-                exec(compile(with_a_page_for_a_pdf(block.text), where, "exec"), names)
+            run_code(block, page, names)
         elif block.language == "toml":
             assert tomllib.loads(block.text)
         elif block.language == "yaml":
             assert yaml.safe_load(block.text)["architectures"]
+            if "mine:" in block.text:
+                Path("plan.yaml").write_text(block.text)
+                shutil.rmtree("study")
         elif block.text.startswith("epoch 0"):
             write_lines(block.text)
-        elif block.text.startswith("earlycall: "):
+        elif block.text.startswith("earlycall: ") and block.language != "text":
             assert block.text in sentences(capsys)
-        else:
-            for line in block.text.splitlines():
-                if reason(line) is None:
-                    code, _, err = run(line, capsys)
-                    assert code == 0, f"{where}: {line}\n{err}"
+        elif block.language != "text":
+            shown = following.text if following and following.language == "text" else None
+            run_lines(block, shown, page, capsys)
 
 
-def test_the_study_of_the_pages_has_the_twelve_runs_that_were_asked_for(trained):
-    curves = earlycall.read(trained / "curves")
-    assert len(curves) == 12
-    assert curves.runs["final"].is_between(0, 1).all()
-    assert earlycall.rank(curves, score="last_loss").table["rank"].null_count() == 0
+def test_the_study_of_readme_has_the_twelve_runs_that_were_asked_for(trained):
+    results = [json.loads(path.read_text()) for path in trained.glob("study/*/result.json")]
+    found = {result["run"]: result["test_accuracy"] for result in results}
+    assert len(found) == 12
+    curves = earlycall.read(trained / "study")
+    assert dict(curves.runs.select("run", "final").iter_rows()) == found
+    ranked = earlycall.rank(curves, budget="20%").table
+    assert sorted(ranked["run"]) == sorted(found)
+    assert ranked["rank"].null_count() == 0

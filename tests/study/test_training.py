@@ -124,6 +124,11 @@ def test_the_test_part_shares_no_image_with_the_others():
     assert abs(float(parts.train.x.mean())) < 1e-4
 
 
+def test_a_data_set_that_is_only_named_holds_a_fifth_out():
+    parts = splits("digits")
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (1040, 260, 497)
+
+
 def test_classes_and_size_are_chosen():
     parts = splits("digits", train=100, val=50, classes=[3, 8], size=12)
     assert (parts.num_classes, parts.image_size) == (2, 12)

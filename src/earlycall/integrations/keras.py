@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         rule: a stop rule (see `earlycall.parse_rule`), by default ``gain:0.02``.
         cost: ``step`` (optimiser steps), ``epoch``, ``seconds``, or the name of a logged number.
         mode: ``min`` or ``max``; by default told from the metric's name.
-        state_path: a file for the state.
+        state_path: a file for the state; its folder is made.
         verbose: whether to print why training stops.
         stop_file: a file whose existence stops the run; ``earlycall serve`` shows the command.
         show_to: where a picture of the run and the decision go when training ends: a
@@ -88,7 +89,7 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         step = done * (self.params["steps"] or 1)
         stop = self.watched.update(logs or {}, step=step, epoch=done)
         if self.state_path is not None:
-            write_whole(self.state_path, json.dumps(self.watched.state_dict()))
+            _write(self.state_path, self.watched.state_dict())
         if stop:
             self.model.stop_training = True
             if self.verbose and not stopped:
@@ -144,10 +145,16 @@ class Joules(JoulesLogger, keras.callbacks.Callback):  # type: ignore[misc]
         if logs is not None:
             logs["joules"] = now
         if self.state_path is not None:
-            write_whole(self.state_path, json.dumps({"joules": now}))
+            _write(self.state_path, {"joules": now})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Stop to measure; remove the file of a completed training."""
         self.close_meter()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with suppress(OSError):  # what is wrong is said by the writing
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(state))

@@ -138,7 +138,9 @@ class Splits:
         }
 
 
-def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments: Any) -> Splits:
+def splits(
+    name: str, *, train: int | None = None, val: int | None = None, **arguments: Any
+) -> Splits:
     """A data set in its three parts, the same ones each time.
 
     Args:
@@ -147,7 +149,8 @@ def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments:
             ``kmnist``, ``cifar10``, ``cifar100``, ``svhn`` (downloaded by torchvision),
             ``folder`` (images in ``PATH/CLASS/``) or ``MODULE:FUNCTION``, which returns a `Splits`.
         train: the number of training images to use; all others by default.
-        val: the number of training images to hold out for validation.
+        val: the number of training images to hold out for validation; a fifth by default, at most
+            2,000.
         **arguments: ``root`` (where downloads go, or the folder), ``size`` (pixels; images are
             resized to it), ``classes`` (only these labels); or the arguments of the function.
 
@@ -192,7 +195,8 @@ def splits(name: str, *, train: int | None = None, val: int = 2000, **arguments:
     return _split(name, learn, test, train, val)
 
 
-def _split(name: str, learn: Images, test: Images, train: int | None, val: int) -> Splits:
+def _split(name: str, learn: Images, test: Images, train: int | None, val: int | None) -> Splits:
+    val = min(2000, len(learn) // 5) if val is None else val
     train = len(learn) - val if train is None else train
     if train < 1 or val < 1 or train + val > len(learn):
         raise InputError(
