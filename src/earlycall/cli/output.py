@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
     from earlycall.energy import EnergyTable
     from earlycall.results import Result
 
-PIPE_WIDTH = 180
+PIPE_WIDTH = 10_000  # nothing is cut or folded where no width is asked for
 MAX_SENTENCE = 1400  # characters
 BARS = "▁▂▃▄▅▆▇█"
-verbose = False  # whether notes list all that they name only the first few of
+verbose = False  # whether notes list all that they name, and tables show all columns
 
 
 def console(*, record: bool = False) -> Console:
-    """Where tables go; as wide as they need to be when they are not shown in a terminal."""
-    out = Console(highlight=False, record=record)
+    """Where tables go: as wide as the terminal; in a pipe as COLUMNS asks, else as they need to be.
+
+    ``NO_COLOR`` is heeded.
+    """
     if record:
         return Console(highlight=False, record=True, width=100)
-    return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    out = Console(highlight=False)
+    if out.is_terminal:
+        return out
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and int(asked) > 0 else PIPE_WIDTH
+    return Console(highlight=False, width=width)
 
 
 def save_svg(out: Console, path: Path, title: str) -> None:
@@ -132,13 +140,22 @@ def by_group(
     """
     from rich.text import Text
 
-    for (group,), rows in table.group_by("group", maintain_order=True):
+    for i, ((group,), rows) in enumerate(table.group_by("group", maintain_order=True)):
+        if i:
+            yield Text()
         if heading := title(str(group)):
             yield Text(shown(heading), style="bold")
         yield from body(str(group), rows.head(top) if top > 0 else rows)
         if 0 < top < rows.height:
             yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
-        yield Text()
+
+
+def words(summary: str) -> Iterator[RenderableType]:
+    """The verdict, above the tables."""
+    from rich.text import Text
+
+    yield from (Text(shown(line)) for line in summary.splitlines())
+    yield Text()
 
 
 def _plain(value: Any) -> Any:
