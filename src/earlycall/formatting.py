@@ -72,8 +72,8 @@ def short_names(names: Sequence[str], most: int) -> list[str]:
     after = "".join(parts[0][len(parts[0]) - tail :])
     own = ["".join(p[head : len(p) - tail]) for p in parts]
     room = max(most - max(map(len, own)), 0)
-    left = _cut(before, room - len(after) if len(after) < room else room // 2)
-    right = _cut(after, room - len(left))
+    left = _cut(before, room - (len(after) if len(after) < room else bool(after)))
+    right = after if len(after) <= room - len(left) else "…"
     found = [f"{left}{middle}{right}" for middle in own]
     if max(map(len, found)) > most or len(set(found)) < len(set(names)):
         tries = [[cut(name, most) for name in own] for cut in (plain, _end_of, _cut)]

@@ -82,13 +82,13 @@ def _tables(found: Elasticities, top: int) -> Iterator[RenderableType]:
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
         ending = common_ending(found.table.filter(found.table["group"] == group)["run"].to_list())
-        yield _table(rows, ending)
+        yield _table(rows, ending, found.cost)
 
     yield from output.words(found.summary())
     yield from output.by_group(found.table, top, title, body)
 
 
-def _table(rows: pl.DataFrame, ending: str) -> RenderableType:
+def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
     """The runs of a group: the advice, the numbers that it rests on, what else is to be said."""
     from earlycall.cli.fitted import FittedTable, TableColumn, names
     from earlycall.elasticity import AFTER_DROP, FIT_DISAGREES, GO, STOP, UNSURE
@@ -100,7 +100,7 @@ def _table(rows: pl.DataFrame, ending: str) -> RenderableType:
     for (_, reason), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
         if regime is not None and regime != "rising" and shape != "flat":  # the numbers are shown
             reason = next((short for end, short in clauses.items() if reason.endswith(end)), "")
-        reasons.append(reason)
+        reasons.append(reason.replace(f"since {cost} ", "since "))
     bounds = zip(rows["low"], rows["high"], strict=True)
     intervals = ["–" if a is None else f"{number(a, 2)} to {number(b, 2)}" for a, b in bounds]
 

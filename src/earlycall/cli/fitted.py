@@ -106,6 +106,8 @@ class FittedTable:
                 left -= size
             elif column.kind == "note":
                 size = max(left, 1)
+                if not output.verbose:
+                    texts = [_whole_words(text, size) for text in texts]
             table.add_column(
                 column.title,
                 justify="right" if column.kind == "number" else "left",
@@ -137,6 +139,14 @@ def names(runs: Iterable[str], title: str = "run", ending: str | None = None) ->
     runs = list(runs)
     shared = common_ending(runs) if ending is None else ending
     return TableColumn(title, [output.shown(r.removesuffix(shared)) for r in runs], "name")
+
+
+def _whole_words(text: str, most: int) -> str:
+    """The beginning of a sentence, without a part of a word or number."""
+    if cell_len(text) <= most:
+        return text
+    words = text[:most].split(" ")[:-1] or [text[: most - 1]]
+    return f"{' '.join(words)}…"
 
 
 def _least(columns: Sequence[TableColumn]) -> int:

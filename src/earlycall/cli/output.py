@@ -7,6 +7,8 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
     from rich.table import Table
 
     from earlycall.cli.options import Format, Paths
@@ -150,12 +152,24 @@ def by_group(
             yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
 
 
+@dataclass(frozen=True)
+class Sentences:
+    """Words for a terminal, in which no line begins with the unit of the number before."""
+
+    text: str
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        joined = shown(self.text).replace(" %", "\xa0%")
+        for line in wrap(joined, options.max_width, break_on_hyphens=False):
+            yield Text(line.replace("\xa0", " "))
+
+
 def words(summary: str) -> Iterator[RenderableType]:
     """The verdict, above the tables."""
-    from rich.text import Text
-
-    yield from (Text(shown(line)) for line in summary.splitlines())
-    yield Text()
+    yield from map(Sentences, summary.splitlines())
+    yield ""
 
 
 def _plain(value: Any) -> Any:

@@ -54,19 +54,23 @@ class Evaluation(Result):
 
     def summary(self) -> str:
         """Which score agrees best with the outcomes of each set, at each budget."""
-        sentences = []
-        for row in (
+        best = (
             self.means()
             .drop_nulls("spearman")
             .group_by("set", "budget", maintain_order=True)
             .agg(pl.all().sort_by("spearman", descending=True).first())
-            .iter_rows(named=True)
-        ):
-            where = f"{row['set']}: " if row["set"] else ""
-            over = "" if row["groups"] == 1 else f", mean over {row['groups']} groups"
+        )
+        sentences = []
+        for (name,), rows in best.group_by("set", maintain_order=True):
+            runs: dict[str, list[str]] = {}
+            for row in rows.iter_rows(named=True):
+                found = f"{100 * row['budget']:.3g} % ({row['spearman']:.2f})"
+                runs.setdefault(row["score"], []).append(found)
+            parts = [f"{score} at {' and '.join(at)}" for score, at in runs.items()]
+            where = f"{name}: " if name else ""
             sentences.append(
-                f"{where}at {100 * row['budget']:.3g} % of training {row['score']} agrees best "
-                f"with the outcomes: Spearman {row['spearman']:.2f}{over}."
+                f"{where}the score that agrees best with the outcomes (Spearman) is "
+                f"{', '.join(parts)} of training."
             )
         return "\n".join(sentences) or "No score could be compared with the outcomes."
 
