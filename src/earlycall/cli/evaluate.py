@@ -39,6 +39,7 @@ def command(
             metavar="K",
         ),
     ] = 0,
+    outcome: options.Outcome = None,
     burn_in: options.BurnIn = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
@@ -51,6 +52,8 @@ def command(
 
     Examples:
       earlycall evaluate study/ --budgets 5%,10%,20%
+
+      earlycall evaluate runs/ --outcome val_accuracy:best
 
       earlycall evaluate a/ b/ --scores last_loss,tse,lcga_d1 --format csv
     """
@@ -68,6 +71,7 @@ def command(
             direction=options.direction(maximize),
             axis=axis.value,
             finished=finished,
+            outcome=outcome,
             burn_in=burn_in,
             progress=progress,
         )

@@ -250,15 +250,19 @@ def read(paths: Paths, pattern: str | None = None) -> CurveSet:
         return read_curves(paths, pattern=pattern)
 
 
-def read_finished(paths: Paths | None) -> CurveSet | None:
+def read_finished(paths: Paths | None, outcome: str | None = None) -> CurveSet | None:
     """The finished runs to learn from, None where none are given.
+
+    Args:
+        paths: as everywhere.
+        outcome: the metric that says how they ended.
 
     Raises:
         InputError: if none of them has a finite outcome.
     """
     from earlycall.ranking.finished import finished_runs
 
-    return finished_runs(read(paths)) if paths else None
+    return finished_runs(read(paths), outcome) if paths else None
 
 
 def read_with_power(

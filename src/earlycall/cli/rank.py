@@ -28,6 +28,7 @@ def command(
     score: options.ScoreName = None,
     burn_in: options.BurnIn = None,
     finished: options.Finished = None,
+    outcome: options.Outcome = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -76,14 +77,14 @@ def command(
     """
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
-    past = output.read_finished(finished)
+    past = output.read_finished(finished, outcome)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
         return rank(
             curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
             epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
             top=best, direction=options.direction(maximize), finished=past,
-            burn_in=burn_in,
+            outcome=outcome, burn_in=burn_in,
         )  # fmt: skip
 
     if watching:

@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
-from earlycall.curves.outcomes import outcomes
+from earlycall.curves.outcomes import outcomes, with_outcome
 from earlycall.errors import InputError
 from earlycall.evaluation.agreement import RESAMPLES, agreement
 from earlycall.ranking.finished import MIN_FINISHED, Finished, learn
@@ -88,6 +88,7 @@ def evaluate(
     direction: Direction | None = None,
     axis: Axis = "observation",
     finished: int = 0,
+    outcome: str | None = None,
     burn_in: int | None = None,
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
@@ -109,6 +110,8 @@ def evaluate(
         finished: how many runs of each group, drawn at random, count as finished: the default score
             learns from their outcomes, and all scores are judged on the other runs, whose outcomes
             are hidden.
+        outcome: the last or best value of a metric as the outcome: ``METRIC``, ``METRIC:last`` or
+            ``METRIC:best``; by default ``final``.
         burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         resamples: how many bootstrap samples of the runs the intervals rest on; 0 for none.
         progress: called with (done, total) after each part of the work.
@@ -130,15 +133,16 @@ def evaluate(
         raise InputError(f"finished={finished} must be 0 or more")
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
+    curve_sets = [with_outcome(curves, outcome) for curves in curve_sets]
     chosen = [get(name) for name in (names() if scores is None else scores)]
     if burn_in is not None:
         chosen = [s if s.burn_in is None else get(s.name, burn_in) for s in chosen]
-    known = [outcomes(curves.runs, curves.name) for curves in curve_sets]
+    known = [outcomes(c.runs, c.name, c.metrics) for c in curve_sets]
     total, done = sum(len(c.groups) for c in curve_sets) * len(parts), 0
     rows = []
-    for curves, outcome in zip(curve_sets, known, strict=True):
+    for curves, ended in zip(curve_sets, known, strict=True):
         for budget in parts:
-            for judged in _judged(curves, outcome, budget, metric, axis):
+            for judged in _judged(curves, ended, budget, metric, axis):
                 able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
                 rows += list(_rows(judged, able, resamples, curves.name, budget, finished))
                 done += 1

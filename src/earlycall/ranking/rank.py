@@ -24,7 +24,14 @@ from earlycall.ranking.certainty import (
     verdict,
 )
 from earlycall.ranking.comparability import not_comparable, other_loss
-from earlycall.ranking.finished import cut, ends_by, finished_runs, finished_within, learn
+from earlycall.ranking.finished import (
+    cut,
+    ends_by,
+    finished_runs,
+    finished_within,
+    learn,
+    with_own_outcomes,
+)
 from earlycall.ranking.schedule import phases
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
@@ -237,6 +244,7 @@ def rank(
     cost: str = "step",
     top: int = TOP,
     finished: Any = None,
+    outcome: str | None = None,
     burn_in: int | None = None,
 ) -> Ranking:
     """Rank runs from the first part of their loss curves and from finished runs.
@@ -263,6 +271,8 @@ def rank(
         top: how many are the best, for ``p_top``.
         finished: whole curves of finished runs with outcomes (``final``), in any form that
             ``curves`` may have: of the same groups, by name, or of others, which count for less.
+        outcome: the last or best value of a metric as the outcome of finished runs: ``METRIC``,
+            ``METRIC:last`` or ``METRIC:best``; by default ``final``.
         burn_in: the epochs that an LCGA score ignores; by default 2, as published.
 
     Returns:
@@ -280,9 +290,10 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
-    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
+    past = [] if finished is None else [finished_runs(as_curve_set(finished), outcome)]
     if past and horizon is None:
         curves = replace(curves, horizons=ends_by(past[0], curves, metric))
+    curves = with_own_outcomes(curves, outcome, metric, horizon=horizon, past=bool(past))
     seen = curves.prefix(
         budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
