@@ -97,10 +97,11 @@ def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
     style = {STOP: "red", GO: "green", UNSURE: "yellow"}
     clauses = {AFTER_DROP: "what followed a sudden drop", FIT_DISAGREES: "the fit disagrees"}
     reasons = []
-    for (_, reason), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
-        if regime is not None and regime != "rising" and shape != "flat":  # the numbers are shown
-            reason = next((short for end, short in clauses.items() if reason.endswith(end)), "")
-        reasons.append(reason.replace(f"since {cost} ", "since "))
+    for (_, clause), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
+        if regime in (None, "rising") or shape == "flat":
+            reasons.append(clause.replace(f"since {cost} ", "since "))
+        else:  # the numbers are shown
+            reasons.append(next((s for end, s in clauses.items() if clause.endswith(end)), ""))
     bounds = zip(rows["low"], rows["high"], strict=True)
     intervals = ["–" if a is None else f"{number(a, 2)} to {number(b, 2)}" for a, b in bounds]
 

@@ -13,6 +13,7 @@ from earlycall.formatting import number
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
+
     from earlycall.approximation.fit import Fits
 
 # The fit's own error and LCGA's and TSE's variants stand under -v.

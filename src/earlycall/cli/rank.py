@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
-from earlycall.formatting import common_ending
+from earlycall.formatting import common_ending, number
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
 
-    from earlycall.cli.fitted import FittedTable
+    from earlycall.cli.fitted import FittedTable, TableColumn
     from earlycall.curves import CurveSet, Prefixes
+    from earlycall.ranking.over import SettingRanking
     from earlycall.ranking.rank import Ranking
     from earlycall.report.run_table import RunTable
 
@@ -29,6 +30,14 @@ def command(
     burn_in: options.BurnIn = None,
     finished: options.Finished = None,
     outcome: options.Outcome = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank settings by the mean over their runs that differ in this alone, such as "
+            "hp.seed.",
+            show_default=False,
+        ),
+    ] = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -74,18 +83,22 @@ def command(
       earlycall rank runs/ --budget 10% --cost joules
 
       earlycall rank runs/ --finished last-sweep/
+
+      earlycall rank runs/ --over hp.seed
     """
+    from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
     past = output.read_finished(finished, outcome)
 
-    def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
-        return rank(
+    def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
+        ranking = rank(
             curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
             epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
             top=best, direction=options.direction(maximize), finished=past,
             outcome=outcome, burn_in=burn_in,
         )  # fmt: skip
+        return ranking if over is None else by_setting(ranking, curves, over)
 
     if watching:
         output.joined_once(power, price, power_offset, zone)
@@ -102,8 +115,47 @@ def command(
     output.show(ranking, fmt, lambda: tables(ranking, top), svg=svg, title=title)
 
 
-def tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
+def tables(ranking: Ranking | SettingRanking, top: int) -> Iterator[RenderableType]:
     """The verdict on each group, and its table below."""
+    from earlycall.ranking.over import SettingRanking
+
+    if isinstance(ranking, SettingRanking):
+        yield from _setting_tables(ranking, top)
+    else:
+        yield from _run_tables(ranking, top)
+
+
+def _setting_tables(found: SettingRanking, top: int) -> Iterator[RenderableType]:
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    score = found.ranking.score
+
+    def title(group: str) -> str:
+        where = "" if group == "all" else f"{group}: "
+        count = found.table.filter(found.table["group"] == group).height
+        return f"{where}{count} settings by the mean {score} of {found.ranking.metric}"
+
+    def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        yield from output.words(found.sentence(group))
+        bounds = zip(rows["low"], rows["high"], strict=True)
+        columns = [
+            TableColumn("rank", [number(rank) for rank in rows["rank"]]),
+            names(rows["run"], "setting", ending=""),
+            TableColumn(f"mean {score}", [number(value, 3) for value in rows["score"]]),
+            TableColumn("95 %", ["–" if a is None else f"{number(a, 3)} to {number(b, 3)}"
+                                 for a, b in bounds]),
+            TableColumn("runs", [number(n) for n in rows["n"]]),
+        ]  # fmt: skip
+        if rows["reason"].count():
+            reasons = [output.shown(reason or "") for reason in rows["reason"]]
+            columns.append(TableColumn("note", reasons, "note", style="yellow"))
+        styles = ["bold green" if rank == 1 else "" for rank in rows["rank"]]
+        yield FittedTable(columns, styles)
+
+    yield from output.by_group(found.table, top, title, body)
+
+
+def _run_tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     from earlycall.report.run_table import run_table
     from earlycall.report.verdict import verdicts
 
@@ -142,11 +194,12 @@ def run_grid(
     def column(key: str, need: Need = "where it fits") -> list[TableColumn]:
         if key not in table:
             return []
-        found, styles = table[key], ()
+        found = table[key]
+        styles: tuple[str, ...] = ()
         if key == "verdict":
             styles = tuple({"keep": "green", "stop": "red"}.get(v, "") for v in found.values)
-        return [TableColumn(output.shown(found.title), found.texts,
-                            "number" if found.numeric else "text", need, styles=styles)]  # fmt: skip
+        kind: Literal["number", "text"] = "number" if found.numeric else "text"
+        return [TableColumn(output.shown(found.title), found.texts, kind, need, styles=styles)]
 
     columns = [
         *column("rank", "always"),

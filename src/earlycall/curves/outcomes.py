@@ -90,7 +90,8 @@ def is_summary(curves: CurveSet, outcome: str) -> bool:
 
 def _parsed(outcome: str, known: Collection[str]) -> tuple[str, str, Direction | None]:
     """The metric, whether its last or best value, and its direction where that is given."""
-    name, how, way = outcome, "last", None
+    name, how = outcome, "last"
+    way: Direction | None = None
     while name not in known:
         head, _, tail = name.rpartition(":")
         if tail in ("last", "best") and head:

@@ -14,6 +14,7 @@ from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.outcomes import outcomes, with_outcome
 from earlycall.errors import InputError
 from earlycall.evaluation.agreement import RESAMPLES, agreement
+from earlycall.formatting import listed
 from earlycall.ranking.finished import MIN_FINISHED, Finished, learn
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.readers.as_curve_set import as_curve_set
@@ -66,7 +67,7 @@ class Evaluation(Result):
             for row in rows.iter_rows(named=True):
                 found = f"{100 * row['budget']:.3g} % ({row['spearman']:.2f})"
                 runs.setdefault(row["score"], []).append(found)
-            parts = [f"{score} at {' and '.join(at)}" for score, at in runs.items()]
+            parts = [f"{score} at {listed(at, len(at))}" for score, at in runs.items()]
             where = f"{name}: " if name else ""
             sentences.append(
                 f"{where}the score that agrees best with the outcomes (Spearman) is "

@@ -117,8 +117,8 @@ def finished_runs(curves: CurveSet, outcome: str | None = None) -> CurveSet:
         InputError: if there are none.
     """
     curves = with_outcome(curves, outcome)
-    known = outcomes(curves.runs, curves.name, curves.metrics)
-    known = curves.filter(pl.Series(np.isfinite(known)))
+    outcome_of = outcomes(curves.runs, curves.name, curves.metrics)
+    known = curves.filter(pl.Series(np.isfinite(outcome_of)))
     if not len(known):
         raise InputError(f"{curves.name or 'the finished runs'}: no run has a finite outcome")
     return known

@@ -21,12 +21,12 @@ import polars as pl
 
 from earlycall.curves.cleaning import Observations
 from earlycall.curves.columns import is_held_out, plain, words
+from earlycall.curves.outcomes import SUMMARY
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import table_of
 from earlycall.readers.base.settings_file import HYDRA, settings_in, settings_kind
 from earlycall.readers.summaries import (
-    SUMMARY,
     holds_results,
     is_only_summary,
     is_summary_name,

@@ -89,9 +89,8 @@ class Replay(Result):
         by_rule = self.means().group_by("rule", maintain_order=True)
         means = by_rule.agg(pl.col("cost_pct", "regret_pct", "winner_kept").mean())
         harmless = means.filter(pl.col("winner_kept") == 1).sort("cost_pct")
-        best = "the best run" if self.means()["groups"].sum() == by_rule.len().height else (
-            "the best run of every group"
-        )
+        alone = self.means()["groups"].sum() == by_rule.len().height
+        best = "the best run" if alone else "the best run of every group"
         if not harmless.height:
             return f"No rule would have kept {best}."
         first = harmless.row(0, named=True)
