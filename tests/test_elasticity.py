@@ -34,7 +34,7 @@ def test_of_the_model_itself():
     assert found["fit_gain_elasticity"] == pytest.approx(10 / 209, rel=1e-3)
     assert found["fit_loss_elasticity"] == pytest.approx(a * 200 / 209**2 / (a / 209 + b), rel=1e-3)
     assert found["agree"]
-    assert found["threshold_cost"] == pytest.approx(10 / 0.1 - 9, rel=1e-3)
+    assert found["threshold_cost"] == pytest.approx(10 / 0.02 - 9, rel=1e-3)
     # The local estimate stands at the middle of the last fifth, at 180.5
     assert found["gain_elasticity"] == pytest.approx(10 / 189.5, rel=0.02)
     assert found["shape"] == "falling"
@@ -52,7 +52,7 @@ def test_the_next_percent_of_gain():
 def test_unit_elastic_is_a_straight_line():
     found = one(10 - 0.01 * X + 0.001 * np.random.default_rng(0).normal(size=200))
     assert found["regime"] == "unit"
-    assert found["advice"].startswith("go on: ")
+    assert found["advice"].startswith("keep going: ")
 
 
 @pytest.mark.parametrize("shift", [0.0, 10.0])
@@ -152,7 +152,7 @@ def test_a_rising_loss_has_a_negative_elasticity():
     assert found["regime"] == "rising"
     assert found["high"] < 0
     assert found["loss_elasticity"] < 0
-    assert found["advice"] == "stop: overfitting, the loss rises since its best at epoch 120"
+    assert found["advice"] == "stop: overfitting since epoch 120"
 
 
 def test_after_a_drop_only_what_followed_counts():
@@ -161,7 +161,7 @@ def test_after_a_drop_only_what_followed_counts():
     found = one(y + 0.001 * np.random.default_rng(0).normal(size=200))
     assert found["shape"] == "drop"
     assert abs(found["gain_elasticity"]) < 0.02
-    assert "suddenly" in found["advice"]
+    assert "by what followed a sudden drop" in found["advice"]
 
 
 def test_a_fit_that_disagrees_is_said():
@@ -169,7 +169,7 @@ def test_a_fit_that_disagrees_is_said():
     found = one(10 - (X / 100) ** 3)
     assert found["regime"] == "elastic"
     assert not found["agree"]
-    assert "the fitted curve says otherwise" in found["advice"]
+    assert "the fitted curve disagrees" in found["advice"]
 
 
 def test_a_loss_below_zero_has_no_loss_elasticity():
@@ -227,3 +227,32 @@ def test_a_trainer_whose_validation_loss_has_doubled_is_told_to_stop(tmp_path):
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
     ran = earlycall("elasticity", tmp_path, "--format", "json")
     assert ran.json["runs"][0]["advice"].startswith("stop: overfitting"), ran.err
+
+
+@pytest.mark.parametrize("n", [8, 12, 30])
+def test_a_loss_that_falls_ever_faster_is_not_overfitting(n):
+    x = np.arange(float(n))
+    found = one(2 - 0.5 * (x / n) ** 3, x, validation=True)
+    assert (found["shape"], found["regime"]) == ("falling", "elastic")
+    assert found["advice"].startswith("keep going: ")
+
+
+def test_advice_is_one_of_three_and_says_why():
+    said = {
+        "stop": one(1 + 5 / X),
+        "keep going": one(10 - (X / 100) ** 0.7),
+        "unsure": one(1 + np.exp(-X / 30) + 0.3 * np.random.default_rng(5).normal(size=200)),
+    }
+    assert {word: found["advice"].partition(": ")[0] for word, found in said.items()} == {
+        word: word for word in said
+    }
+    assert all("more gain (" in found["advice"] for found in said.values())
+    assert one(np.full(200, 3.0))["advice"] == "stop: no gain to speak of since the start"
+    assert one(np.full(9, 3.0), X[:9])["advice"].startswith("unsure: no gain")
+
+
+def test_one_threshold_everywhere():
+    from earlycall.stopping import gain, monitor
+
+    assert ec.elasticity({"a": 1 + 5 / X}).threshold == gain.THRESHOLD == 0.02
+    assert f"gain:{gain.THRESHOLD}" == monitor.DEFAULT_RULE

@@ -24,8 +24,10 @@ from earlycall.curves import CurveSet, Direction
 from earlycall.curves.columns import is_validation
 from earlycall.curves.prefixes import costs_of
 from earlycall.errors import InputError
+from earlycall.formatting import capitalised, plain
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result, draw
+from earlycall.stopping.gain import THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Measures = dict[str, Any]
 
-THRESHOLD = 0.1  # gain elasticity below which more training is hardly worth its cost
+STOP, GO, UNSURE = "stop", "keep going", "unsure"  # how an advice begins
 MAX_POINTS = 200  # longer curves are averaged, against the noise of single steps
 MIN_OBSERVATIONS = 5  # for a slope with an interval
 LATE_FRACTION = 5  # the local estimate looks at the last fifth of the points,
@@ -45,6 +47,8 @@ MAX_LOST = 0.1  # of the gain, beyond which a loss that has risen again is overf
 MIN_GAIN = 5.0  # deviations of the noise; less is no gain
 ROUNDING = 1e-12  # of the largest loss
 UNIT_SLACK = 1e-6  # by which rounding may move the elasticity of a straight line from 1
+AFTER_DROP = ", by what followed a sudden drop"
+FIT_DISAGREES = ", though the fitted curve disagrees"
 MIN_DROP = 0.05  # of the gain, that a sudden fall after a plateau must make
 _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
          "advice", "shape", "at", "loss", "gain", "fit_loss_elasticity", "fit_gain_elasticity",
@@ -127,9 +131,11 @@ class Elasticities(Result):
         table: a row per run: ``group``, ``run``, ``cost``, ``loss_elasticity``, ``gain_elasticity``
             with its interval ``low``, ``high``; ``regime`` (elastic: above 1; unit: not to be told
             from 1; inelastic: below 1; rising: the loss rises; None: no gain to measure);
-            ``advice``, a sentence; ``shape`` (falling, drop, plateau, flat, overfitting, rising,
-            cyclic, non-monotone, short, diverged); ``at``, the last cost; ``loss`` and ``gain`` there; the
-            fit's elasticities there, and whether they ``agree``; ``arc_…``, the midpoint forms
+            ``advice``, which begins with *stop* (the interval lies below the threshold, or the loss
+            rises), *keep going* (it lies above) or *unsure*, with the reason; ``shape`` (falling,
+            drop, plateau, flat, overfitting, rising, non-monotone, short, diverged); ``at``, the
+            last cost; ``loss`` and ``gain`` there; the fit's elasticities there, and whether they
+            ``agree``; ``arc_…``, the midpoint forms
             between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
             ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which the
             fit's gain elasticity falls below the threshold.
@@ -149,15 +155,18 @@ class Elasticities(Result):
 
     def summary(self) -> str:
         """How many runs should stop, and which gains most from going on."""
-        stop = self.table.filter(pl.col("advice").str.starts_with("stop"))
-        said = f"{stop.height} of {self.table.height} runs should stop"
-        going = self.table.join(stop, on=("group", "run"), how="anti")
-        best = going.drop_nulls("gain_elasticity").sort("gain_elasticity", descending=True)
-        if not best.height:
-            return f"{said}."
-        first = best.row(0, named=True)
+        if self.table.height == 1:
+            return f"{capitalised(self.table['advice'][0])}."
+        words = self.table["advice"].str.split(": ").list.first()
+        counts = {word: int((words == word).sum()) for word in (STOP, GO, UNSURE)}
+        said = f"Of {self.table.height} runs, stop {counts[STOP]} and keep {counts[GO]} going"
+        said += f"; of {counts[UNSURE]} it is unsure." if counts[UNSURE] else "."
+        going = self.table.filter(words == GO).drop_nulls("gain_elasticity")
+        if not going.height:
+            return said
+        first = going.sort("gain_elasticity", descending=True).row(0, named=True)
         return (
-            f"{said}; {first['run']} gains most from going on: 1 % more cost brings "
+            f"{said} {plain(first['run'])} gains most from going on: 1 % more cost brings "
             f"{first['gain_elasticity']:.2g} % more gain."
         )
 
@@ -201,10 +210,12 @@ def elasticity(
         >>> row["regime"], round(row["gain_elasticity"], 2), row["agree"]
         ('inelastic', 0.01, True)
         >>> found.summary()
-        '1 of 1 runs should stop.'
+        'Stop: 1 % more cost brings 0.011 % more gain (0.011 to 0.012).'
     """
     if not 0 < threshold < np.inf:
-        raise InputError(f"threshold {threshold:g} must be an elasticity above 0, such as 0.1")
+        raise InputError(
+            f"threshold {threshold:g} must be an elasticity above 0, such as {THRESHOLD:g}"
+        )
     chosen = as_curve_set(curves)
     if group is not None:
         chosen = chosen.select(group=group)
@@ -216,7 +227,6 @@ def elasticity(
         options: dict[str, Any] = {
             "threshold": threshold,
             "validation": is_validation(watched),
-            "direction": prefixes.direction,
             "unit": cost,
         }
         for run, found in zip(prefixes.runs, _measured(pairs, **options), strict=True):
@@ -239,6 +249,7 @@ class _Late:
     fall: float  # of the loss, per unit of cost
     low: float  # the interval of the fall
     high: float
+    after: int  # points after the middle
 
 
 def measure(
@@ -284,11 +295,12 @@ def _unmeasured(loss: Floats, cost: Floats, unit: str) -> Measures:
     """What can be said of a curve that cannot be measured; nothing of one that can."""
     bad = np.flatnonzero(~np.isfinite(loss))
     if len(bad):
-        said = f"stop: the loss is not finite at {unit} {cost[bad[0]]:.6g}"
+        said = f"{STOP}: the loss is not finite at {unit} {cost[bad[0]]:.6g}"
         return {"shape": "diverged", "advice": said}
     apart = len(np.unique(cost))
     if apart < MIN_OBSERVATIONS:
-        return {"shape": "short", "advice": f"go on: {apart} observations are too few to tell"}
+        seen = f"{apart} observation{'' if apart == 1 else 's'}"
+        return {"shape": "short", "advice": f"{UNSURE}: {seen}, too few to tell"}
     return {}
 
 
@@ -300,7 +312,6 @@ def _at_the_end(
     threshold: float,
     validation: bool,
     unit: str,
-    direction: Direction = "min",
 ) -> Measures:
     """The measures of the points of a curve."""
     drop = _drop(y)
@@ -318,10 +329,8 @@ def _at_the_end(
     out |= _arc(y, x) | _from_fit(fitted, late, y, x, threshold)
     out["shape"] = _shape(y, late, drop, validation)
     out["regime"] = _regime(out, late)
-    turned = "the loss rises" if direction == "min" else "it falls"
-    out["advice"] = _advice(
-        out, threshold, f"{turned} since its best at {unit} {x[int(np.argmin(y))]:.6g}"
-    )
+    since = f"{unit} {x[int(np.argmin(y))]:.6g}"
+    out["advice"] = _advice(out, threshold, since, len(y))
     return out
 
 
@@ -344,7 +353,7 @@ def _late(y: Floats, x: Floats) -> _Late:
     below = max(int((len(falls) - width) / 2), 0)
     fall, middle = float(np.median(falls)), float((x[0] + x[-1]) / 2)
     level = float(np.median(y + fall * (x - middle)))
-    return _Late(middle, level, fall, float(falls[below]), float(falls[-1 - below]))
+    return _Late(middle, level, fall, float(falls[below]), float(falls[-1 - below]), size // 2)
 
 
 def _drop(y: Floats) -> int:
@@ -446,9 +455,11 @@ def _far_above_best(y: Floats, late: _Late, validation: bool) -> bool:
     """Whether much of the gain was lost again, whatever the last few values do.
 
     A training loss that clearly falls again, as after a spike, is no such case. Everything is
-    relative to the gain, so that a shift of the loss changes nothing.
+    relative to the gain, so that a shift of the loss changes nothing. The best is that until the
+    middle of the late part, where its level is taken: a loss that falls ever faster is best after.
     """
-    best = float(np.median(sliding_window_view(y, 3), axis=1).min())  # no single outlier
+    before = sliding_window_view(y[: len(y) - late.after], 3)
+    best = float(np.median(before, axis=1).min())  # no single outlier
     risen = late.loss - best
     far = risen > max(MAX_LOST * (float(y[0]) - best), 6 * _deviation(y), _rounding(y))
     return bool(far and (validation or late.low <= 0))
@@ -499,22 +510,28 @@ def _regime(out: dict[str, Any], late: _Late) -> str | None:
     return "inelastic" if out["high"] < 1 - UNIT_SLACK else "unit"
 
 
-def _advice(out: dict[str, Any], threshold: float, worsening: str) -> str:
-    """What to do, in a sentence with its numbers."""
+def _advice(out: dict[str, Any], threshold: float, best_at: str, n: int) -> str:
+    """What to do, and the reason in a clause.
+
+    Args:
+        out: the measures.
+        threshold: a gain elasticity.
+        best_at: where the loss was best.
+        n: how many points there are.
+    """
     more = out.get("gain_elasticity")
     if out["regime"] == "rising":
         why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
-        return f"stop: {why}, {worsening}"
+        return f"{STOP}: {why} since {best_at}"
     if out["shape"] == "cyclic":
-        return "go on: the loss has risen, but fell to new lows after such rises before"
+        return f"{GO}: the loss has risen, but fell to new lows after such rises before"
     if out["shape"] == "flat" or more is None:
-        return "no gain to speak of since the start: change the run rather than prolong it"
-    doubt = "" if out["agree"] else "; the fitted curve says otherwise, so look at the plot"
+        word = STOP if n >= 2 * MIN_LATE_POINTS else UNSURE
+        return f"{word}: no gain to speak of since the start"
+    reason = f"1 % more cost brings {more:.2g} % more gain ({out['low']:.2g} to {out['high']:.2g})"
     if out["shape"] == "drop":
-        doubt = "; the loss fell suddenly after a plateau, so only what followed was looked at"
-    brings = f"1 % more cost brings {more:.2g} % more gain ({out['low']:.2g} to {out['high']:.2g})"
-    if out["high"] < threshold:
-        return f"stop: {brings}{doubt}"
-    if out["low"] < threshold and out["regime"] == "unit":
-        return f"too noisy to tell: {brings}{doubt}"
-    return f"{'diminishing' if out['regime'] == 'inelastic' else 'go on'}: {brings}{doubt}"
+        reason += AFTER_DROP
+    elif not out["agree"]:
+        reason += FIT_DISAGREES
+    word = STOP if out["high"] < threshold else GO if out["low"] >= threshold else UNSURE
+    return f"{word}: {reason}"

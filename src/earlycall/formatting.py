@@ -17,6 +17,8 @@ _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}\u2028\u2029\ud800-\udfff
 _FORMULA = "^'*[=+\\-@\t\r\n＝＋－＠]"  # as OWASP lists what spreadsheets compute
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
+_NAME_PARTS = re.compile(r"[^/_\-, ]*[/_\-, ]+|[^/_\-, ]+")
+
 
 def plain(name: str, most: int = MAX_NAME) -> str:
     r"""A name on one line, shortened in the middle, with nothing that acts on its surroundings.
@@ -54,6 +56,67 @@ def common_ending(runs: Sequence[str]) -> str:
     ending = endings.pop() if len(endings) == 1 else ""
     shared = ending.isascii() and ending[1:].isalpha() and all(r.endswith(ending) for r in runs)
     return ending if shared else ""
+
+
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """Names of at most so many characters, shortened by what they share; never two alike.
+
+    Examples:
+        >>> short_names(["sweep/resnet50-lr0.1-seed1", "sweep/resnet50-lr0.3-seed1"], 14)
+        ['sw…lr0.1-seed1', 'sw…lr0.3-seed1']
+        >>> short_names(["aaaaaaaaaa1bbbbbbbbbb", "aaaaaaaaaa2bbbbbbbbbb"], 5)
+        ['aa…bb', 'aa…~2']
+        >>> short_names(["short", "longer-than-that"], 16)
+        ['short', 'longer-than-that']
+    """
+    if max(map(len, names), default=0) <= most:
+        return list(names)
+    parts = [_NAME_PARTS.findall(name) for name in names]
+    head = _shared(parts) if len(names) > 1 else 0
+    tail = _shared([p[head:][::-1] for p in parts]) if len(names) > 1 else 0
+    before = "".join(parts[0][:head])
+    after = "".join(parts[0][len(parts[0]) - tail :])
+    own = ["".join(p[head : len(p) - tail]) for p in parts]
+    room = max(most - max(map(len, own)), 0)
+    left = _cut(before, room - (len(after) if len(after) < room else bool(after)))
+    right = after if len(after) <= room - len(left) else "…"
+    found = [f"{left}{middle}{right}" for middle in own]
+    if max(map(len, found)) > most or len(set(found)) < len(set(names)):
+        tries = [[cut(name, most) for name in own] for cut in (plain, _end_of, _cut)]
+        found = max(tries, key=lambda shortened: len(set(shortened)))
+    return _told_apart(names, found, most)
+
+
+def _shared(parts: Sequence[Sequence[str]]) -> int:
+    """How many first parts all names have in common, without the last of any."""
+    count = 0
+    for together in zip(*(p[:-1] for p in parts), strict=False):
+        if len(set(together)) > 1:
+            break
+        count += 1
+    return count
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text."""
+    return text if len(text) <= most else f"{text[: max(most - 1, 0)]}…"
+
+
+def _end_of(text: str, most: int) -> str:
+    return text if len(text) <= most else f"…{text[len(text) - most + 1 :]}"
+
+
+def _told_apart(names: Sequence[str], found: list[str], most: int) -> list[str]:
+    """Different names that came out alike, counted."""
+    first: dict[str, str] = {}
+    for i, (name, short) in enumerate(zip(names, found, strict=True)):
+        unlike, count = short, 1
+        while first.setdefault(unlike, name) != name:
+            count += 1
+            mark = f"~{count}"
+            unlike = short[: max(most - len(mark), 0)] + mark
+        found[i] = unlike
+    return found
 
 
 def labels(runs: Sequence[str], most: int = MAX_NAME) -> list[str]:

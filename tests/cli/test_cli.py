@@ -39,7 +39,8 @@ def test_fit_json_is_the_contract(digits):
         "lcga_d1_ema", "lcga_norm_ema", "tse", "tse_e", "tse_ema",
     ]  # fmt: skip
     assert ran.json["runs"][0]["n"] == 380
-    assert "lcga_norm_ema" in earlycall("fit", digits).out
+    assert "lcga_norm_ema" not in earlycall("fit", digits).out
+    assert "lcga_norm_ema" in earlycall("fit", digits, "-v").out
 
 
 def test_evaluate_json_is_the_contract(digits):

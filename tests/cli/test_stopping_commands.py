@@ -50,7 +50,7 @@ def test_replay_table_and_choice(digits):
     ran = earlycall("replay", digits, "--choose", "2", "--by-group")
     assert "digits: 14 runs by val_loss over step; 2 that hardly fell are left out" in ran.out
     assert "digits, all: 14 runs" in ran.out
-    assert "% regret: the cheapest gain rule below 2 % on these runs" in ran.err
+    assert "% regret: the cheapest gain rule below 2 % on these runs" in ran.out
     ran = earlycall("replay", digits, "--choose", "2", "--format", "json")
     assert ran.json["choice"]["regret_pct"] < 2
     assert ran.json["choice"]["rule"].startswith("gain:")

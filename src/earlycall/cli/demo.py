@@ -37,12 +37,9 @@ def command() -> None:
     out = output.console()
     out.width = min(out.width, WIDTH)
     out.print("Sixteen small networks, trained on handwritten digits, and their first 10 %:\n")
-    for sentence in verdicts(ranking, curves)[0].sentences:
-        out.print(sentence, markup=False)
-    out.print()
-    table = run_grid(run_table(ranking), ranking.prefixes[0], ranking.stop("all"))
-    table.padding = (0, 1, 0, 0)
-    out.print(table)
+    for line in output.words("\n".join(verdicts(ranking, curves)[0].sentences)):
+        out.print(line)
+    out.print(run_grid(run_table(ranking), ranking.prefixes[0], ranking.stop("all")))
     out.print("\nGo on, or put a folder of your own logs, of any tracker, in the place of demo:\n")
     onward = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
     for line, what in ONWARD:

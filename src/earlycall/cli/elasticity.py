@@ -9,7 +9,8 @@ import typer
 
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
-from earlycall.formatting import number
+from earlycall.formatting import common_ending, number
+from earlycall.stopping.gain import THRESHOLD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +27,7 @@ def command(
     maximize: options.Maximize = None,
     threshold: Annotated[
         float, typer.Option(help="Gain elasticity below which the advice is to stop.")
-    ] = 0.1,
+    ] = THRESHOLD,
     group: options.Group = None,
     top: options.Top = options.TOP,
     pattern: options.Pattern = None,
@@ -50,6 +51,8 @@ def command(
       earlycall elasticity runs/ --watch
 
       earlycall elasticity runs/ --cost usd --price 0.30
+
+      earlycall elasticity runs/ -v
     """
     from earlycall.elasticity import elasticity
 
@@ -71,32 +74,53 @@ def command(
 
 
 def _tables(found: Elasticities, top: int) -> Iterator[RenderableType]:
-    """A table for each group."""
+    """A table for each group, below the verdict."""
 
     def title(group: str) -> str:
         where = "" if group == "all" else f"{group}: "
         return f"{where}elasticity of {found.metric} over {found.cost}, at the last one"
 
-    yield from output.by_group(found.table, top, title, _table)
+    def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        ending = common_ending(found.table.filter(found.table["group"] == group)["run"].to_list())
+        yield _table(rows, ending, found.cost)
+
+    yield from output.words(found.summary())
+    yield from output.by_group(found.table, top, title, body)
 
 
-def _table(_: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-    from rich.text import Text
+def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
+    """The runs of a group: the advice, the numbers that it rests on, what else is to be said."""
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+    from earlycall.elasticity import AFTER_DROP, FIT_DISAGREES, GO, STOP, UNSURE
 
-    numbers = ("loss", "gain", "ε loss", "ε gain", "95 %", "fit's ε gain")
-    shown = output.grid("run", *numbers, "regime", "shape", "advice", right=numbers)
-    for column in shown.columns[1 : 1 + len(numbers)]:
-        column.no_wrap = True
-    for row in rows.iter_rows(named=True):
-        low, high = number(row["low"], 2), number(row["high"], 2)
-        shown.add_row(
-            Text(output.shown(row["run"])),
-            *(number(row[k], 3) for k in ("loss", "gain", "loss_elasticity")),
-            number(row["gain_elasticity"], 2),
-            "–" if row["low"] is None else f"{low} to {high}",
-            number(row["fit_gain_elasticity"], 2),
-            row["regime"] or "–",
-            row["shape"],
-            row["advice"],
-        )
-    yield shown
+    said = [advice.partition(": ")[::2] for advice in rows["advice"]]
+    style = {STOP: "red", GO: "green", UNSURE: "yellow"}
+    clauses = {AFTER_DROP: "what followed a sudden drop", FIT_DISAGREES: "the fit disagrees"}
+    reasons = []
+    for (_, clause), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
+        if regime in (None, "rising") or shape == "flat":
+            reasons.append(clause.replace(f"since {cost} ", "since "))
+        else:  # the numbers are shown
+            reasons.append(next((s for end, s in clauses.items() if clause.endswith(end)), ""))
+    bounds = zip(rows["low"], rows["high"], strict=True)
+    intervals = ["–" if a is None else f"{number(a, 2)} to {number(b, 2)}" for a, b in bounds]
+
+    def numbers(key: str, digits: int = 3) -> list[str]:
+        return [number(value, digits) for value in rows[key]]
+
+    columns = [
+        names(rows["run"], ending=ending),
+        TableColumn("advice", [w for w, _ in said], "text", styles=[style[w] for w, _ in said]),
+        TableColumn("ε gain", numbers("gain_elasticity", 2)),
+        TableColumn("95 %", intervals, need="where it fits"),
+        TableColumn("loss", numbers("loss"), need="where it fits"),
+        TableColumn("gain", numbers("gain"), need="details"),
+        TableColumn("ε loss", numbers("loss_elasticity"), need="details"),
+        TableColumn("fit's ε gain", numbers("fit_gain_elasticity", 2), need="details"),
+        TableColumn("next 1 % at", numbers("next_percent"), need="details"),
+        TableColumn("regime", [r or "–" for r in rows["regime"]], "text", "details"),
+        TableColumn("shape", rows["shape"].to_list(), "text", "details"),
+    ]
+    if any(reasons):
+        columns.append(TableColumn("because", reasons, "note"))
+    return FittedTable(columns)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import options, output
-from earlycall.formatting import duration, number
+from earlycall.formatting import common_ending, duration, number
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
-    from rich.table import Table
 
+    from earlycall.cli.fitted import Need
     from earlycall.energy import Energy
 
 BAR = 20  # characters of the bar of the run that used most
@@ -92,63 +92,76 @@ def _tables(used: Energy, top: int) -> Iterator[RenderableType]:
     def title(group: str) -> str:
         return "energy used" if group == "all" else f"{group}: energy used"
 
+    def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        ending = common_ending(used.table.filter(pl.col("group") == group)["run"].to_list())
+        yield _table(rows, ending)
+
+    yield from output.words(used.summary())
     groups = used.table.partition_by("group", maintain_order=True)
     rows = pl.concat([g.sort("joules", descending=True, nulls_last=True) for g in groups])
-    yield from output.by_group(rows, top, title, lambda _, some: [_table(some)])
+    yield from output.by_group(rows, top, title, body)
     if used.savings["would_kwh"].count():
+        yield Text()
         yield Text(f"what calling early would have saved, by {used.metric}", style="bold")
         yield _savings(used)
-        yield Text()
-    yield Text(used.summary(), style="italic")
     if used.table["estimated"].any():
+        yield Text()
         yield Text("Energy by CodeCarbon is partly an estimate.", style="dim")
 
 
-def _table(rows: pl.DataFrame) -> Table:
-    from rich.text import Text
+def _table(rows: pl.DataFrame, ending: str) -> RenderableType:
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
 
-    money, carbon, reasons = (rows[name].count() > 0 for name in ("usd", "gco2e", "reason"))
-    prices = [*(["usd"] if money else []), *(["g CO2e"] if carbon else [])]
-    numbers = ["time", "joules", "kWh", *prices, "mean W"]
-    shown = output.grid("run", *numbers, "", "from", *(["why not"] * reasons), right=numbers)
-    shown.columns[len(numbers) + 2].style = "dim"
-    if reasons:
-        shown.columns[-1].style = "yellow"
     most = float(rows["joules"].max() or 0.0)  # type: ignore[arg-type]
-    for row in rows.iter_rows(named=True):
-        share = (row["joules"] or 0.0) / most if most > 0 else 0.0
-        shown.add_row(
-            Text(output.shown(row["run"])),
-            duration(row["seconds"]),
-            *(number(row[k], 4) for k in ("joules", "kwh")),
-            *([number(row["usd"], 3)] if money else []),
-            *([number(row["gco2e"], 3)] if carbon else []),
-            number(row["mean_watts"], 3),
-            "█" * max(round(BAR * share), 1 if share > 0 else 0),
-            row["source"] or "–",
-            *([row["reason"] or ""] if reasons else []),
-        )
-    return shown
+    shares = [(joules or 0.0) / most if most > 0 else 0.0 for joules in rows["joules"]]
+    bars = ["█" * max(round(BAR * share), 1 if share > 0 else 0) for share in shares]
+
+    def numbers(title: str, key: str, digits: int, need: Need = "always") -> TableColumn:
+        return TableColumn(title, [number(value, digits) for value in rows[key]], need=need)
+
+    columns = [
+        names(rows["run"], ending=ending),
+        numbers("kWh", "kwh", 4),
+        *([numbers("usd", "usd", 3)] if rows["usd"].count() else []),
+        *([numbers("g CO2e", "gco2e", 3)] if rows["gco2e"].count() else []),
+        TableColumn("time", [duration(seconds) for seconds in rows["seconds"]]),
+        numbers("mean W", "mean_watts", 3, "where it fits"),
+        numbers("joules", "joules", 4, "details"),
+        TableColumn("", bars, "text", "where it fits", style="dim"),
+        TableColumn("from", [s or "–" for s in rows["source"]], "text", "where it fits"),
+    ]
+    if rows["reason"].count():
+        reasons = [output.shown(reason or "") for reason in rows["reason"]]
+        columns.append(TableColumn("why not", reasons, "note", style="yellow"))
+    return FittedTable(columns)
 
 
-def _savings(used: Energy) -> Table:
-    groups = used.savings["group"].n_unique() > 1
-    money, carbon = used.price is not None, used.carbon is not None
-    prices = [*(["saved usd"] if money else []), *(["saved g CO2e"] if carbon else [])]
-    numbers = ["used kWh", "would kWh", "saved kWh", "saved", *prices, "regret", "winner kept"]
-    shown = output.grid(*(["group"] * groups), "way", *numbers, right=numbers)
+def _savings(used: Energy) -> RenderableType:
+    """The ways to call early, of each group."""
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    rows = used.savings
     kept = "the best" if used.keep == 1 else f"the best {used.keep}"
     ways = {"choose": f"choose {kept} at {used.budget:.0%}", "stop": f"stop by {used.rule}"}
-    for row in used.savings.iter_rows(named=True):
-        regret = row["regret_pct"]
-        shown.add_row(
-            *([row["group"]] if groups else []),
-            ways[row["way"]],
-            *(number(row[k], 3) for k in ("used_kwh", "would_kwh", "saved_kwh")),
-            "–" if row["saved_pct"] is None else f"{row['saved_pct']:.1f} %",
-            *([number(row["saved_usd"], 3)] if money else []),
-            *([number(row["saved_gco2e"], 3)] if carbon else []),
-            "–" if regret is None else f"{regret:.2f} %",
-            {True: "yes", False: "no", None: "–"}[row["winner_kept"]],
-        )
-    return shown
+    winner = {True: "yes", False: "no", None: "–"}
+
+    def numbers(title: str, key: str, digits: int = 3, need: Need = "always") -> TableColumn:
+        return TableColumn(title, [number(value, digits) for value in rows[key]], need=need)
+
+    def percents(title: str, key: str, digits: int) -> TableColumn:
+        return TableColumn(title, ["–" if v is None else f"{v:.{digits}f} %" for v in rows[key]])
+
+    groups = rows["group"].n_unique() > 1
+    columns = [
+        *([names(rows["group"], "group", ending="")] if groups else []),
+        TableColumn("way", [ways[way] for way in rows["way"]], "text" if groups else "name"),
+        percents("saved", "saved_pct", 1),
+        numbers("saved kWh", "saved_kwh"),
+        *([numbers("saved usd", "saved_usd")] if used.price is not None else []),
+        *([numbers("saved g CO2e", "saved_gco2e")] if used.carbon is not None else []),
+        percents("regret", "regret_pct", 2),
+        TableColumn("winner kept", [winner[kept] for kept in rows["winner_kept"]], "text"),
+        numbers("used kWh", "used_kwh", need="details"),
+        numbers("would kWh", "would_kwh", need="details"),
+    ]
+    return FittedTable(columns)

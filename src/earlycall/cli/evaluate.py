@@ -13,7 +13,6 @@ from earlycall.cli import options, output
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
-    from rich.table import Table
 
     from earlycall.evaluation.evaluate import Evaluation
 
@@ -40,6 +39,7 @@ def command(
             metavar="K",
         ),
     ] = 0,
+    outcome: options.Outcome = None,
     burn_in: options.BurnIn = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
@@ -52,6 +52,8 @@ def command(
 
     Examples:
       earlycall evaluate study/ --budgets 5%,10%,20%
+
+      earlycall evaluate runs/ --outcome val_accuracy:best
 
       earlycall evaluate a/ b/ --scores last_loss,tse,lcga_d1 --format csv
     """
@@ -69,6 +71,7 @@ def command(
             direction=options.direction(maximize),
             axis=axis.value,
             finished=finished,
+            outcome=outcome,
             burn_in=burn_in,
             progress=progress,
         )
@@ -78,10 +81,12 @@ def command(
 def _tables(result: Evaluation, by_group: bool) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    for title, rows in _parts(result, by_group):
-        yield Text(title, style="bold")
+    yield from output.words(result.summary())
+    for i, (title, rows) in enumerate(_parts(result, by_group)):
+        if i:
+            yield Text()
+        yield Text(output.shown(title), style="bold")
         yield _table(rows)
-        yield Text()
 
 
 def _parts(result: Evaluation, by_group: bool) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -99,24 +104,30 @@ def _parts(result: Evaluation, by_group: bool) -> Iterator[tuple[str, pl.DataFra
             yield f"{name}, {group}: Spearman (top-1 regret)", rows
 
 
-def _table(rows: pl.DataFrame) -> Table:
+def _table(rows: pl.DataFrame) -> RenderableType:
     """Scores down, budgets across; the best of each column is marked."""
     import polars as pl
 
-    budgets = rows["budget"].unique(maintain_order=True).to_list()
-    heads = [f"{100 * budget:.3g} %" for budget in budgets]
-    table = output.grid("score", *heads, right=heads, padding=3)
-    best = {b: rows.filter(pl.col("budget") == b)["spearman"].max() for b in budgets}
-    for (score,), cells in rows.group_by("score", maintain_order=True):
-        found = {row["budget"]: row for row in cells.iter_rows(named=True)}
-        table.add_row(str(score), *(_cell(found.get(b), best[b]) for b in budgets))
-    return table
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    scores = rows["score"].unique(maintain_order=True).to_list()
+    columns = [names(scores, "score", ending="")]
+    for (budget,), cells in rows.group_by("budget", maintain_order=True):
+        found = {row["score"]: row for row in cells.iter_rows(named=True)}
+        best = cells.filter(pl.col("spearman") == pl.col("spearman").max())["score"].to_list()
+        columns.append(
+            TableColumn(
+                f"{100 * float(str(budget)):.3g} %",
+                [_cell(found.get(score)) for score in scores],
+                styles=["bold green" if score in best else "" for score in scores],
+            )
+        )
+    return FittedTable(columns)
 
 
-def _cell(row: dict[str, float | None] | None, best: object) -> str:
+def _cell(row: dict[str, float | None] | None) -> str:
     if row is None or row["spearman"] is None:
         return "–"
     regret = row["top1_regret"]
     shown = "" if regret is None else " (>99)" if regret > 99 else f" ({regret:.2f})"
-    text = f"{row['spearman']:+.3f}{shown}"
-    return f"[bold green]{text}[/]" if row["spearman"] == best else text
+    return f"{row['spearman']:+.3f}{shown}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
 
-MIN_WIDTH = 140  # of a terminal that shows all columns
+    from earlycall.approximation.fit import Fits
+
+# The fit's own error and LCGA's and TSE's variants stand under -v.
+DETAILS = ("sse", "lcga_norm", "lcga_d1_ema", "lcga_norm_ema", "tse_e", "tse_ema")
 
 
 def command(
@@ -41,6 +44,8 @@ def command(
     Examples:
       earlycall fit runs/
 
+      earlycall fit runs/ -v
+
       earlycall fit metrics.csv --epochs 10 --burn-in 2 --format json
     """
     from earlycall.approximation.fit import fit_many
@@ -50,27 +55,23 @@ def command(
         curves, epochs=epochs, burn_in=burn_in, gamma=gamma, group=group, axis=axis.value,
         metric=output.chosen_metric(curves, metric), direction=options.direction(maximize),
     )  # fmt: skip
-    output.show(fits, fmt, lambda: _tables(fits.table))
+    output.show(fits, fmt, lambda: _tables(fits))
 
 
-def _tables(table: pl.DataFrame) -> Iterator[RenderableType]:
-    from rich.text import Text
-
-    if output.console().width < MIN_WIDTH:
-        table = table.drop("sse", "lcga_d1_ema", "lcga_norm_ema", "tse_e", "tse_ema")
-        yield Text("a wider terminal shows the moving averages, too", style="dim")
+def _tables(fits: Fits) -> Iterator[RenderableType]:
+    from earlycall.cli.fitted import FittedTable, Need, TableColumn, names
 
     def body(_: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-        numbers = set(rows.columns) - {"group", "run", "status"}
-        shown = output.grid(*rows.columns[1:], right=numbers)
-        for row in rows.drop("group").iter_rows():
-            shown.add_row(*map(_cell, row))
-        yield shown
+        columns = [names(rows["run"])]
+        for key in rows.columns[2:]:
+            need: Need = "details" if key in DETAILS else "where it fits"
+            if key == "status":
+                if (rows[key] != "ok").any():
+                    styles = ["" if status == "ok" else "red" for status in rows[key]]
+                    columns.append(TableColumn(key, rows[key].to_list(), "text", styles=styles))
+            else:
+                columns.append(TableColumn(key, [*map(number, rows[key])], need=need))
+        yield FittedTable(columns)
 
-    yield from output.by_group(table, 0, lambda group: "" if group == "all" else group, body)
-
-
-def _cell(value: Any) -> Any:
-    from rich.text import Text
-
-    return Text(output.shown(value)) if isinstance(value, str) else number(value)
+    yield from output.words(fits.summary())
+    yield from output.by_group(fits.table, 0, lambda g: "" if g == "all" else g, body)

@@ -45,7 +45,7 @@ def _takes_verbose(
         bool,
         typer.Option(
             "-v", "--verbose", callback=_list_all, expose_value=False,
-            help="List all that notes name only the first few of.",
+            help="Show all columns, and all that notes name only the first few of.",
         ),
     ] = False,
 ) -> None:  # fmt: skip
@@ -75,7 +75,7 @@ class LazyGroup(TyperGroup):
             app.command(name)(module.command)
         command = get_command(app)
         command.name = name
-        if any(parameter.name == "paths" for parameter in command.params):
+        if any(parameter.name in ("paths", "sets") for parameter in command.params):
             holder = typer.Typer(add_completion=False)
             holder.command()(_takes_verbose)
             command.params += get_command(holder).params

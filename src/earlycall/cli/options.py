@@ -125,6 +125,16 @@ Finished = Annotated[
         show_default=False,
     ),
 ]
+Outcome = Annotated[
+    str | None,
+    typer.Option(
+        "--outcome",
+        help="How finished runs ended: the last or best value of a metric, or a number of the "
+        "summary beside each log (default: column final of the table of runs).",
+        metavar="METRIC[:last|best]",
+        show_default=False,
+    ),
+]
 Top = Annotated[int, typer.Option("--top", help="Rows per group (0 = all).")]
 TOP = 30
 Group = Annotated[str | None, typer.Option("--group", help="Only the runs of this group.")]

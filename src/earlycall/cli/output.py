@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
     from rich.table import Table
 
     from earlycall.cli.options import Format, Paths
@@ -25,18 +28,25 @@ if TYPE_CHECKING:
     from earlycall.energy import EnergyTable
     from earlycall.results import Result
 
-PIPE_WIDTH = 180
+PIPE_WIDTH = 10_000  # nothing is cut or folded where no width is asked for
 MAX_SENTENCE = 1400  # characters
 BARS = "▁▂▃▄▅▆▇█"
-verbose = False  # whether notes list all that they name only the first few of
+verbose = False  # whether notes list all that they name, and tables show all columns
 
 
 def console(*, record: bool = False) -> Console:
-    """Where tables go; as wide as they need to be when they are not shown in a terminal."""
-    out = Console(highlight=False, record=record)
+    """Where tables go: as wide as the terminal; in a pipe as COLUMNS asks, else as they need to be.
+
+    ``NO_COLOR`` is heeded.
+    """
     if record:
         return Console(highlight=False, record=True, width=100)
-    return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    out = Console(highlight=False)
+    if out.is_terminal:
+        return out
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and int(asked) > 0 else PIPE_WIDTH
+    return Console(highlight=False, width=width)
 
 
 def save_svg(out: Console, path: Path, title: str) -> None:
@@ -133,13 +143,34 @@ def by_group(
     """
     from rich.text import Text
 
-    for (group,), rows in table.group_by("group", maintain_order=True):
+    for i, ((group,), rows) in enumerate(table.group_by("group", maintain_order=True)):
+        if i:
+            yield Text()
         if heading := title(str(group)):
             yield Text(shown(heading), style="bold")
         yield from body(str(group), rows.head(top) if top > 0 else rows)
         if 0 < top < rows.height:
             yield Text(f"… and {rows.height - top} more; --top 0 shows all", style="dim")
-        yield Text()
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Words for a terminal, in which no line begins with the unit of the number before."""
+
+    text: str
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        joined = shown(self.text).replace(" %", "\xa0%")
+        for line in wrap(joined, options.max_width, break_on_hyphens=False):
+            yield Text(line.replace("\xa0", " "))
+
+
+def words(summary: str) -> Iterator[RenderableType]:
+    """The verdict, above the tables."""
+    yield from map(Sentences, summary.splitlines())
+    yield ""
 
 
 def _plain(value: Any) -> Any:
@@ -220,15 +251,19 @@ def read(paths: Paths, pattern: str | None = None) -> CurveSet:
         return read_curves(paths, pattern=pattern)
 
 
-def read_finished(paths: Paths | None) -> CurveSet | None:
+def read_finished(paths: Paths | None, outcome: str | None = None) -> CurveSet | None:
     """The finished runs to learn from, None where none are given.
+
+    Args:
+        paths: as everywhere.
+        outcome: the metric that says how they ended.
 
     Raises:
         InputError: if none of them has a finite outcome.
     """
     from earlycall.ranking.finished import finished_runs
 
-    return finished_runs(read(paths)) if paths else None
+    return finished_runs(read(paths), outcome) if paths else None
 
 
 def read_with_power(

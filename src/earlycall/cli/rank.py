@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from earlycall.cli import options, output
 from earlycall.cli.watch import EVERY, Every, Watch, watch
 from earlycall.errors import InputError
-from earlycall.formatting import common_ending
+from earlycall.formatting import common_ending, number
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
-    from rich.table import Table
 
+    from earlycall.cli.fitted import FittedTable, TableColumn
     from earlycall.curves import CurveSet, Prefixes
+    from earlycall.ranking.over import SettingRanking
     from earlycall.ranking.rank import Ranking
     from earlycall.report.run_table import RunTable
 
@@ -28,6 +29,15 @@ def command(
     score: options.ScoreName = None,
     burn_in: options.BurnIn = None,
     finished: options.Finished = None,
+    outcome: options.Outcome = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank settings by the mean over their runs that differ in this alone, such as "
+            "hp.seed.",
+            show_default=False,
+        ),
+    ] = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     budget: options.Budget = None,
@@ -73,18 +83,22 @@ def command(
       earlycall rank runs/ --budget 10% --cost joules
 
       earlycall rank runs/ --finished last-sweep/
+
+      earlycall rank runs/ --over hp.seed
     """
+    from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
-    past = output.read_finished(finished)
+    past = output.read_finished(finished, outcome)
 
-    def ranked(curves: CurveSet, name: str | None = metric) -> Ranking:
-        return rank(
+    def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
+        ranking = rank(
             curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
             epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
             top=best, direction=options.direction(maximize), finished=past,
-            burn_in=burn_in,
+            outcome=outcome, burn_in=burn_in,
         )  # fmt: skip
+        return ranking if over is None else by_setting(ranking, curves, over)
 
     if watching:
         output.joined_once(power, price, power_offset, zone)
@@ -101,55 +115,125 @@ def command(
     output.show(ranking, fmt, lambda: tables(ranking, top), svg=svg, title=title)
 
 
-def tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
-    """A table for each group, with its verdict."""
-    from rich.text import Text
+def tables(ranking: Ranking | SettingRanking, top: int) -> Iterator[RenderableType]:
+    """The verdict on each group, and its table below."""
+    from earlycall.ranking.over import SettingRanking
 
+    if isinstance(ranking, SettingRanking):
+        yield from _setting_tables(ranking, top)
+    else:
+        yield from _run_tables(ranking, top)
+
+
+def _setting_tables(found: SettingRanking, top: int) -> Iterator[RenderableType]:
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    score = found.ranking.score
+
+    def title(group: str) -> str:
+        where = "" if group == "all" else f"{group}: "
+        count = found.table.filter(found.table["group"] == group).height
+        return f"{where}{count} settings by the mean {score} of {found.ranking.metric}"
+
+    def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        yield from output.words(found.sentence(group))
+        bounds = zip(rows["low"], rows["high"], strict=True)
+        columns = [
+            TableColumn("rank", [number(rank) for rank in rows["rank"]]),
+            names(rows["run"], "setting", ending=""),
+            TableColumn(f"mean {score}", [number(value, 3) for value in rows["score"]]),
+            TableColumn("95 %", ["–" if a is None else f"{number(a, 3)} to {number(b, 3)}"
+                                 for a, b in bounds]),
+            TableColumn("runs", [number(n) for n in rows["n"]]),
+        ]  # fmt: skip
+        if rows["reason"].count():
+            reasons = [output.shown(reason or "") for reason in rows["reason"]]
+            columns.append(TableColumn("note", reasons, "note", style="yellow"))
+        styles = ["bold green" if rank == 1 else "" for rank in rows["rank"]]
+        yield FittedTable(columns, styles)
+
+    yield from output.by_group(found.table, top, title, body)
+
+
+def _run_tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     from earlycall.report.run_table import run_table
     from earlycall.report.verdict import verdicts
 
     prefixes = {p.group: p for p in ranking.prefixes}
-    sentences = {verdict.group: verdict.sentences[1:] for verdict in verdicts(ranking)}
+    sentences = {verdict.group: " ".join(verdict.sentences) for verdict in verdicts(ranking)}
     table = run_table(ranking)
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-        stop = ranking.stop(group)
-        yield run_grid(table.group(group).head(rows.height), prefixes[group], stop)
-        if sentences[group]:
-            yield Text(" ".join(sentences[group]), style="italic")
+        yield from output.words(sentences[group])
+        yield run_grid(table.group(group), prefixes[group], ranking.stop(group), rows.height)
 
     yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
 
 
-def run_grid(table: RunTable, prefixes: Prefixes, stop: Collection[str] = ()) -> Table:
+def run_grid(
+    table: RunTable, prefixes: Prefixes, stop: Collection[str] = (), top: int | None = None
+) -> FittedTable:
     """The runs of a group as a terminal shows them, each with its curve.
 
     Args:
-        table: of `earlycall.report.run_table`, the runs to show.
-        prefixes: of their group.
+        table: of `earlycall.report.run_table`, all runs of the group.
+        prefixes: of the group.
         stop: the runs to stop, which are dim.
+        top: how many of the runs to show; by default all.
     """
-    from rich.text import Text
+    from earlycall.cli.fitted import FittedTable, Need, TableColumn, names
 
-    table = table.select("rank", "run", "step", "score", "se", "p_top", "moved", "note")
-    heads = [column.title for column in table.columns]
-    grid = output.grid(
-        *heads[:2], "seen", *heads[2:], right=[c.title for c in table.columns if c.numeric]
-    )
-    grid.columns[2].no_wrap = True
-    if "note" in table:
-        grid.columns[-1].style = "yellow"
     ending = common_ending(table["run"].values)
-    rows = dict(zip(prefixes.runs, prefixes.values, strict=True))
+    last_steps = set(table["step"].texts) if "step" in table else set()
+    table = table if top is None else table.head(top)
+    chances = "p_top" in table
+    values = dict(zip(prefixes.runs, prefixes.values, strict=True))
     low, high = _heights(prefixes)
-    ranks = zip(table["run"].values, table["rank"].values, strict=True)
-    for (run, rank), texts in zip(ranks, table.rows(), strict=True):
-        cells = list(map(Text, texts))
-        cells[1] = Text(output.shown(run.removesuffix(ending)))
-        curve = output.sparkline(rows[run].tolist(), low, high)
-        style = "bold green" if rank == 1 else "dim" if run in stop else None
-        grid.add_row(*cells[:2], curve, *cells[2:], style=style)
-    return grid
+    runs = table["run"].values
+
+    def column(key: str, need: Need = "where it fits") -> list[TableColumn]:
+        if key not in table:
+            return []
+        found = table[key]
+        styles: tuple[str, ...] = ()
+        if key == "verdict":
+            styles = tuple({"keep": "green", "stop": "red"}.get(v, "") for v in found.values)
+        kind: Literal["number", "text"] = "number" if found.numeric else "text"
+        return [TableColumn(output.shown(found.title), found.texts, kind, need, styles=styles)]
+
+    columns = [
+        *column("rank", "always"),
+        names(runs, ending=ending),
+        *column("p_top", "always"),
+        *column("p_first", "details"),
+        *column("verdict"),
+        TableColumn("seen", [output.sparkline(values[r].tolist(), low, high) for r in runs],
+                    "text", "where it fits"),
+        *column("score", "details" if chances else "always"),
+        *column("se", "details" if chances else "where it fits"),
+        *column("moved"),
+        *column("last"),
+        *column("step", "where it fits" if len(last_steps) > 1 else "details"),
+        *_notes(table),
+    ]  # fmt: skip
+    ranks = table["rank"].values
+    styles = [
+        "bold green" if rank == 1 else "dim" if run in stop else ""
+        for run, rank in zip(runs, ranks, strict=True)
+    ]
+    return FittedTable(columns, styles)
+
+
+def _notes(table: RunTable) -> list[TableColumn]:
+    """What to know of single runs; with -v, also which finished runs they are like."""
+    from earlycall.cli.fitted import TableColumn
+
+    notes = [""] * len(table)
+    for key, before in (("note", ""), ("like", "like ")):
+        if key in table and (key == "note" or output.verbose):
+            found = zip(notes, table[key].values, strict=True)
+            notes = [n or (f"{before}{output.shown(v)}" if v else "") for n, v in found]
+    return [TableColumn("note", notes, "note", style="yellow")] if any(notes) else []
 
 
 def _title(ranking: Ranking, prefixes: Prefixes) -> str:

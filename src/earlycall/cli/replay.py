@@ -14,7 +14,6 @@ from earlycall.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
-    from rich.table import Table
 
     from earlycall.stopping.replay import Replay
 
@@ -107,7 +106,7 @@ def command(
 
         write(result.plot(), plot)
     output.show(result, fmt, lambda: _tables(result, by_group))
-    if choose is not None:
+    if choose is not None and fmt is not options.Format.table:
         output.errors().print(result.summary(), soft_wrap=True, markup=False)
 
 
@@ -122,35 +121,39 @@ def _every(text: str | None) -> int | Literal["auto"] | None:
 
 
 def _tables(result: Replay, by_group: bool) -> Iterator[RenderableType]:
+    """The verdict, and the rules of each set, the cheapest first."""
     import polars as pl
     from rich.text import Text
 
-    for (name,), rows in result.means().group_by("set", maintain_order=True):
+    yield from output.words(result.summary())
+    for i, ((name,), rows) in enumerate(result.means().group_by("set", maintain_order=True)):
         facts = result.table.filter(pl.col("set") == name)
         first = facts.row(0, named=True)
         left_out = rows["n_no_gain"][0]
         also = f"; {left_out} that hardly fell are left out" if left_out else ""
         groups = "" if rows["groups"][0] == 1 else f", mean over {rows['groups'][0]} groups"
         title = f"{name}: {rows['n'][0]} runs by {first['metric']} over {first['cost']}"
-        yield Text(f"{title}{groups}{also}", style="bold")
-        yield _table(rows)
-        yield Text()
-        for (group,), single in facts.group_by("group", maintain_order=True) if by_group else ():
-            yield Text(f"{name}, {group}: {single['n'][0]} runs", style="bold")
-            yield _table(single)
+        if i:
             yield Text()
+        yield Text(output.shown(f"{title}{groups}{also}"), style="bold")
+        yield _table(result, rows)
+        for (group,), single in facts.group_by("group", maintain_order=True) if by_group else ():
+            yield Text()
+            yield Text(output.shown(f"{name}, {group}: {single['n'][0]} runs"), style="bold")
+            yield _table(result, single)
 
 
-def _table(rows: pl.DataFrame) -> Table:
-    """Rules down, the cheapest first; a bar shows the cost."""
-    numbers = ("cost", "regret", "winner kept")
-    table = output.grid("rule", *numbers, "cost of the full run", right=numbers, padding=3)
-    for row in rows.sort("cost_pct").iter_rows(named=True):
-        table.add_row(
-            row["rule"],
-            f"{row['cost_pct']:.1f} %",
-            f"{row['regret_pct']:.2f} %",
-            f"{row['winner_kept']:.0%}",
-            "█" * max(round(BAR_WIDTH * row["cost_pct"] / 100), 1),
-        )
-    return table
+def _table(result: Replay, rows: pl.DataFrame) -> RenderableType:
+    """Rules down; a bar shows the cost."""
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    rows = rows.sort("cost_pct")
+    bars = ["█" * max(round(BAR_WIDTH * cost / 100), 1) for cost in rows["cost_pct"]]
+    columns = [
+        names(rows["rule"], "rule", ending=""),
+        TableColumn("cost", [f"{cost:.1f} %" for cost in rows["cost_pct"]]),
+        TableColumn("regret", [f"{regret:.2f} %" for regret in rows["regret_pct"]]),
+        TableColumn("winner kept", [result.winner(row) for row in rows.iter_rows(named=True)]),
+        TableColumn("cost of the full run", bars, "text", "where it fits"),
+    ]
+    return FittedTable(columns)

@@ -25,6 +25,7 @@ def command(
     group: options.Group = None,
     axis: options.Axis = options.AxisName.observation,
     finished: options.Finished = None,
+    outcome: options.Outcome = None,
     title: Annotated[str | None, typer.Option(help="The heading of the report.")] = None,
     pattern: options.Pattern = None,
 ) -> None:
@@ -42,7 +43,7 @@ def command(
     from earlycall.ranking.rank import DEFAULT_SCORE
     from earlycall.report import report
 
-    past = output.read_finished(finished)
+    past = output.read_finished(finished, outcome)
     curves = output.read(paths, pattern)
     with output.progressing("report") as progress:
         made = report(
@@ -55,6 +56,7 @@ def command(
             group=group,
             axis=axis.value,
             finished=past,
+            outcome=outcome,
             title=title,
             burn_in=burn_in,
             progress=progress,

@@ -28,7 +28,7 @@ R = TypeVar("R", bound=Result)
 
 EVERY = 2.0  # seconds
 MIN_EVERY = 0.1
-LINES_AROUND = 12  # lines of a screen that are not rows of a table: titles, headers, notes
+LINES_AROUND = 14  # lines of a screen that are not rows of a table: verdict, headers, notes
 
 Watch = Annotated[
     bool,

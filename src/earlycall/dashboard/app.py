@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 FIRST_COLUMNS = (
-    "rank", "run", "score", "se", "p_first", "p_top", "verdict", "moved", "last", "step", "final",
+    "rank", "run", "p_top", "p_first", "verdict", "score", "se", "moved", "last", "step", "final",
     "like", "note",
 )  # fmt: skip
 FIRST_ROWS = 100  # of the table of runs, before all are asked for

@@ -11,9 +11,10 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
-from earlycall.curves.outcomes import outcomes
+from earlycall.curves.outcomes import outcomes, with_outcome
 from earlycall.errors import InputError
 from earlycall.evaluation.agreement import RESAMPLES, agreement
+from earlycall.formatting import listed
 from earlycall.ranking.finished import MIN_FINISHED, Finished, learn
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.readers.as_curve_set import as_curve_set
@@ -54,19 +55,23 @@ class Evaluation(Result):
 
     def summary(self) -> str:
         """Which score agrees best with the outcomes of each set, at each budget."""
-        sentences = []
-        for row in (
+        best = (
             self.means()
             .drop_nulls("spearman")
             .group_by("set", "budget", maintain_order=True)
             .agg(pl.all().sort_by("spearman", descending=True).first())
-            .iter_rows(named=True)
-        ):
-            where = f"{row['set']}: " if row["set"] else ""
-            over = "" if row["groups"] == 1 else f", mean over {row['groups']} groups"
+        )
+        sentences = []
+        for (name,), rows in best.group_by("set", maintain_order=True):
+            runs: dict[str, list[str]] = {}
+            for row in rows.iter_rows(named=True):
+                found = f"{100 * row['budget']:.3g} % ({row['spearman']:.2f})"
+                runs.setdefault(row["score"], []).append(found)
+            parts = [f"{score} at {listed(at, len(at))}" for score, at in runs.items()]
+            where = f"{name}: " if name else ""
             sentences.append(
-                f"{where}at {100 * row['budget']:.3g} % of training {row['score']} agrees best "
-                f"with the outcomes: Spearman {row['spearman']:.2f}{over}."
+                f"{where}the score that agrees best with the outcomes (Spearman) is "
+                f"{', '.join(parts)} of training."
             )
         return "\n".join(sentences) or "No score could be compared with the outcomes."
 
@@ -84,6 +89,7 @@ def evaluate(
     direction: Direction | None = None,
     axis: Axis = "observation",
     finished: int = 0,
+    outcome: str | None = None,
     burn_in: int | None = None,
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
@@ -105,6 +111,8 @@ def evaluate(
         finished: how many runs of each group, drawn at random, count as finished: the default score
             learns from their outcomes, and all scores are judged on the other runs, whose outcomes
             are hidden.
+        outcome: the last or best value of a metric as the outcome: ``METRIC``, ``METRIC:last`` or
+            ``METRIC:best``; by default ``final``.
         burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         resamples: how many bootstrap samples of the runs the intervals rest on; 0 for none.
         progress: called with (done, total) after each part of the work.
@@ -126,15 +134,16 @@ def evaluate(
         raise InputError(f"finished={finished} must be 0 or more")
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
     curve_sets = [s.directed(s.metric(metric), direction) for s in map(as_curve_set, several)]
+    curve_sets = [with_outcome(curves, outcome) for curves in curve_sets]
     chosen = [get(name) for name in (names() if scores is None else scores)]
     if burn_in is not None:
         chosen = [s if s.burn_in is None else get(s.name, burn_in) for s in chosen]
-    known = [outcomes(curves.runs, curves.name) for curves in curve_sets]
+    known = [outcomes(c.runs, c.name, c.metrics) for c in curve_sets]
     total, done = sum(len(c.groups) for c in curve_sets) * len(parts), 0
     rows = []
-    for curves, outcome in zip(curve_sets, known, strict=True):
+    for curves, ended in zip(curve_sets, known, strict=True):
         for budget in parts:
-            for judged in _judged(curves, outcome, budget, metric, axis):
+            for judged in _judged(curves, ended, budget, metric, axis):
                 able = [s for s in chosen if scores is not None or s.able(judged.prefixes)]
                 rows += list(_rows(judged, able, resamples, curves.name, budget, finished))
                 done += 1

@@ -79,8 +79,8 @@ def label(
         outcome = outcomes(curves.runs, curves.name)
     elif target == FINAL:
         raise InputError(
-            f"{curves.name or 'the curve set'} has no outcomes (column 'final' of its runs); "
-            "--target tse learns from early losses instead"
+            f"{curves.name or 'the curve set'} has no outcomes (--outcome METRIC names one, or "
+            "column 'final' of its runs); --target tse learns from early losses instead"
         )
     finished = np.isfinite(outcome)
     bridged, note = 0, "the outcome"

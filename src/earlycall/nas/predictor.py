@@ -147,6 +147,7 @@ def fit_predictor(
     epochs: int | None = None,
     metric: str | None = None,
     direction: Direction | None = None,
+    outcome: str | None = None,
     model: str | None = None,
     force: bool = False,
     random_state: int = 0,
@@ -160,6 +161,8 @@ def fit_predictor(
         metric: the metric that an early score judges; by default the training loss.
         direction: whether less ("min") or more ("max") of the metric is better; by default its name
             tells.
+        outcome: the last or best value of a metric as the outcome: ``METRIC``, ``METRIC:last`` or
+            ``METRIC:best``; by default ``final``.
         model: the name of a model, None to choose.
         force: return it even if it is no better than the parameter count.
         random_state: the seed.
@@ -168,11 +171,13 @@ def fit_predictor(
         InputError: if runs have no architecture or label, or the predictor is no better on
             unseen architectures than the parameter count, unless forced.
     """
+    from earlycall.curves.outcomes import with_outcome
     from earlycall.readers.as_curve_set import as_curve_set
 
     collected = as_curve_set(curves)
     if direction is not None:
         collected = collected.directed(collected.metric(metric), direction)
+    collected = with_outcome(collected, outcome)
     labels = label(collected, target=target, epochs=epochs, metric=metric)
     predictor = fit_labels(labels, model=model, random_state=random_state)
     quality = predictor.quality_

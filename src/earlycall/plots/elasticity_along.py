@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earlycall.curves import Direction
-from earlycall.elasticity import THRESHOLD, measure
+from earlycall.elasticity import measure
 from earlycall.errors import InputError
 from earlycall.formatting import shown
 from earlycall.plots.downsampling import extremes
 from earlycall.plots.theme import Figure, Palette, Theme, palette, panels, soft, styled
+from earlycall.stopping.gain import THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -27,7 +27,7 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.horizon import Horizon
-from earlycall.curves.outcomes import outcomes
+from earlycall.curves.outcomes import is_summary, outcomes, with_outcome
 from earlycall.errors import InputError
 from earlycall.scores import Score
 from earlycall.scores.outlook import Standing, averaged
@@ -106,13 +106,19 @@ class Learned:
         return f"{LIKE}{alike}, which ended {where} their early standing"
 
 
-def finished_runs(curves: CurveSet) -> CurveSet:
+def finished_runs(curves: CurveSet, outcome: str | None = None) -> CurveSet:
     """The runs of a set whose outcome is known.
+
+    Args:
+        curves: finished runs.
+        outcome: as `with_outcome` takes it.
 
     Raises:
         InputError: if there are none.
     """
-    known = curves.filter(pl.Series(np.isfinite(outcomes(curves.runs, curves.name))))
+    curves = with_outcome(curves, outcome)
+    outcome_of = outcomes(curves.runs, curves.name, curves.metrics)
+    known = curves.filter(pl.Series(np.isfinite(outcome_of)))
     if not len(known):
         raise InputError(f"{curves.name or 'the finished runs'}: no run has a finite outcome")
     return known
@@ -129,6 +135,51 @@ def ends_by(past: CurveSet, curves: CurveSet, metric: str) -> dict[str, Horizon]
         if length >= ends[group].step:
             ends[group] = replace(ends[group], step=length, source="finished runs")
     return ends
+
+
+def with_own_outcomes(
+    curves: CurveSet,
+    outcome: str | None,
+    metric: str,
+    *,
+    horizon: float | None = None,
+    past: bool = False,
+) -> CurveSet:
+    """The set with the outcomes of those of its runs that have reached the end of their training.
+
+    Args:
+        curves: runs of which some may have finished.
+        outcome: as `with_outcome` takes it.
+        metric: the loss that is scored.
+        horizon: where training ends; by default as `CurveSet.end` has it.
+        past: whether other finished runs are given, so that these need not be known.
+
+    Raises:
+        InputError: if which runs have finished is not known, since the end of training is not.
+    """
+    if outcome is None:
+        return curves
+    named = with_outcome(curves, outcome) if not past or _has(curves, outcome) else None
+    if named is None or is_summary(curves, outcome):
+        return curves if named is None else named
+    ended: list[NDArray[np.bool_]] = []
+    for prefixes in curves.prefix(horizon=horizon, metric=metric).prefixes(metric=metric):
+        left = prefixes.steps_left
+        if left is None and not past:
+            raise InputError(
+                f"which runs have finished, and have {outcome} as their outcome, is not known, "
+                "since the end of training is not: give --horizon, or finished runs by --finished"
+            )
+        ended.append(np.zeros(len(prefixes), dtype=bool) if left is None else left <= 0)
+    return with_outcome(curves, outcome, np.concatenate(ended))
+
+
+def _has(curves: CurveSet, outcome: str) -> bool:
+    try:
+        with_outcome(curves, outcome)
+    except InputError:
+        return False
+    return True
 
 
 def finished_within(curves: CurveSet, metric: str) -> CurveSet | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,15 @@ from earlycall.ranking.certainty import (
     verdict,
 )
 from earlycall.ranking.comparability import not_comparable, other_loss
-from earlycall.ranking.finished import cut, ends_by, finished_runs, finished_within, learn
+from earlycall.ranking.finished import (
+    cut,
+    ends_by,
+    finished_runs,
+    finished_within,
+    learn,
+    with_own_outcomes,
+)
+from earlycall.ranking.over import SettingRanking, by_setting
 from earlycall.ranking.schedule import phases
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
@@ -222,6 +230,31 @@ def _shared(by_group: Mapping[str, Any]) -> Any:
     return values[0] if len(values) == 1 else by_group
 
 
+class Options(TypedDict, total=False):
+    """The options of `rank`, for type checkers."""
+
+    score: str
+    metric: str | None
+    direction: Direction | None
+    budget: Budget | None
+    steps: float | None
+    epochs: int | None
+    horizon: float | None
+    group: str | None
+    axis: Axis
+    cost: str
+    top: int
+    finished: Any
+    outcome: str | None
+    burn_in: int | None
+
+
+@overload
+def rank(curves: Any, *, over: None = None, **options: Unpack[Options]) -> Ranking: ...
+@overload
+def rank(
+    curves: Any, *, over: str | Sequence[str], **options: Unpack[Options]
+) -> SettingRanking: ...
 def rank(
     curves: Any,
     *,
@@ -237,8 +270,10 @@ def rank(
     cost: str = "step",
     top: int = TOP,
     finished: Any = None,
+    outcome: str | None = None,
     burn_in: int | None = None,
-) -> Ranking:
+    over: str | Sequence[str] | None = None,
+) -> Ranking | SettingRanking:
     """Rank runs from the first part of their loss curves and from finished runs.
 
     Where runs of a group have finished (their outcome is known and their curve reaches the horizon)
@@ -263,10 +298,14 @@ def rank(
         top: how many are the best, for ``p_top``.
         finished: whole curves of finished runs with outcomes (``final``), in any form that
             ``curves`` may have: of the same groups, by name, or of others, which count for less.
+        outcome: the last or best value of a metric as the outcome of finished runs: ``METRIC``,
+            ``METRIC:last`` or ``METRIC:best``; by default ``final``.
         burn_in: the epochs that an LCGA score ignores; by default 2, as published.
+        over: rank settings by the mean over their runs that differ in this setting alone, such as
+            "hp.seed", with the interval between them.
 
     Returns:
-        The ranking. Ties share a rank; diverged runs share the last one.
+        The ranking; of settings with ``over``. Ties share a rank; diverged runs share the last one.
 
     Raises:
         InputError: if an argument or the curves cannot be used, or whether less or more of the
@@ -280,9 +319,10 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
-    past = [] if finished is None else [finished_runs(as_curve_set(finished))]
+    past = [] if finished is None else [finished_runs(as_curve_set(finished), outcome)]
     if past and horizon is None:
         curves = replace(curves, horizons=ends_by(past[0], curves, metric))
+    curves = with_own_outcomes(curves, outcome, metric, horizon=horizon, past=bool(past))
     seen = curves.prefix(
         budget=part, steps=steps, epochs=epochs, horizon=horizon, metric=metric, cost=cost
     )
@@ -300,7 +340,7 @@ def rank(
     if past:
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
     warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
-    return Ranking(
+    ranking = Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
         metric=metric,
@@ -314,6 +354,7 @@ def rank(
         learned_from=learned_from,
         horizon_from={p.group: p.horizon_from for p in prefixes},
     )
+    return ranking if over is None else by_setting(ranking, curves, over)
 
 
 def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:

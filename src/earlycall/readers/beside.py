@@ -21,12 +21,12 @@ import polars as pl
 
 from earlycall.curves.cleaning import Observations
 from earlycall.curves.columns import is_held_out, plain, words
+from earlycall.curves.outcomes import SUMMARY
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import table_of
 from earlycall.readers.base.settings_file import HYDRA, settings_in, settings_kind
 from earlycall.readers.summaries import (
-    PREFIX,
     holds_results,
     is_only_summary,
     is_summary_name,
@@ -186,9 +186,9 @@ class Facts:
         if not self.row or len(rows.keys) != 1 or (runs is not None and runs.height > 1):
             return runs
         row = self.row
-        if any(name.startswith(PREFIX) for name in row):
-            logged = {PREFIX + plain(name) for name in rows.frame().columns}
-            row = {n: v for n, v in row.items() if PREFIX + plain(n[len(PREFIX) :]) not in logged}
+        if any(name.startswith(SUMMARY) for name in row):
+            logged = {SUMMARY + plain(name) for name in rows.frame().columns}
+            row = {n: v for n, v in row.items() if SUMMARY + plain(n[len(SUMMARY) :]) not in logged}
         own = {} if runs is None or not runs.height else runs.row(0, named=True)
         if named and "run" not in own:
             own |= {"run": rows.keys["run"][0]}

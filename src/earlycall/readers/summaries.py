@@ -21,12 +21,12 @@ from earlycall.curves.columns import (
     role,
     words,
 )
+from earlycall.curves.outcomes import SUMMARY
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import HEAD_BYTES, is_inside
 from earlycall.readers.base.log import flat, number_or_text, settings
 from earlycall.readers.base.settings_file import MAX_BYTES, document, settings_kind
 
-PREFIX = "summary."  # of the columns of runs with what a summary holds
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
 _FINAL = frozenset({"test", "testing", "final", "eval", "evaluation"})  # measured when all is done
 _RESULTS = _FINAL | {"result", "results", "summary", "best", "score", "scores", "performance"}
@@ -119,7 +119,7 @@ def summary_in(path: Path) -> dict[str, Any]:
     for name, value in islice(numbers.items(), _MAX_NUMBERS):
         if _is_number(value) and not _is_setting(name):
             said = not kind or kind in words(name) or is_held_out(name)
-            found[f"{PREFIX}{name if said else f'{kind}_{name}'}"] = float(value)
+            found[f"{SUMMARY}{name if said else f'{kind}_{name}'}"] = float(value)
     return found
 
 
@@ -152,7 +152,7 @@ def with_outcomes(tables: Iterable[pl.DataFrame], *, known: bool) -> list[pl.Dat
         shown = ", ".join(several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
         warnings.warn(
             f"the summaries beside the logs say of how runs ended: {shown}; none is taken as the "
-            "outcome; name it in runs.csv, column 'final'",
+            "outcome; name one by --outcome, or in runs.csv, column 'final'",
             CurveWarning,
             stacklevel=4,
         )
@@ -161,7 +161,7 @@ def with_outcomes(tables: Iterable[pl.DataFrame], *, known: bool) -> list[pl.Dat
     way = direction(name)
     out = [
         table.with_columns(
-            final=pl.col(PREFIX + name), final_metric=pl.lit(name), higher_is_better=way == "max"
+            final=pl.col(SUMMARY + name), final_metric=pl.lit(name), higher_is_better=way == "max"
         )
         if found
         else table
@@ -185,7 +185,7 @@ def _candidates(table: pl.DataFrame) -> list[str]:
     return [
         name
         for column in table.columns
-        if (name := column.removeprefix(PREFIX)) != column
+        if (name := column.removeprefix(SUMMARY)) != column
         and table[column].is_finite().all()
         and _FINAL.intersection(words(name))
         and not _TRAINING.intersection(words(name))

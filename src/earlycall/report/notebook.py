@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from earlycall.formatting import number, percent, plain
+from earlycall.formatting import number, plain
 from earlycall.report.model import ReportContents
 from earlycall.report.run_table import run_table
 from earlycall.report.templating import template
@@ -50,7 +50,7 @@ def _any_table(result: Result) -> Table:
 def _ranking_table(ranking: Ranking) -> Table:
     """The runs, with their chances as bars."""
     table = run_table(ranking).select(
-        "rank", "group", "run", "score", "se", "p_first", "p_top", "verdict", "moved"
+        "rank", "group", "run", "p_top", "p_first", "verdict", "score", "se", "moved"
     )
     cells = [
         [_cell(text, value if column.kind == "percent" else None)
@@ -85,7 +85,7 @@ def _replay_table(replay: Replay) -> Table:
             *(_cell(row[name]) for name in names),
             _cell(f"{row['cost_pct']:.1f} %", row["cost_pct"] / 100),
             _cell(f"{row['regret_pct']:.2f} %"),
-            _cell(percent(row["winner_kept"])),
+            _cell(replay.winner(row)),
         ]
         for row in means.iter_rows(named=True)
     ]

@@ -16,6 +16,7 @@ from earlycall.curves.horizon import UNKNOWN_END
 from earlycall.elasticity import elasticity
 from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
+from earlycall.ranking.finished import finished_runs, with_own_outcomes
 from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.report.markdown import markdown
@@ -73,6 +74,7 @@ def report(
     group: str | None = None,
     axis: Axis = "observation",
     finished: Any = None,
+    outcome: str | None = None,
     title: str | None = None,
     burn_in: int | None = None,
     progress: Callable[[str], None] | None = None,
@@ -93,6 +95,7 @@ def report(
         group: report only on the runs of this group.
         axis: the axis along which curves are fitted.
         finished: finished runs with outcomes to learn from, in any form that ``curves`` may have.
+        outcome: the last or best value of a metric as the outcome, as `earlycall.rank` takes it.
         title: by default the name of the set.
         burn_in: the epochs that an LCGA score ignores; by default 2, as published.
         progress: called with the name of each part of the work.
@@ -118,13 +121,15 @@ def report(
         raise InputError("there is no run to report on")
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
+    past = None if finished is None else finished_runs(as_curve_set(finished), outcome)
+    curves = with_own_outcomes(curves, outcome, metric, horizon=horizon, past=past is not None)
     part = None if budget is None else as_part(budget)
     progress("ranking")
     ranking, problem = None, None
     try:
         ranking = rank(
             curves, score=score, metric=metric, budget=part, horizon=horizon, axis=axis,
-            finished=finished, burn_in=burn_in,
+            finished=past, burn_in=burn_in,
         )  # fmt: skip
     except InputError as error:
         if len(curves.groups) < len(curves):

@@ -33,7 +33,7 @@ class Column:
     """A column of the table.
 
     Attributes:
-        key: ``rank``, ``group``, ``run``, ``score``, ``se``, ``p_first``, ``p_top``, ``verdict``,
+        key: ``rank``, ``group``, ``run``, ``p_top``, ``p_first``, ``verdict``, ``score``, ``se``,
             ``moved``, ``last``, ``step``, ``final``, ``elasticity``, ``like``, ``note``, or the
             name of a setting.
         title: its heading.
@@ -144,11 +144,11 @@ def run_table(
         if not table["p_top"].count():  # as published, since nothing is said of chances
             table, hint = table.with_columns(score="raw"), "The value, as published"
         columns += [
-            _number(table, "score", score, hint, 3),
-            _number(table, "se", "±", "Standard error of the score", 2),
-            _percent(table, "p_first", "P(first)", "Chance to end first"),
             _percent(table, "p_top", f"P(best {top})", f"Chance to end among the best {top}"),
+            _percent(table, "p_first", "P(first)", "Chance to end first"),
             _text(table, "verdict", "verdict", "Keep: one of these ends first with 95 %; or stop"),
+            _number(table, "score", score, hint, 3),
+            *_errors(table),
             _signed(
                 table, "moved", "moved", "Places that it rose through what finished runs teach"
             ),
@@ -242,6 +242,12 @@ def _joined(
         like=pl.when(like).then(pl.col("reason").str.strip_prefix(LIKE)),
         note=pl.coalesce(reason.then("reason"), advice),
     )
+
+
+def _errors(table: pl.DataFrame) -> list[Column]:
+    """The standard errors, where any two of them differ."""
+    column = _number(table, "se", "±", "Standard error of the score", 2)
+    return [column] if len(set(column.texts) - {"–"}) > 1 else []
 
 
 def _last(prefixes: Any) -> pl.DataFrame:

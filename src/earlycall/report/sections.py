@@ -11,12 +11,12 @@ from earlycall import plots
 from earlycall.curves import CurveSet
 from earlycall.curves.columns import validation_loss
 from earlycall.curves.prefixes import costs_of
-from earlycall.elasticity import THRESHOLD
 from earlycall.errors import InputError
 from earlycall.evaluation.evaluate import BUDGETS, evaluate
 from earlycall.formatting import common_ending, plain
 from earlycall.ranking.rank import Ranking
 from earlycall.report.model import Section
+from earlycall.stopping.gain import THRESHOLD
 from earlycall.stopping.replay import replay
 
 MAX_REGRET = 2.0  # percent, of the gain rule that is recommended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
@@ -89,13 +89,27 @@ class Replay(Result):
         by_rule = self.means().group_by("rule", maintain_order=True)
         means = by_rule.agg(pl.col("cost_pct", "regret_pct", "winner_kept").mean())
         harmless = means.filter(pl.col("winner_kept") == 1).sort("cost_pct")
+        alone = self.means()["groups"].sum() == by_rule.len().height
+        best = "the best run" if alone else "the best run of every group"
         if not harmless.height:
-            return "No rule would have kept the best run of every group."
+            return f"No rule would have kept {best}."
         first = harmless.row(0, named=True)
         return (
-            f"{first['rule']} is the cheapest rule that keeps the best run of every group: "
+            f"{first['rule']} is the cheapest rule that keeps {best}: "
             f"{first['cost_pct']:.0f} % of the cost at {first['regret_pct']:.1f} % regret."
         )
+
+    @staticmethod
+    def winner(row: Mapping[str, Any]) -> str:
+        """Whether the best run was kept: yes or no of one group, in how many of several.
+
+        Args:
+            row: of ``table`` or of `means`.
+        """
+        groups = row.get("groups", 1)
+        if groups == 1:
+            return "yes" if row["winner_kept"] else "no"
+        return f"{round(groups * row['winner_kept'])} of {groups}"
 
     def to_dict(self) -> dict[str, Any]:
         """``rows``: the rows of the table; and the ``choice``, if it was looked for."""

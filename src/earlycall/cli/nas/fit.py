@@ -24,6 +24,7 @@ def command(
     epochs: Annotated[
         int | None, typer.Option(help="Epochs that an early score sees (default: 5).", min=1)
     ] = None,
+    outcome: options.Outcome = None,
     metric: options.Metric = None,
     maximize: options.Maximize = None,
     force: Annotated[
@@ -53,6 +54,7 @@ def command(
             target=target,
             epochs=epochs,
             metric=metric,
+            outcome=outcome,
             direction=options.direction(maximize),
             force=force,
         )

@@ -1,0 +1,123 @@
+"""What a terminal shows: nothing is wider than it, a run is one line, and no number is cut."""
+
+import os
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from earlycall.formatting import short_names
+
+LONG = "outputs-2026/a-very-long-experiment-name-that-all-of-them-share"
+
+
+def shown(*words, columns=80, **environment):
+    """What a command prints at a width; fails on an error."""
+    given = os.environ | {"COLUMNS": str(columns)} | environment
+    done = subprocess.run(
+        [sys.executable, "-m", "earlycall", *map(str, words)],
+        env=given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Finished runs of long names: four in each of three groups, one diverged, and one alone."""
+    folder = tmp_path_factory.mktemp("sweep")
+    names = [(g, f"{LONG}-lr{lr}-seed{s}") for g in "abc" for lr in (0.1, 0.01) for s in (0, 1)]
+    rows, runs = [], []
+    for i, (group, run) in enumerate([*names, ("alone", LONG)]):
+        rate = 1 + i % 4
+        for step in range(1, 31):
+            loss = 1 + 12345.678 / (step * rate) + 0.01 * ((7 * step + i) % 5)
+            bad = i == 1 and step > 20
+            rows.append({"group": group, "run": run, "step": step,
+                         "train_loss": float("nan") if bad else loss,
+                         "val_loss": loss + 0.5, "seconds": 2.0 * step,
+                         "joules": 250.0 * step * rate})  # fmt: skip
+        lr, _, seed = run.partition("-lr")[2].partition("-seed")
+        runs.append({"group": group, "run": run, "hp.lr": float(lr or 1), "hp.seed": seed,
+                     "step_hint": 30})  # fmt: skip
+    pl.DataFrame(rows).write_parquet(folder / "curves.parquet")
+    pl.DataFrame(runs).write_parquet(folder / "runs.parquet")
+    return folder
+
+
+COMMANDS = [
+    ("rank",), ("rank", "--budget", "30%"), ("rank", "--score", "tse"),
+    ("rank", "--over", "hp.seed"), ("fit",), ("elasticity",),
+    ("energy", "--price", "0.3", "--carbon", "380"),
+    ("evaluate", "--outcome", "val_loss:best", "--by-group"), ("replay", "--by-group"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_nothing_is_wider_than_the_terminal(words, columns, sweep):
+    command, *options = words
+    for details in ((), ("-v",)):
+        lines = shown(command, sweep, *options, *details, columns=columns).splitlines()
+        assert max(map(len, lines)) <= columns
+
+
+@pytest.mark.parametrize("words", [("rank", "--budget", "30%"), ("fit",), ("elasticity",)])
+def test_a_run_is_one_line_of_whole_numbers_after_a_verdict(words, sweep):
+    command, *options = words
+    narrow = shown(command, sweep, *options).splitlines()
+    assert not narrow[0].startswith("run ")
+    wide = shown(command, sweep, *options, columns=400).splitlines()
+    rows = [line.split() for line in narrow if "…" in line and "seed" in line]
+    assert 12 <= len(rows) <= 14  # runs, and the verdicts on some groups
+    cells = {cell for line in wide for cell in line.split()}
+    numbers = [c for row in rows for c in row if c.replace(".", "").replace(",", "").isdigit()]
+    assert len(numbers) >= 12
+    assert set(numbers) <= cells
+
+
+def test_names_that_differ_stay_different():
+    names = [f"{LONG}-lr{lr}-seed{s}" for lr in (0.1, 0.01) for s in range(12)]
+    for most in (5, 9, 16, 30):
+        found = short_names(names, most)
+        assert len(set(found)) == len(names)
+        assert max(map(len, found)) <= most
+    assert all("lr0.01-seed3" in n for n in short_names(names, 20)[15:16])
+
+
+def test_a_diverged_run_is_said_to_be(sweep):
+    assert "train_loss is nan" in shown("rank", sweep)
+    assert "diverged" in shown("elasticity", sweep, "--metric", "train_loss", "-v")
+    assert "stop        " in shown("elasticity", sweep, "--metric", "train_loss")
+
+
+def test_one_run(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "step,train_loss\n" + "".join(f"{i},{1 + 4 / i}\n" for i in range(1, 60))
+    )
+    assert shown("elasticity", tmp_path).startswith("Unsure: 1 % more cost brings")
+    assert shown("fit", tmp_path).startswith("1 curve fitted: 1 ok.")
+    replayed = shown("replay", tmp_path)
+    assert " yes " in replayed
+    assert "0%" not in replayed
+
+
+def test_several_groups_are_counted(sweep):
+    assert " of 4" in shown("replay", sweep)
+
+
+def test_a_pipe_is_plain_and_as_wide_as_it_needs_to_be(sweep):
+    out = shown("rank", sweep, columns="")
+    assert "\x1b" not in out
+    assert f"{LONG}-lr0.01-seed1 " in out
+    coloured = shown("rank", sweep, FORCE_COLOR="1", TERM="xterm-256color")
+    assert "\x1b[1;32m" in coloured
+    plain = shown("rank", sweep, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+    assert "32m" not in plain
+
+
+def test_the_chance_to_be_among_the_best_comes_first_and_equal_errors_not_at_all(sweep):
+    head = next(ln for ln in shown("rank", sweep, "-v").splitlines() if ln.startswith("rank "))
+    assert head.split()[:3] == ["rank", "run", "P(best"]
+    assert "±" not in shown("rank", sweep, "--group", "b", "-v")
