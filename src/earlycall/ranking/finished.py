@@ -199,20 +199,31 @@ def learn(
         elsewhere: finished runs of other groups, a part of the group's weight each.
         score: a score that says how sure it is.
     """
-    from scipy.spatial.distance import cdist
-
     most = MAX_ELSEWHERE // max(len(elsewhere), 1)
     elsewhere = [f.take(_spread(len(f.outcome), most)) for f in elsewhere]
     groups = [_joined([running, *(f.prefixes for f in same)]), *(f.prefixes for f in elsewhere)]
     outcome = [np.concatenate([np.empty(0), *(f.outcome for f in same)])]
-    outcome += [f.outcome for f in elsewhere]
+    return learn_from(groups, [*outcome, *(f.outcome for f in elsewhere)], score)
+
+
+def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Score) -> Learned:
+    """As `learn`, of runs that lie together already.
+
+    Args:
+        groups: the group's m running runs and then its k finished ones; finished runs of others.
+        outcome: of the finished runs of each, larger is better.
+        score: a score that says how sure it is.
+    """
+    from scipy.spatial.distance import cdist
+
     scored = [score(prefixes) for prefixes in groups]
     early = [normal_scores(np.round(s.score, 12)) for s in scored]
     known = [p[len(p) - len(y) :] for p, y in zip(early, outcome, strict=True)]
     late = [_taken(p, y) for p, y in zip(known, outcome, strict=True)]
     gain = np.concatenate([y - p for y, p in zip(late, known, strict=True)])
 
-    m, k, count = len(running), len(outcome[0]), len(gain)
+    k, count = len(outcome[0]), len(gain)
+    m = len(groups[0]) - k
     group = np.repeat(np.arange(len(groups)), [len(y) for y in outcome])
     x = _coordinates(groups, early)
     x_running, x_finished = x[:m], x[m:]
@@ -287,7 +298,10 @@ def _coordinates(groups: Sequence[Prefixes], early: Sequence[Floats]) -> Floats:
     """Points whose city-block distance is the distance of runs, the first group's runs first."""
     looks = np.concatenate([_looks(g, p) for g, p in zip(groups, early, strict=True)])
     looks /= looks.shape[1]
-    settings = _settings(pl.concat([g.settings for g in groups], how="diagonal_relaxed"))
+    tables = [g.settings for g in groups]
+    settings = _settings(
+        tables[0] if len(tables) == 1 else pl.concat(tables, how="diagonal_relaxed")
+    )
     if not settings:
         return looks
     numbers = [np.concatenate(early)[:, None], *settings]  # settings act by place

@@ -14,9 +14,9 @@ import scipy.spatial  # noqa: F401  # which learning needs: no decision should w
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
-from earlycall.ranking.finished import Finished, learn
+from earlycall.ranking.finished import learn_from
 from earlycall.ranking.past import Past
-from earlycall.ranking.rank import DEFAULT_SCORE, ranks, statuses
+from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Losses = Mapping[float, float]  # a loss by the resource (steps, epochs, seconds) spent until then
 Settings = Mapping[str, Any]
 
-MAX_COMPARED = 150  # runs at a rung, spread evenly over their last losses, so that it takes ms
+MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
 PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 16)
@@ -146,30 +146,28 @@ class Halving:
         rung = self.reached(losses[run])
         if rung is None:
             return True
-        reached = {n: of for n, of in losses.items() if of and max(of) >= rung and n != run}
-        compared = [run, *_fewer(reached, rung)]
-        cut: dict[str, Losses] = {name: until(losses[name], rung) for name in compared}
+        compared = [run, *_fewer({n: of for n, of in losses.items() if n != run}, rung)]
+        cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
             wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
             return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
-        own = list(cut)
+        if not _finite(cut[run]):
+            return False
         cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
                 if max(of) >= rung}  # fmt: skip
         known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
         theirs = {f"past {name}": values for name, values in self.past.settings.items()}
         mine = settings.get(run, {}) if settings else {}  # of others only what this run has, too
-        shared = {name: {k: v for k, v in of.items() if k in mine}
-                  for name, of in {**(settings or {}), **theirs}.items()}  # fmt: skip
-        prefixes = prefixes_of(cut, shared, self.max_resource)
-        if not prefixes.loss.all_finite()[0]:
-            return False
-        place = self._places(prefixes, {**(outcomes or {}), **known})
-        if not math.isfinite(place[0]):
+        every = {**(settings or {}), **theirs}
+        shared = {n: {k: v for k, v in every.get(n, {}).items() if k in mine} for n in cut}
+        places = self._places(cut, {**(outcomes or {}), **known}, shared)
+        if run not in places:
             return True
-        if len(losses) * self._part >= 1 and not np.any(place[: len(own)] > place[0]):
+        here = places[run]
+        if len(losses) * self._part >= 1 and all(places.get(n, here) <= here for n in compared):
             return True  # the best so far: however good the past was, something is to be found
         wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
-        return int((np.nan_to_num(place, nan=-np.inf) > place[0]).sum()) < wanted
+        return sum(place > here for place in places.values()) < wanted
 
     def best(
         self,
@@ -191,36 +189,39 @@ class Halving:
             >>> sorted(Halving("last_loss").best({"a": {1: 3.0}, "b": {1: 2.0}, "c": {1: 1.0}}, 2))
             ['b', 'c']
         """
+        able = {run for run, of in losses.items() if _finite(of)}
         if len(losses) <= n:
-            return {run for run, of in losses.items() if all(map(math.isfinite, of.values()))}
-        prefixes = prefixes_of(losses, settings or {}, self.max_resource)
-        place = self._places(prefixes, outcomes or {})
-        able = np.flatnonzero(np.isfinite(place))
-        worse = able[ranks(place[able]) > n]
-        diverged = np.flatnonzero(~prefixes.loss.all_finite())
-        return set(prefixes.runs).difference(prefixes.runs[i] for i in (*worse, *diverged))
+            return able
+        places = self._places(losses, outcomes or {}, settings or {})
+        rank = ranks(np.array(list(places.values())))
+        return able - {run for run, r in zip(places, rank.tolist(), strict=True) if r > n}
 
-    def _places(self, prefixes: Prefixes, outcomes: Mapping[str, float]) -> NDArray[np.float64]:
-        """Where each run should end, larger is better; NaN where it cannot be scored.
+    def _places(
+        self,
+        losses: Mapping[str, Losses],
+        outcomes: Mapping[str, float],
+        settings: Mapping[str, Settings],
+    ) -> dict[str, float]:
+        """Where each run that can be scored should end, larger is better.
 
         A run that has ended is placed like the others, by what became of all but itself: it would
         stand out among places that are only expected.
         """
         score = get(self.score)
-        status, _ = statuses(prefixes, score.shortest)
-        place = np.full(len(prefixes), np.nan)
-        able = np.flatnonzero([s == "ok" for s in status])
-        if not len(able):
-            return place
-        taken = prefixes.take(able)
-        known = np.array([outcomes.get(run, math.nan) for run in taken.runs])
-        ended, going = np.flatnonzero(np.isfinite(known)), np.flatnonzero(~np.isfinite(known))
-        if score.name != DEFAULT_SCORE or len(ended) < MIN_LEARNED or not len(going):
-            place[able] = score(taken).score
-            return place
-        learned = learn(taken.take(going), [Finished(taken.take(ended), -known[ended])], [], score)
-        place[able[going]], place[able[ended]] = learned.place, learned.left_out
-        return place
+        able = [r for r, of in losses.items() if len(of) >= score.shortest and _finite(of)]
+        known = {r: outcomes[r] for r in able if math.isfinite(outcomes.get(r, math.nan))}
+        ended, going = list(known), [r for r in able if r not in known]
+        learns = score.name == DEFAULT_SCORE and len(ended) >= MIN_LEARNED and bool(going)
+        runs = [*going, *ended] if learns else able
+        if not runs:
+            return {}
+        prefixes = prefixes_of({r: losses[r] for r in runs}, settings, self.max_resource)
+        if learns:
+            learned = learn_from([prefixes], [-np.array(list(known.values()))], score)
+            place = np.concatenate([learned.place, learned.left_out])
+        else:
+            place = score(prefixes).score
+        return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
     @cached_property
     def _part(self) -> float:
@@ -253,19 +254,28 @@ class Halving:
         """The place of each past run at a rung, by what became of the others."""
         cut = {name: until(of, rung) for name, of in self.past.losses.items()}
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
-        known = np.array(list(self.past.outcomes.values()))
-        return learn(prefixes, [Finished(prefixes, -known)], [], get(self.score)).left_out
+        known = -np.array([self.past.outcomes[name] for name in cut])
+        return learn_from([prefixes], [known], get(self.score)).left_out
+
+
+def _finite(losses: Losses) -> bool:
+    return all(map(math.isfinite, losses.values()))
 
 
 def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
-    """At most 150 of the runs that reached a rung, spread evenly over their losses there."""
-    names = list(losses)
+    """At most 100 of the runs that reached a rung, spread evenly over their losses there."""
+    there: dict[str, float] = {}
+    for name, of in losses.items():
+        if rung in of:
+            there[name] = of[rung]
+        elif of and max(of) >= rung:
+            there[name] = of[min(r for r in of if r >= rung)]
+    names = list(there)
     if len(names) <= MAX_COMPARED:
         return names
-    there = [of[rung] if rung in of else of[min(r for r in of if r >= rung)]
-             for of in losses.values()]  # fmt: skip
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
-    return [names[i] for i in sorted(np.argsort(there, kind="stable")[spread].tolist())]
+    order = np.argsort(list(there.values()), kind="stable")
+    return [names[i] for i in sorted(order[spread].tolist())]
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:
