@@ -14,10 +14,11 @@ import scipy.spatial  # noqa: F401  # which learning needs: no decision should w
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
-from earlycall.ranking.finished import learn_from
+from earlycall.ranking.finished import Finished, learn, learn_from
 from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
+from earlycall.scores.ranks import mean_ranks, normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,8 +29,10 @@ Settings = Mapping[str, Any]
 MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
-PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 16)
-HITS = 0.1  # part of the past runs that is worth finding
+DRAWS = 4096
+RUNS = 100
+FINER = 0.8
+ORDERS = 10
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,9 @@ class Halving:
         rung = self.reached(losses[run])
         if rung is None:
             return True
-        compared = [run, *_fewer({n: of for n, of in losses.items() if n != run}, rung)]
+        there, n_reached = _fewer({n: of for n, of in losses.items() if n != run}, rung)
+        compared = [run, *there]
+        n_reached += 1
         cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
             wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
@@ -164,10 +169,11 @@ class Halving:
         if run not in places:
             return True
         here = places[run]
-        if len(losses) * self._part >= 1 and all(places.get(n, here) <= here for n in compared):
-            return True  # the best so far: however good the past was, something is to be found
-        wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
-        return sum(place > here for place in places.values()) < wanted
+        part = self._parts.get(rung, 1 / self.reduction_factor)
+        mine = sum(places.get(n, -math.inf) > here for n in compared) * n_reached / len(compared)
+        better = mine + sum(places.get(n, -math.inf) > here for n in known)
+        among = len(losses) + len(known)
+        return mine < math.floor(len(losses) * part) or better < max(math.floor(among * part), 1)
 
     def best(
         self,
@@ -224,45 +230,85 @@ class Halving:
         return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
     @cached_property
-    def _part(self) -> float:
-        """The part of the runs that goes on at a rung: what would have served in the past.
+    def _parts(self) -> dict[float, float]:
+        """By rung, the part of all runs that goes on there: what would serve best by the past.
 
-        That is the one that would have found most of the best tenth of the past runs for what it
-        would have spent.
+        How well places at each rung tell outcomes, and one another, is read off the past runs (a
+        normal copula). Of many runs drawn from it, those parts are taken by which a search that
+        costs `TRAININGS` full trainings is expected to find the best outcome.
         """
         outcome = np.array(list(self.past.outcomes.values()))
-        n = len(outcome)
-        if n < MIN_PAST:
-            return 1 / self.reduction_factor
-        end = max(max(of) for of in self.past.losses.values())
-        rungs, rung = [], self.min_resource
-        while rung < min(end, self.max_resource or end) * (1 - 1e-9):
+        end = self.max_resource or max(max(of) for of in self.past.losses.values())
+        rungs, rung = [], float(self.min_resource)
+        while rung < end * (1 - 1e-9):
             rungs.append(rung)
-            rung *= self.reduction_factor
-        wanted = ranks(-outcome) <= max(round(HITS * n), 2)
-        place = np.array([ranks(self._left_out(rung)) for rung in rungs]).reshape(-1, n)
-        spent = np.diff([0.0, *rungs, end])
+            rung = float(self.min_resource * self.reduction_factor ** len(rungs))
+        parts = np.array([self.reduction_factor ** -(k + 1.0) for k in range(len(rungs))])
+        if len(outcome) >= MIN_PAST and rungs:
+            seen = [normal_scores(self._left_out(rung)) for rung in rungs]
+            known = np.corrcoef([*seen, normal_scores(-outcome)])
+            value, vector = np.linalg.eigh(np.nan_to_num(known))
+            root = vector * np.sqrt(np.maximum(value, 0))
+            drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
+            drawn = drawn[np.argsort(-drawn[:, -1])]
+            place = np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T])
+            steps = np.diff([0.0, *rungs, end]) / end
+            most = steps @ self._arrivals(rungs)
 
-        def found(part: float) -> float:
-            alive = np.cumprod(place <= max(math.floor(n * part + 1e-9), 1), axis=0)
-            cost = spent[0] * n + float((spent[1:] * alive.sum(axis=1)).sum())
-            return float((wanted * alive[-1]).sum()) / cost if len(rungs) else 0.0
+            def cost(parts):
+                return steps[0] + steps[1:] @ alive(parts).mean(axis=1)
 
-        return max((part for part in PARTS if part * n >= 2), key=found)
+            def alive(parts):
+                return np.logical_and.accumulate(place <= parts[:, None], axis=0)
+
+            def found(parts):
+                best = drawn[alive(parts)[-1], -1]
+                none = np.exp(-RUNS / DRAWS * np.arange(len(best) + 1))
+                return best @ (none[:-1] - none[1:]) - 3 * none[-1]
+
+            parts = np.ones(len(rungs))
+            stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
+            while (now := cost(parts)) > most:
+                here = found(parts)
+                tried = [(parts * f, now - cost(parts * f)) for f in stricter]
+                parts = min(
+                    (t for t in tried if t[1] > 0 or True),
+                    key=lambda t: (here - found(t[0])) / max(t[1], 1e-9) if t[1] > 0 else np.inf,
+                )[0]
+        return dict(zip(rungs, parts.tolist(), strict=True))
+
+    def _arrivals(self, rungs: Sequence[float]) -> NDArray[np.float64]:
+        """Which parts of the past runs would have trained until each rung and the end without it.
+
+        They come in ten random orders, as to plain halving by the last loss.
+        """
+        loss = np.array([[list(until(of, rung).values())[-1] for rung in rungs]
+                         for of in self.past.losses.values()])  # fmt: skip
+        rng = np.random.default_rng(0)
+        count = np.zeros(len(rungs) + 1)
+        for _ in range(ORDERS):
+            came = rng.permutation(len(loss))
+            for k in range(len(rungs)):
+                count[k] += len(came)
+                better = np.tril(loss[came, k][None] < loss[came, k][:, None]).sum(axis=1)
+                n = np.arange(1, len(came) + 1)
+                came = came[better < np.maximum(n // self.reduction_factor, 1)]
+            count[-1] += len(came)
+        return count / (ORDERS * len(loss))
 
     def _left_out(self, rung: float) -> NDArray[np.float64]:
         """The place of each past run at a rung, by what became of the others."""
         cut = {name: until(of, rung) for name, of in self.past.losses.items()}
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
         known = -np.array([self.past.outcomes[name] for name in cut])
-        return learn_from([prefixes], [known], get(self.score)).left_out
+        return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
 
 
 def _finite(losses: Losses) -> bool:
     return all(map(math.isfinite, losses.values()))
 
 
-def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
+def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
     """At most 100 of the runs that reached a rung, spread evenly over their losses there."""
     there: dict[str, float] = {}
     for name, of in losses.items():
@@ -272,10 +318,10 @@ def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
             there[name] = of[min(r for r in of if r >= rung)]
     names = list(there)
     if len(names) <= MAX_COMPARED:
-        return names
+        return names, len(names)
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
     order = np.argsort(list(there.values()), kind="stable")
-    return [names[i] for i in sorted(order[spread].tolist())]
+    return [names[i] for i in sorted(order[spread].tolist())], len(names)
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:
