@@ -30,9 +30,9 @@ MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so t
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
 DRAWS = 4096
-RUNS = 100
+RUNS = 64
 FINER = 0.8
-ORDERS = 10
+MAX_RUNS = 1024
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class Halving:
         if run not in places:
             return True
         here = places[run]
-        part = self._parts.get(rung, 1 / self.reduction_factor)
+        size = 2 ** round(math.log2(min(max(len(losses), RUNS), MAX_RUNS)))
+        part = self._parts(size).get(rung, 1 / self.reduction_factor)
         mine = sum(places.get(n, -math.inf) > here for n in compared) * n_reached / len(compared)
         better = mine + sum(places.get(n, -math.inf) > here for n in known)
         among = len(losses) + len(known)
@@ -230,71 +231,91 @@ class Halving:
         return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
     @cached_property
-    def _parts(self) -> dict[float, float]:
-        """By rung, the part of all runs that goes on there: what would serve best by the past.
+    def _joint(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
+        """The rungs; of many runs drawn from what the past says, places there, and outcomes.
 
-        How well places at each rung tell outcomes, and one another, is read off the past runs (a
-        normal copula). Of many runs drawn from it, those parts are taken by which a search that
-        costs `TRAININGS` full trainings is expected to find the best outcome.
+        How well places at each rung tell one another and the outcome is read off the past runs,
+        each placed by what became of the others, as a normal copula.
         """
-        outcome = np.array(list(self.past.outcomes.values()))
         end = self.max_resource or max(max(of) for of in self.past.losses.values())
-        rungs, rung = [], float(self.min_resource)
-        while rung < end * (1 - 1e-9):
-            rungs.append(rung)
-            rung = float(self.min_resource * self.reduction_factor ** len(rungs))
-        parts = np.array([self.reduction_factor ** -(k + 1.0) for k in range(len(rungs))])
-        if len(outcome) >= MIN_PAST and rungs:
-            seen = [normal_scores(self._left_out(rung)) for rung in rungs]
-            known = np.corrcoef([*seen, normal_scores(-outcome)])
-            value, vector = np.linalg.eigh(np.nan_to_num(known))
-            root = vector * np.sqrt(np.maximum(value, 0))
-            drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
-            drawn = drawn[np.argsort(-drawn[:, -1])]
-            place = np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T])
-            steps = np.diff([0.0, *rungs, end]) / end
-            most = steps @ self._arrivals(rungs)
+        rungs = [float(self.min_resource)]
+        while rungs[-1] * self.reduction_factor < end * (1 - 1e-9):
+            rungs.append(float(self.min_resource * self.reduction_factor ** len(rungs)))
+        seen = [normal_scores(self._left_out(rung)) for rung in rungs]
+        with np.errstate(invalid="ignore"):  # where all runs begin alike
+            known = np.corrcoef([*seen, normal_scores(-np.array(list(self.past.outcomes.values())))])
+        value, vector = np.linalg.eigh(np.nan_to_num(known))
+        root = vector * np.sqrt(np.maximum(value, 0))
+        drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
+        drawn = drawn[np.argsort(-drawn[:, -1])]
+        return rungs, np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T]), drawn[:, -1]
 
-            def cost(parts):
-                return steps[0] + steps[1:] @ alive(parts).mean(axis=1)
+    def _parts(self, n: int) -> dict[float, float]:
+        """By rung, the part of n runs that goes on there: what would serve best by the past.
 
-            def alive(parts):
-                return np.logical_and.accumulate(place <= parts[:, None], axis=0)
+        It costs no more than the same without a past, and is expected to find the best outcome, be
+        it that runs come to an end first, or what may be spent on them (the mean of both).
+        """
+        if n in self._found:
+            return self._found[n]
+        if len(self.past.outcomes) < MIN_PAST:
+            return {}
+        rungs, place, outcome = self._joint
+        end = self.max_resource or max(max(of) for of in self.past.losses.values())
+        steps = np.diff([0.0, *rungs, end]) / end
+        plain = float(steps @ self._arrivals(n, rungs))
 
-            def found(parts):
-                best = drawn[alive(parts)[-1], -1]
-                none = np.exp(-RUNS / DRAWS * np.arange(len(best) + 1))
-                return best @ (none[:-1] - none[1:]) - 3 * none[-1]
+        def judged(parts):
+            alive = np.logical_and.accumulate(place <= parts[:, None], axis=0)
+            cost = steps[0] + steps[1:] @ alive.mean(axis=1)
+            return cost, outcome[alive[-1]]
 
-            parts = np.ones(len(rungs))
-            stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
-            while (now := cost(parts)) > most:
-                here = found(parts)
-                tried = [(parts * f, now - cost(parts * f)) for f in stricter]
-                parts = min(
-                    (t for t in tried if t[1] > 0 or True),
-                    key=lambda t: (here - found(t[0])) / max(t[1], 1e-9) if t[1] > 0 else np.inf,
-                )[0]
-        return dict(zip(rungs, parts.tolist(), strict=True))
+        parts, best = np.ones(len(rungs)), None
+        stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
+        now, left = judged(parts)
+        while len(left) * n * max(plain / now, 1) > DRAWS:
+            here = _highest(left, n)
+            options = []
+            for f in stricter:
+                cost, remain = judged(parts * f)
+                if cost < now:
+                    options.append(((here - _highest(remain, n)) / (now - cost), cost, remain, parts * f))
+                else:
+                    options.append((0.0, cost, remain, parts * f))
+            _, now, left, parts = min(options, key=lambda o: o[0])
+            if now <= plain:
+                value = _highest(left, n) + _highest(left, n * plain / now)
+                if best is None or value > best[0]:
+                    best = value, parts
+        self._found[n] = dict(zip(rungs, best[1].tolist(), strict=True))
+        return self._found[n]
 
-    def _arrivals(self, rungs: Sequence[float]) -> NDArray[np.float64]:
-        """Which parts of the past runs would have trained until each rung and the end without it.
+    @cached_property
+    def _found(self) -> dict[int, dict[float, float]]:
+        return {}
 
-        They come in ten random orders, as to plain halving by the last loss.
+    def _arrivals(self, n: int, rungs: Sequence[float]) -> NDArray[np.float64]:
+        """Which parts of n runs like the past's train until each rung and the end without a past.
+
+        That is plain halving by the last loss, where equal losses go on together.
         """
         loss = np.array([[list(until(of, rung).values())[-1] for rung in rungs]
                          for of in self.past.losses.values()])  # fmt: skip
         rng = np.random.default_rng(0)
         count = np.zeros(len(rungs) + 1)
-        for _ in range(ORDERS):
-            came = rng.permutation(len(loss))
+        orders = max(1, 512 // n)
+        for _ in range(orders):
+            came = rng.integers(0, len(loss), n)
             for k in range(len(rungs)):
                 count[k] += len(came)
-                better = np.tril(loss[came, k][None] < loss[came, k][:, None]).sum(axis=1)
-                n = np.arange(1, len(came) + 1)
-                came = came[better < np.maximum(n // self.reduction_factor, 1)]
+                of = mean_ranks(loss[:, k])
+                alone = np.bincount(np.rint(2 * of).astype(int))[np.rint(2 * of).astype(int)] == 1
+                mine = of[came] + rng.uniform(-0.5, 0.5, len(came)) * alone[came]
+                better = np.tril(mine[None] < mine[:, None]).sum(axis=1)
+                number = np.arange(1, len(came) + 1)
+                came = came[better < np.maximum(number // self.reduction_factor, 1)]
             count[-1] += len(came)
-        return count / (ORDERS * len(loss))
+        return count / (orders * n)
 
     def _left_out(self, rung: float) -> NDArray[np.float64]:
         """The place of each past run at a rung, by what became of the others."""
@@ -302,6 +323,12 @@ class Halving:
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
         known = -np.array([self.past.outcomes[name] for name in cut])
         return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
+
+
+def _highest(outcome: NDArray[np.float64], n: float) -> float:
+    """The highest outcome expected of n runs, where these are the survivors of `DRAWS`, sorted."""
+    none = np.exp(-n / DRAWS * np.arange(len(outcome) + 1))
+    return float(outcome @ (none[:-1] - none[1:]) - 3 * none[-1])
 
 
 def _finite(losses: Losses) -> bool:
