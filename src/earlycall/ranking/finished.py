@@ -118,6 +118,35 @@ def finished_runs(curves: CurveSet) -> CurveSet:
     return known
 
 
+def others(past: CurveSet, curves: CurveSet, metric: str) -> tuple[CurveSet, list[str]]:
+    """The finished runs that are not among the ranked ones, and the names of those that are.
+
+    One run is what has one group and name, and in both the same losses as far as both go: its own
+    outcome would be learned from, else.
+    """
+    keys = ["group", "run"]
+    shared = past.runs.select(keys).join(curves.runs.select(keys), on=keys, how="inner")
+    if not shared.height or metric not in past.metrics:
+        return past, []
+    mine, theirs = (
+        of.frame().join(shared, on=keys, how="semi").drop_nulls(metric)
+        .select(*keys, "step", loss=pl.col(metric).cast(pl.Float32)) for of in (curves, past)
+    )  # fmt: skip
+    both = mine.join(theirs, on=[*keys, "step"], suffix=" there")
+    alike = both.filter(pl.col("loss").eq_missing(pl.col("loss there"))).group_by(keys).len("alike")
+    counts = mine.group_by(keys).len("here").join(theirs.group_by(keys).len("there"), on=keys)
+    same = counts.join(alike, on=keys).filter(
+        pl.col("alike") == pl.min_horizontal("here", "there")
+    )
+    if not same.height:
+        return past, []
+    kept = past.runs.select(keys).join(
+        same.with_columns(same=True), on=keys, how="left", maintain_order="left"
+    )["same"].is_null()
+    names = past.runs.filter(~kept)["run"].to_list()
+    return past.filter(kept), names
+
+
 def ends_by(past: CurveSet, curves: CurveSet, metric: str) -> dict[str, Horizon]:
     """Where training of each group ends, by past runs of the same group where it is else unknown.
 

@@ -174,7 +174,9 @@ class Halving:
         mine = sum(places.get(n, -math.inf) > here for n in compared) * n_reached / len(compared)
         better = mine + sum(places.get(n, -math.inf) > here for n in known)
         among = len(losses) + len(known)
-        return mine < math.floor(len(losses) * part) or better < max(math.floor(among * part), 1)
+        return mine < min(math.floor(len(losses) * part), 1) or better < max(
+            math.floor(among * part), 1
+        )
 
     def best(
         self,
