@@ -11,9 +11,11 @@ import sys
 import termios
 import threading
 
+import polars as pl
 import pytest
 
 from conftest import PATIENCE, earlycall, wait_until
+from earlycall import CurveSet, read
 
 # Two linear classifiers of the handwritten digits, which log each step until they are told to stop.
 TRAINING = """
@@ -135,8 +137,11 @@ def test_in_a_terminal_the_table_is_refreshed_in_place_and_left_at_the_end(tmp_p
 
 def test_what_is_watched_learns_from_finished_runs(tmp_path, digits):
     out = tmp_path / "out"
+    past = read(digits)
+    tables = (t.with_columns(pl.col("run") + " before") for t in (past.frame(), past.runs))
+    CurveSet.from_frame(*tables).write(tmp_path / "earlier")
     with out.open("w") as stdout:
-        options = ("--finished", digits, "--format", "json")
+        options = ("--finished", tmp_path / "earlier", "--format", "json")
         watched = watch("rank", digits, *options, stdout=stdout, stderr=subprocess.DEVNULL)
     wait_until(lambda: out.read_text().endswith("\n"))
     watched.send_signal(signal.SIGINT)

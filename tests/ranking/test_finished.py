@@ -90,6 +90,27 @@ def test_what_must_not_matter():
     assert "g: nothing was learned from 1 finished run: it takes two or more" in alone.warnings[0]
 
 
+def test_runs_that_are_ranked_do_not_teach_their_own_outcome():
+    curves = world(5)
+    running = curves.prefix(steps=STEPS // 5)
+    running = CurveSet(running.observations, curves.runs.drop("final", "final_metric"))
+    itself = rank(running, horizon=STEPS, finished=curves)
+    assert itself.learned_from == {"g": 0}
+    assert itself.table.equals(rank(running, horizon=STEPS).table)
+    assert "80 finished runs are among the ranked ones themselves" in itself.warnings[0]
+    assert "no other is left" in itself.warnings[0]
+    first = pl.Series(np.arange(80) < 30)
+    some = CurveSet(running.observations, running.runs).filter(~first)
+    both = rank(some, horizon=STEPS, finished=curves)
+    only = rank(some, horizon=STEPS, finished=curves.filter(first))
+    assert both.table.equals(only.table)
+    assert any("the 30 others are learned from" in said for said in both.warnings)
+    # Another run of the same name has other losses, and teaches.
+    namesakes = rank(running, horizon=STEPS, finished=world(6))
+    assert namesakes.learned_from == {"g": 80}
+    assert not any("themselves" in said for said in namesakes.warnings)
+
+
 def test_a_set_in_which_some_have_finished_learns_by_itself():
     curves = world(4)
     running, past, truth = split(curves, 30)

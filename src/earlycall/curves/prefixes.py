@@ -144,13 +144,13 @@ class Prefixes:
             column: any column of ``frame``.
             where: take the rows in which this column was recorded (by default the column's own).
         """
-        recorded = self.frame[where or column]
-        kept = self.frame.select("run_id", column)
+        recorded, row, values = (self.frame[c] for c in (where or column, "run_id", column))
         if recorded.null_count():
-            kept = kept.filter(recorded.is_not_null())
-        counts = np.bincount(kept["run_id"].to_numpy(), minlength=len(self))
+            there = recorded.is_not_null()
+            row, values = row.filter(there), values.filter(there)
+        counts = np.bincount(row.to_numpy(), minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Ragged(kept[column].cast(pl.Float64).to_numpy(), offsets)
+        return Ragged(values.cast(pl.Float64).to_numpy(), offsets)
 
     @cached_property
     def loss(self) -> Ragged:

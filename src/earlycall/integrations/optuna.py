@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,9 +97,6 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
                 f"past= needs the score {DEFAULT_SCORE}, which learns; this is {score}"
             )
         self._past = None if past is None else _curves_of(past)
-        self._ended: dict[
-            int, tuple[FrozenTrial, dict[float, float], dict[str, Any]]
-        ] = {}  # what can be computed again
         self.rule = None if rule is None else as_rule(rule)
         self.every = every
 
@@ -107,7 +105,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         if len(study.directions) > 1:
             raise InputError("a pruner needs a single objective; this study has several")
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        losses = _losses(trial, sign)
+        losses = _Losses(trial.intermediate_values, sign)
         if not losses:
             return False
         if self.rule is not None:
@@ -122,29 +120,37 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
             past = Past.of(self._past, direction="max" if sign < 0 else "min")
             self.halving = replace(self.halving, past=past)
         states = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
-        others = study.get_trials(deepcopy=False, states=states)
-        others = [other for other in others if (other.last_step or 0) >= rung]
-        known = {str(other.number): self._known(other, sign) for other in others}
-        by_trial = {name: losses for name, (losses, _) in known.items()}
-        outcomes = {
-            str(other.number): sign * other.values[0]
-            for other in others if other.state == TrialState.COMPLETE and other.values
-        }  # fmt: skip
-        settings = {name: params for name, (_, params) in known.items()}
-        by_trial[str(trial.number)], settings[str(trial.number)] = losses, trial.params
+        trials = {str(t.number): t for t in study.get_trials(deepcopy=False, states=states)}
+        trials[str(trial.number)] = trial
         return not self.halving.goes_on(
-            str(trial.number), by_trial, outcomes=outcomes, settings=settings
-        )
+            str(trial.number),
+            {name: _Losses(of.intermediate_values, sign) for name, of in trials.items()},
+            outcomes={
+                name: sign * of.values[0] for name, of in trials.items()
+                if of.state == TrialState.COMPLETE and of.values
+            },
+            settings={name: of.params for name, of in trials.items()},
+        )  # fmt: skip
 
-    def _known(self, trial: FrozenTrial, sign: int) -> tuple[dict[float, float], dict[str, Any]]:
-        """The values reported, as losses, and the settings; of an ended trial, computed once."""
-        before = self._ended.get(trial._trial_id)
-        if before is not None and before[0] is trial:
-            return before[1], before[2]
-        known = _losses(trial, sign), trial.params
-        if trial.state.is_finished():
-            self._ended[trial._trial_id] = trial, *known
-        return known
+
+class _Losses(Mapping[float, float]):
+    """Values reported, as losses; a NaN, which some storages keep as null, has diverged."""
+
+    def __init__(self, values: dict[int, float], sign: int) -> None:
+        self._values, self._sign = values, sign
+
+    def __getitem__(self, step: float) -> float:
+        value: float | None = self._values[step]  # type: ignore[index]
+        return math.nan if value is None else self._sign * value
+
+    def __contains__(self, step: object) -> bool:
+        return step in self._values
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def _curves_of(past: Any) -> CurveSet:
@@ -173,7 +179,7 @@ def _curves_of(past: Any) -> CurveSet:
         raise InputError(
             f"the past study {past.study_name!r} has no completed trial that reported values"
         )
-    losses = {str(trial.number): _losses(trial, 1) for trial in trials}
+    losses = {str(trial.number): _Losses(trial.intermediate_values, 1) for trial in trials}
     rows = [(run, step, value) for run, of in losses.items() for step, value in of.items()]
     known = [
         {"run": str(trial.number), "final": trial.value, "higher_is_better": up}
@@ -185,9 +191,3 @@ def _curves_of(past: Any) -> CurveSet:
         pl.DataFrame(known, infer_schema_length=None, strict=False), name=past.study_name,
     )  # fmt: skip
     return curves.directed("reported", "max" if up else "min")
-
-
-def _losses(trial: FrozenTrial, sign: int) -> dict[float, float]:
-    """The values reported, as losses; a NaN, which some storages keep as null, has diverged."""
-    values = trial.intermediate_values.items()
-    return {float(step): math.nan if v is None else sign * v for step, v in values}

@@ -124,6 +124,35 @@ def finished_runs(curves: CurveSet, outcome: str | None = None) -> CurveSet:
     return known
 
 
+def others(past: CurveSet, curves: CurveSet, metric: str) -> tuple[CurveSet, list[str]]:
+    """The finished runs that are not among the ranked ones, and the names of those that are.
+
+    One run is what has one group and name, and in both the same losses as far as both go: its own
+    outcome would be learned from, else.
+    """
+    keys = ["group", "run"]
+    shared = past.runs.select(keys).join(curves.runs.select(keys), on=keys, how="inner")
+    if not shared.height or metric not in past.metrics:
+        return past, []
+    mine, theirs = (
+        of.frame().join(shared, on=keys, how="semi").drop_nulls(metric)
+        .select(*keys, "step", loss=pl.col(metric).cast(pl.Float32)) for of in (curves, past)
+    )  # fmt: skip
+    both = mine.join(theirs, on=[*keys, "step"], suffix=" there")
+    alike = both.filter(pl.col("loss").eq_missing(pl.col("loss there"))).group_by(keys).len("alike")
+    counts = mine.group_by(keys).len("here").join(theirs.group_by(keys).len("there"), on=keys)
+    same = counts.join(alike, on=keys).filter(pl.col("alike") == pl.min_horizontal("here", "there"))
+    if not same.height:
+        return past, []
+    kept = (
+        past.runs.select(keys)
+        .join(same.with_columns(same=True), on=keys, how="left", maintain_order="left")["same"]
+        .is_null()
+    )
+    names = past.runs.filter(~kept)["run"].to_list()
+    return past.filter(kept), names
+
+
 def ends_by(past: CurveSet, curves: CurveSet, metric: str) -> dict[str, Horizon]:
     """Where training of each group ends, by past runs of the same group where it is else unknown.
 
@@ -250,20 +279,31 @@ def learn(
         elsewhere: finished runs of other groups, a part of the group's weight each.
         score: a score that says how sure it is.
     """
-    from scipy.spatial.distance import cdist
-
     most = MAX_ELSEWHERE // max(len(elsewhere), 1)
     elsewhere = [f.take(_spread(len(f.outcome), most)) for f in elsewhere]
     groups = [_joined([running, *(f.prefixes for f in same)]), *(f.prefixes for f in elsewhere)]
     outcome = [np.concatenate([np.empty(0), *(f.outcome for f in same)])]
-    outcome += [f.outcome for f in elsewhere]
+    return learn_from(groups, [*outcome, *(f.outcome for f in elsewhere)], score)
+
+
+def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Score) -> Learned:
+    """As `learn`, of runs that lie together already.
+
+    Args:
+        groups: the group's m running runs and then its k finished ones; finished runs of others.
+        outcome: of the finished runs of each, larger is better.
+        score: a score that says how sure it is.
+    """
+    from scipy.spatial.distance import cdist
+
     scored = [score(prefixes) for prefixes in groups]
     early = [normal_scores(np.round(s.score, 12)) for s in scored]
     known = [p[len(p) - len(y) :] for p, y in zip(early, outcome, strict=True)]
     late = [_taken(p, y) for p, y in zip(known, outcome, strict=True)]
     gain = np.concatenate([y - p for y, p in zip(late, known, strict=True)])
 
-    m, k, count = len(running), len(outcome[0]), len(gain)
+    k, count = len(outcome[0]), len(gain)
+    m = len(groups[0]) - k
     group = np.repeat(np.arange(len(groups)), [len(y) for y in outcome])
     x = _coordinates(groups, early)
     x_running, x_finished = x[:m], x[m:]
@@ -338,7 +378,10 @@ def _coordinates(groups: Sequence[Prefixes], early: Sequence[Floats]) -> Floats:
     """Points whose city-block distance is the distance of runs, the first group's runs first."""
     looks = np.concatenate([_looks(g, p) for g, p in zip(groups, early, strict=True)])
     looks /= looks.shape[1]
-    settings = _settings(pl.concat([g.settings for g in groups], how="diagonal_relaxed"))
+    tables = [g.settings for g in groups]
+    settings = _settings(
+        tables[0] if len(tables) == 1 else pl.concat(tables, how="diagonal_relaxed")
+    )
     if not settings:
         return looks
     numbers = [np.concatenate(early)[:, None], *settings]  # settings act by place

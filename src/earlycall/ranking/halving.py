@@ -14,10 +14,11 @@ import scipy.spatial  # noqa: F401  # which learning needs: no decision should w
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
-from earlycall.ranking.finished import Finished, learn
+from earlycall.ranking.finished import Finished, learn, learn_from
 from earlycall.ranking.past import Past
-from earlycall.ranking.rank import DEFAULT_SCORE, ranks, statuses
+from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
+from earlycall.scores.ranks import mean_ranks, normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 Losses = Mapping[float, float]  # a loss by the resource (steps, epochs, seconds) spent until then
 Settings = Mapping[str, Any]
 
-MAX_COMPARED = 150  # runs at a rung, spread evenly over their last losses, so that it takes ms
+MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
-PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 16)
-HITS = 0.1  # part of the past runs that is worth finding
+DRAWS = 4096
+RUNS = 64
+FINER = 0.8
+MAX_RUNS = 1024
 
 
 @dataclass(frozen=True)
@@ -146,30 +149,34 @@ class Halving:
         rung = self.reached(losses[run])
         if rung is None:
             return True
-        reached = {n: of for n, of in losses.items() if of and max(of) >= rung and n != run}
-        compared = [run, *_fewer(reached, rung)]
-        cut: dict[str, Losses] = {name: until(losses[name], rung) for name in compared}
+        there, n_reached = _fewer({n: of for n, of in losses.items() if n != run}, rung)
+        compared = [run, *there]
+        n_reached += 1
+        cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
             wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
             return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
-        own = list(cut)
+        if not _finite(cut[run]):
+            return False
         cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
                 if max(of) >= rung}  # fmt: skip
         known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
         theirs = {f"past {name}": values for name, values in self.past.settings.items()}
         mine = settings.get(run, {}) if settings else {}  # of others only what this run has, too
-        shared = {name: {k: v for k, v in of.items() if k in mine}
-                  for name, of in {**(settings or {}), **theirs}.items()}  # fmt: skip
-        prefixes = prefixes_of(cut, shared, self.max_resource)
-        if not prefixes.loss.all_finite()[0]:
-            return False
-        place = self._places(prefixes, {**(outcomes or {}), **known})
-        if not math.isfinite(place[0]):
+        every = {**(settings or {}), **theirs}
+        shared = {n: {k: v for k, v in every.get(n, {}).items() if k in mine} for n in cut}
+        places = self._places(cut, {**(outcomes or {}), **known}, shared)
+        if run not in places:
             return True
-        if len(losses) * self._part >= 1 and not np.any(place[: len(own)] > place[0]):
-            return True  # the best so far: however good the past was, something is to be found
-        wanted = max(math.floor(len(cut) * self._part + 1e-9), 1)
-        return int((np.nan_to_num(place, nan=-np.inf) > place[0]).sum()) < wanted
+        here = places[run]
+        size = 2 ** round(math.log2(min(max(len(losses), RUNS), MAX_RUNS)))
+        part = self._parts(size).get(rung, 1 / self.reduction_factor)
+        mine = sum(places.get(n, -math.inf) > here for n in compared) * n_reached / len(compared)
+        better = mine + sum(places.get(n, -math.inf) > here for n in known)
+        among = len(losses) + len(known)
+        return mine < min(math.floor(len(losses) * part), 1) or better < max(
+            math.floor(among * part), 1
+        )
 
     def best(
         self,
@@ -191,81 +198,163 @@ class Halving:
             >>> sorted(Halving("last_loss").best({"a": {1: 3.0}, "b": {1: 2.0}, "c": {1: 1.0}}, 2))
             ['b', 'c']
         """
+        able = {run for run, of in losses.items() if _finite(of)}
         if len(losses) <= n:
-            return {run for run, of in losses.items() if all(map(math.isfinite, of.values()))}
-        prefixes = prefixes_of(losses, settings or {}, self.max_resource)
-        place = self._places(prefixes, outcomes or {})
-        able = np.flatnonzero(np.isfinite(place))
-        worse = able[ranks(place[able]) > n]
-        diverged = np.flatnonzero(~prefixes.loss.all_finite())
-        return set(prefixes.runs).difference(prefixes.runs[i] for i in (*worse, *diverged))
+            return able
+        places = self._places(losses, outcomes or {}, settings or {})
+        rank = ranks(np.array(list(places.values())))
+        return able - {run for run, r in zip(places, rank.tolist(), strict=True) if r > n}
 
-    def _places(self, prefixes: Prefixes, outcomes: Mapping[str, float]) -> NDArray[np.float64]:
-        """Where each run should end, larger is better; NaN where it cannot be scored.
+    def _places(
+        self,
+        losses: Mapping[str, Losses],
+        outcomes: Mapping[str, float],
+        settings: Mapping[str, Settings],
+    ) -> dict[str, float]:
+        """Where each run that can be scored should end, larger is better.
 
         A run that has ended is placed like the others, by what became of all but itself: it would
         stand out among places that are only expected.
         """
         score = get(self.score)
-        status, _ = statuses(prefixes, score.shortest)
-        place = np.full(len(prefixes), np.nan)
-        able = np.flatnonzero([s == "ok" for s in status])
-        if not len(able):
-            return place
-        taken = prefixes.take(able)
-        known = np.array([outcomes.get(run, math.nan) for run in taken.runs])
-        ended, going = np.flatnonzero(np.isfinite(known)), np.flatnonzero(~np.isfinite(known))
-        if score.name != DEFAULT_SCORE or len(ended) < MIN_LEARNED or not len(going):
-            place[able] = score(taken).score
-            return place
-        learned = learn(taken.take(going), [Finished(taken.take(ended), -known[ended])], [], score)
-        place[able[going]], place[able[ended]] = learned.place, learned.left_out
-        return place
+        able = [r for r, of in losses.items() if len(of) >= score.shortest and _finite(of)]
+        known = {r: outcomes[r] for r in able if math.isfinite(outcomes.get(r, math.nan))}
+        ended, going = list(known), [r for r in able if r not in known]
+        learns = score.name == DEFAULT_SCORE and len(ended) >= MIN_LEARNED and bool(going)
+        runs = [*going, *ended] if learns else able
+        if not runs:
+            return {}
+        prefixes = prefixes_of({r: losses[r] for r in runs}, settings, self.max_resource)
+        if learns:
+            learned = learn_from([prefixes], [-np.array(list(known.values()))], score)
+            place = np.concatenate([learned.place, learned.left_out])
+        else:
+            place = score(prefixes).score
+        return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
     @cached_property
-    def _part(self) -> float:
-        """The part of the runs that goes on at a rung: what would have served in the past.
+    def _joint(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
+        """The rungs; of many runs drawn from what the past says, places there, and outcomes.
 
-        That is the one that would have found most of the best tenth of the past runs for what it
-        would have spent.
+        How well places at each rung tell one another and the outcome is read off the past runs,
+        each placed by what became of the others, as a normal copula.
         """
-        outcome = np.array(list(self.past.outcomes.values()))
-        n = len(outcome)
-        if n < MIN_PAST:
-            return 1 / self.reduction_factor
-        end = max(max(of) for of in self.past.losses.values())
-        rungs, rung = [], self.min_resource
-        while rung < min(end, self.max_resource or end) * (1 - 1e-9):
-            rungs.append(rung)
-            rung *= self.reduction_factor
-        wanted = ranks(-outcome) <= max(round(HITS * n), 2)
-        place = np.array([ranks(self._left_out(rung)) for rung in rungs]).reshape(-1, n)
-        spent = np.diff([0.0, *rungs, end])
+        end = self.max_resource or max(max(of) for of in self.past.losses.values())
+        rungs = [float(self.min_resource)]
+        while rungs[-1] * self.reduction_factor < end * (1 - 1e-9):
+            rungs.append(float(self.min_resource * self.reduction_factor ** len(rungs)))
+        seen = [normal_scores(self._left_out(rung)) for rung in rungs]
+        with np.errstate(invalid="ignore"):  # where all runs begin alike
+            known = np.corrcoef(
+                [*seen, normal_scores(-np.array(list(self.past.outcomes.values())))]
+            )
+        value, vector = np.linalg.eigh(np.nan_to_num(known))
+        root = vector * np.sqrt(np.maximum(value, 0))
+        drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
+        drawn = drawn[np.argsort(-drawn[:, -1])]
+        return rungs, np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T]), drawn[:, -1]
 
-        def found(part: float) -> float:
-            alive = np.cumprod(place <= max(math.floor(n * part + 1e-9), 1), axis=0)
-            cost = spent[0] * n + float((spent[1:] * alive.sum(axis=1)).sum())
-            return float((wanted * alive[-1]).sum()) / cost if len(rungs) else 0.0
+    def _parts(self, n: int) -> dict[float, float]:
+        """By rung, the part of n runs that goes on there: what would serve best by the past.
 
-        return max((part for part in PARTS if part * n >= 2), key=found)
+        It costs no more than the same without a past, and is expected to find the best outcome, be
+        it that runs come to an end first, or what may be spent on them (the mean of both).
+        """
+        if n in self._found:
+            return self._found[n]
+        if len(self.past.outcomes) < MIN_PAST:
+            return {}
+        rungs, place, outcome = self._joint
+        end = self.max_resource or max(max(of) for of in self.past.losses.values())
+        steps = np.diff([0.0, *rungs, end]) / end
+        plain = float(steps @ self._arrivals(n, rungs))
+
+        def judged(parts):
+            alive = np.logical_and.accumulate(place <= parts[:, None], axis=0)
+            cost = steps[0] + steps[1:] @ alive.mean(axis=1)
+            return cost, outcome[alive[-1]]
+
+        parts, best = np.ones(len(rungs)), None
+        stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
+        now, left = judged(parts)
+        while len(left) * n * max(plain / now, 1) > DRAWS:
+            here = _highest(left, n)
+            options = []
+            for f in stricter:
+                cost, remain = judged(parts * f)
+                if cost < now:
+                    options.append(
+                        ((here - _highest(remain, n)) / (now - cost), cost, remain, parts * f)
+                    )
+                else:
+                    options.append((0.0, cost, remain, parts * f))
+            _, now, left, parts = min(options, key=lambda o: o[0])
+            if now <= plain:
+                value = _highest(left, n) + _highest(left, n * plain / now)
+                if best is None or value > best[0]:
+                    best = value, parts
+        self._found[n] = dict(zip(rungs, best[1].tolist(), strict=True))
+        return self._found[n]
+
+    @cached_property
+    def _found(self) -> dict[int, dict[float, float]]:
+        return {}
+
+    def _arrivals(self, n: int, rungs: Sequence[float]) -> NDArray[np.float64]:
+        """Which parts of n runs like the past's train until each rung and the end without a past.
+
+        That is plain halving by the last loss, where equal losses go on together.
+        """
+        loss = np.array([[list(until(of, rung).values())[-1] for rung in rungs]
+                         for of in self.past.losses.values()])  # fmt: skip
+        rng = np.random.default_rng(0)
+        count = np.zeros(len(rungs) + 1)
+        orders = max(1, 512 // n)
+        for _ in range(orders):
+            came = rng.integers(0, len(loss), n)
+            for k in range(len(rungs)):
+                count[k] += len(came)
+                of = mean_ranks(loss[:, k])
+                alone = np.bincount(np.rint(2 * of).astype(int))[np.rint(2 * of).astype(int)] == 1
+                mine = of[came] + rng.uniform(-0.5, 0.5, len(came)) * alone[came]
+                better = np.tril(mine[None] < mine[:, None]).sum(axis=1)
+                number = np.arange(1, len(came) + 1)
+                came = came[better < np.maximum(number // self.reduction_factor, 1)]
+            count[-1] += len(came)
+        return count / (orders * n)
 
     def _left_out(self, rung: float) -> NDArray[np.float64]:
         """The place of each past run at a rung, by what became of the others."""
         cut = {name: until(of, rung) for name, of in self.past.losses.items()}
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
-        known = np.array(list(self.past.outcomes.values()))
-        return learn(prefixes, [Finished(prefixes, -known)], [], get(self.score)).left_out
+        known = -np.array([self.past.outcomes[name] for name in cut])
+        return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
 
 
-def _fewer(losses: Mapping[str, Losses], rung: float) -> Sequence[str]:
-    """At most 150 of the runs that reached a rung, spread evenly over their losses there."""
-    names = list(losses)
+def _highest(outcome: NDArray[np.float64], n: float) -> float:
+    """The highest outcome expected of n runs, where these are the survivors of `DRAWS`, sorted."""
+    none = np.exp(-n / DRAWS * np.arange(len(outcome) + 1))
+    return float(outcome @ (none[:-1] - none[1:]) - 3 * none[-1])
+
+
+def _finite(losses: Losses) -> bool:
+    return all(map(math.isfinite, losses.values()))
+
+
+def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
+    """At most 100 of the runs that reached a rung, spread evenly over their losses there."""
+    there: dict[str, float] = {}
+    for name, of in losses.items():
+        if rung in of:
+            there[name] = of[rung]
+        elif of and max(of) >= rung:
+            there[name] = of[min(r for r in of if r >= rung)]
+    names = list(there)
     if len(names) <= MAX_COMPARED:
-        return names
-    there = [of[rung] if rung in of else of[min(r for r in of if r >= rung)]
-             for of in losses.values()]  # fmt: skip
+        return names, len(names)
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
-    return [names[i] for i in sorted(np.argsort(there, kind="stable")[spread].tolist())]
+    order = np.argsort(list(there.values()), kind="stable")
+    return [names[i] for i in sorted(order[spread].tolist())], len(names)
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:

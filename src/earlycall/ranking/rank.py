@@ -12,7 +12,7 @@ import polars as pl
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
-from earlycall.errors import InputError
+from earlycall.errors import InputError, first_few
 from earlycall.formatting import capitalised, common_ending, listed, percent, plain
 from earlycall.ranking.certainty import (
     SURE,
@@ -30,6 +30,7 @@ from earlycall.ranking.finished import (
     finished_runs,
     finished_within,
     learn,
+    others,
     with_own_outcomes,
 )
 from earlycall.ranking.over import SettingRanking, by_setting
@@ -319,7 +320,12 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
-    past = [] if finished is None else [finished_runs(as_curve_set(finished), outcome)]
+    past, own_outcomes = [], []
+    if finished is not None:
+        others_only, own_outcomes = others(
+            finished_runs(as_curve_set(finished), outcome), curves, metric
+        )
+        past = [others_only] if len(others_only) else []
     if past and horizon is None:
         curves = replace(curves, horizons=ends_by(past[0], curves, metric))
     curves = with_own_outcomes(curves, outcome, metric, horizon=horizon, past=bool(past))
@@ -330,7 +336,7 @@ def rank(
     own = None
     if score == DEFAULT_SCORE:
         own = finished_within(replace(curves, horizons=seen.horizons), metric)
-    elif past:
+    elif finished is not None:
         raise InputError(f"{score} does not learn from finished runs; leave out the score")
     learned_from = {}
     ranked = {}
@@ -339,6 +345,8 @@ def rank(
     warnings = [sentence for p in prefixes for sentence in not_comparable(p)]
     if past:
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
+    if own_outcomes:
+        warnings.append(_their_own(own_outcomes, len(past[0]) if past else 0))
     warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     ranking = Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
@@ -517,6 +525,16 @@ def _nothing_learned(group: str, finished: int) -> str:
     return (
         f"{group}: nothing was learned from {runs}: it takes two or more of one group, with finite "
         "losses as far as the running ones have come"
+    )
+
+
+def _their_own(names: list[str], left: int) -> str:
+    runs = "a finished run is" if len(names) == 1 else f"{len(names)} finished runs are"
+    itself = "itself" if len(names) == 1 else "themselves"
+    learned = f"the {left} other{'s are' if left > 1 else ' is'} learned from"
+    return (
+        f"{runs} among the ranked ones {itself} and not learned from: {first_few(names)}; "
+        f"{learned if left else 'no other is left'}"
     )
 
 
