@@ -524,7 +524,7 @@ def _advice(out: dict[str, Any], threshold: float, best_at: str, n: int) -> str:
         why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
         return f"{STOP}: {why} since {best_at}"
     if out["shape"] == "cyclic":
-        return f"{GO}: the loss has risen, but fell to new lows after such rises before"
+        return f"{UNSURE}: the loss has risen, but fell to new lows after such rises before"
     if out["shape"] == "flat" or more is None:
         word = STOP if n >= 2 * MIN_LATE_POINTS else UNSURE
         return f"{word}: no gain to speak of since the start"

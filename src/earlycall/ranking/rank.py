@@ -320,7 +320,8 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
-    past, own_outcomes = [], []
+    past: list[CurveSet] = []
+    own_outcomes: list[str] = []
     if finished is not None:
         others_only, own_outcomes = others(
             finished_runs(as_curve_set(finished), outcome), curves, metric
