@@ -48,6 +48,7 @@ MIN_GAIN = 5.0  # deviations of the noise; less is no gain
 ROUNDING = 1e-12  # of the largest loss
 UNIT_SLACK = 1e-6  # by which rounding may move the elasticity of a straight line from 1
 AFTER_DROP = ", by what followed a sudden drop"
+CAME_BACK = "the loss has risen, but fell to new lows after such rises before"
 FIT_DISAGREES = ", though the fitted curve disagrees"
 MIN_DROP = 0.05  # of the gain, that a sudden fall after a plateau must make
 _KEYS = ("group", "run", "cost", "loss_elasticity", "gain_elasticity", "low", "high", "regime",
@@ -524,7 +525,7 @@ def _advice(out: dict[str, Any], threshold: float, best_at: str, n: int) -> str:
         why = "overfitting" if out["shape"] == "overfitting" else "getting worse"
         return f"{STOP}: {why} since {best_at}"
     if out["shape"] == "cyclic":
-        return f"{UNSURE}: the loss has risen, but fell to new lows after such rises before"
+        return f"{UNSURE}: {CAME_BACK}"
     if out["shape"] == "flat" or more is None:
         word = STOP if n >= 2 * MIN_LATE_POINTS else UNSURE
         return f"{word}: no gain to speak of since the start"

@@ -91,11 +91,15 @@ def _tables(found: Elasticities, top: int) -> Iterator[RenderableType]:
 def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
     """The runs of a group: the advice, the numbers that it rests on, what else is to be said."""
     from earlycall.cli.fitted import FittedTable, TableColumn, names
-    from earlycall.elasticity import AFTER_DROP, FIT_DISAGREES, GO, STOP, UNSURE
+    from earlycall.elasticity import AFTER_DROP, CAME_BACK, FIT_DISAGREES, GO, STOP, UNSURE
 
     said = [advice.partition(": ")[::2] for advice in rows["advice"]]
     style = {STOP: "red", GO: "green", UNSURE: "yellow"}
-    clauses = {AFTER_DROP: "what followed a sudden drop", FIT_DISAGREES: "the fit disagrees"}
+    clauses = {
+        AFTER_DROP: "what followed a sudden drop",
+        FIT_DISAGREES: "the fit disagrees",
+        CAME_BACK: "it rose so before",
+    }
     reasons = []
     for (_, clause), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
         if regime in (None, "rising") or shape == "flat":
