@@ -158,6 +158,8 @@ def load_yaml(path: str | Path, expected: str) -> dict[str, Any]:
         line = f", line {mark.line + 1}" if mark else ""
         is_text = not isinstance(error, UnicodeDecodeError)
         other = "nested too deeply, or a value that is none" if is_text else "not text in UTF-8"
+        if isinstance(error, yaml.YAMLError):
+            other = str(error)
         reason = getattr(error, "problem", None) or other
         raise InputError(f"{path}{line}: not YAML: {reason}") from None
     if not isinstance(content, dict):

@@ -40,7 +40,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         """Merge ``<<`` mappings, up to a size: merges of merges can make a small file huge."""
         super().flatten_mapping(node)
         if len(node.value) > MAX_SETTINGS:
-            raise yaml.YAMLError(f"more than {MAX_SETTINGS:,} settings by merging")
+            raise yaml.YAMLError(f"more than {MAX_SETTINGS:,} values in a mapping")
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
         """A whole number; the text of a long one, which to base 60 would take minutes."""
