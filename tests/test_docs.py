@@ -309,12 +309,23 @@ def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
             run_lines(block, shown, page, capsys)
 
 
-def test_the_study_of_readme_has_the_twelve_runs_that_were_asked_for(trained):
+def test_the_study_of_readme_has_the_twelve_runs_that_were_asked_for(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(trained)
     results = [json.loads(path.read_text()) for path in trained.glob("study/*/result.json")]
-    found = {result["run"]: result["test_accuracy"] for result in results}
-    assert len(found) == 12
-    curves = earlycall.read(trained / "study")
-    assert dict(curves.runs.select("run", "final").iter_rows()) == found
-    ranked = earlycall.rank(curves, budget="20%").table
-    assert sorted(ranked["run"]) == sorted(found)
-    assert ranked["rank"].null_count() == 0
+    outcomes = {result["run"]: result["test_accuracy"] for result in results}
+    assert len(outcomes) == 12
+
+    ranked = json.loads(run("earlycall rank study/ --budget 20% --format json", capsys)[1])
+    assert sorted(row["run"] for row in ranked["runs"]) == sorted(outcomes)
+    assert {row["rank"] for row in ranked["runs"]} <= {*range(1, 13)}
+    assert ranked["horizon"] == results[0]["planned_steps"]
+    rows = json.loads(run("earlycall evaluate study/ --format json", capsys)[1])["rows"]
+    assert {row["n"] + row["excluded"] for row in rows} == {12}
+    store = tmp_path / "experiments.db"
+    assert "12 new" in run(f"earlycall nas add study/ --store {store}", capsys)[1]
+    for path in ("study", store):
+        runs = earlycall.read(path).runs
+        assert dict(runs.select("run", "final").iter_rows()) == outcomes
+        assert set(runs["final_metric"]) == {"test_accuracy"}
