@@ -118,6 +118,17 @@ def test_a_spike_that_training_recovers_from_is_no_end_of_it():
     assert not one(noisy, validation=True)["advice"].startswith("stop: overfitting")
 
 
+@pytest.mark.parametrize("n", [60, 62, 64])
+def test_warm_restarts_are_no_overfitting(n):
+    i = np.arange(n)
+    loss = 1 / (1 + 0.1 * i) + 0.2 * (1 + np.cos(np.pi * (i % 14) / 14))
+    found = one(loss, i + 1.0, validation=True)
+    assert found["shape"] not in ("overfitting", "rising")
+    loss = np.append(loss, 1.0 + 0.02 * np.arange(40))  # it does not come back
+    found = one(loss, np.arange(len(loss)) + 1.0, validation=True)
+    assert found["shape"] == "overfitting"
+
+
 def test_an_interval_covers_the_truth():
     rng = np.random.default_rng(2)
     covered = 0

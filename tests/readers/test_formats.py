@@ -396,12 +396,23 @@ PRINTED = {
         "2026-01-01 00:00:00 | INFO | train | epoch 001 | loss 2.0 | ppl 9 | num_updates 200\n",
         [100, 200],
     ),
+    # the same, JsonProgressBar
+    "fairseq json": (
+        '2026-01-01 00:00:00 | INFO | train_inner | {"epoch": 1, "update": 0.5, "loss": "2.5", '
+        '"nll_loss": "2", "num_updates": "100", "lr": "5e-05"}\n'
+        '2026-01-01 00:00:00 | INFO | train_inner | {"epoch": 1, "update": 1.0, "loss": "1.5", '
+        '"nll_loss": "1", "num_updates": "200", "lr": "5e-05"}\n'
+        '2026-01-01 00:00:00 | INFO | valid | {"epoch": 1, "valid_loss": "1.75", '
+        '"valid_ppl": "3", "valid_num_updates": "200"}\n',
+        [100, 200],
+    ),
 }
 
 
-@pytest.mark.parametrize("name", PRINTED)
-def test_patterns_by_name(tmp_path, name):
-    text, steps = PRINTED[name]
+@pytest.mark.parametrize("printed", PRINTED)
+def test_patterns_by_name(tmp_path, printed):
+    text, steps = PRINTED[printed]
+    name = printed.removesuffix(" json")
     (tmp_path / "train.log").write_text(text)
     curves = read(tmp_path, pattern=name)
     rows = curves.observations

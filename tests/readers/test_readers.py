@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from earlycall import CurveSet, InputError, read
+from earlycall.errors import CurveWarning
 
 CSV = "step,epoch,train_loss,val_loss\n1,0,2.5,\n2,0,1.5,\n2,0,,1.75\n3,1,1.25,\n"
 
@@ -217,3 +218,75 @@ def test_a_planned_length_that_is_text_is_one_sentence(tmp_path):
     pl.DataFrame({"run": ["a"], "step_hint": ["x"]}).write_parquet(tmp_path / "runs.parquet")
     with pytest.raises(InputError, match=r"column 'step_hint', run 'a': 'x' is not a number"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "counter",
+    ["consumed_samples", "TotalEnvInteracts", "images_seen", "step_idx", "itr", "episode", "batch",
+     "server_round", "gradient_steps", "Progress/kimg"],
+)  # fmt: skip
+def test_counters_are_known_by_what_they_count(tmp_path, counter):
+    (tmp_path / "a.csv").write_text(f"{counter},loss\n100,3\n200,2\n300,1\n")
+    assert read(tmp_path).observations["step"].to_list() == [100, 200, 300]
+
+
+def test_the_size_of_each_batch_is_no_counter(tmp_path):
+    (tmp_path / "a.csv").write_text("tokens,loss\n512,4\n490,3\n505,2\n480,1\n")
+    with pytest.warns(CurveWarning, match="observations are counted"):
+        assert read(tmp_path).observations["loss"].to_list() == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("name", ["^loss$", "^.*$", "*"])
+def test_names_that_look_like_patterns(tmp_path, name):
+    (tmp_path / "a.csv").write_text(f"step,{name},train_loss\n1,5,2\n2,6,1\n")
+    rows = read(tmp_path).observations
+    assert rows["train_loss"].to_list() == [2, 1]
+    assert rows[f"{name} "].to_list() == [5, 6]
+
+
+def test_blank_cells_in_a_header(tmp_path):
+    (tmp_path / "a.csv").write_text("step,,loss,\n1,5,2,\n2,6,1,\n")
+    assert read(tmp_path).observations["loss"].to_list() == [2, 1]
+
+
+def test_text_with_commas_is_no_table(tmp_path):
+    lines = (f"1epoch:train:{i}batch: iter_time=0.1, loss_ctc={i}, loss=3\n" for i in range(9))
+    (tmp_path / "train.log").write_text("".join(lines))
+    with pytest.raises(InputError, match="--pattern"):
+        read(tmp_path / "train.log")
+
+
+def test_a_curve_over_thresholds_is_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("step,loss\n1,2\n2,1\n")
+    (tmp_path / "pr.csv").write_text("recall,precision\n0,1\n0.5,0.8\n1,0.1\n")
+    with pytest.warns(CurveWarning, match=r"pr\.csv"):
+        assert read(tmp_path).runs["run"].to_list() == ["a.csv"]
+
+
+def test_thousands_of_settings_cost_no_minute(tmp_path):
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "log.csv").write_text("step,loss\n1,3\n2,2\n3,1\n")
+        settings = "".join(f"name{i}: {i}\n" for i in range(5000))
+        (tmp_path / run / "config.yaml").write_text(settings)
+    curves = read(tmp_path)
+    start = time.process_time()
+    curves.end("all")
+    assert time.process_time() - start < 1
+
+
+def test_tags_that_would_name_runs_are_metrics(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path / "a")) as writer:
+        for i in range(3):
+            for tag in ("run", "group", "run_id", "loss"):
+                writer.add_scalar(tag, i, i)
+    curves = read(tmp_path)
+    assert curves.runs.select("group", "run").rows() == [("all", "a")]
+    assert curves.observations["loss"].to_list() == [0, 1, 2]
+
+
+def test_a_chart_that_was_exported_without_bounds(tmp_path):
+    (tmp_path / "chart.csv").write_text('"Step","a - loss","b - loss"\n"1","3","4"\n"2","2","3"\n')
+    assert read(tmp_path).runs["run"].to_list() == ["a", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -25,6 +26,7 @@ from earlycall.curves.columns import (
 )
 from earlycall.errors import CurveWarning, InputError, first_of
 
+_PATTERN = re.compile(r"\*$|\^.*\$$", re.DOTALL)
 _LOGGED = "epoch as logged"
 _RUN_NUMBERS = ("final", "step_hint", "started", "ended")
 _MISSING = ("", "NA", "N/A", "null", "None", "-")  # cells of text
@@ -115,6 +117,7 @@ class Observations:
             RereadRequiredError: if the rows so far would be cleaned otherwise together with these;
                 they stay as they are.
         """
+        table = _without_patterns(table)
         if self._parts:
             kept, new = self._continuation(table)
         else:
@@ -437,6 +440,15 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
     ids = blocks.join(numbered, on=["group", "run"], how="left", maintain_order="left")["run_id"]
     lengths = np.diff(np.append(starts, table.height))
     return pl.Series("run_id", np.repeat(ids.to_numpy(), lengths)), keys
+
+
+def _without_patterns(table: pl.DataFrame) -> pl.DataFrame:
+    """A table without names that Polars takes for patterns of names: they end in a space."""
+    if not any(_PATTERN.match(name) for name in table.columns):
+        return table
+    table = table.clone()
+    table.columns = [f"{name} " if _PATTERN.match(name) else name for name in table.columns]
+    return table
 
 
 def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:

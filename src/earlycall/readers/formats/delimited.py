@@ -44,8 +44,12 @@ def recognises(path: Path, head: bytes) -> bool:
         return False
     names = [cell.strip() for cell in header]
     names = names[1:] if len(names) > 1 and not names[0] else names  # pandas writes an index so
-    names = names[:-1] if len(names) > 1 and not names[-1] else names  # each line ends in a comma
-    is_header = all(names) and not any(isinstance(number_or_text(name), float) for name in names)
+    names = [name for name in names if name] if by_name else names
+    is_header = (
+        bool(names)
+        and all(names)
+        and not any(isinstance(number_or_text(name), float) for name in names)
+    )
     if by_name:
         return is_header
     if any(map(_ASSIGNED.search, names)):  # sentences with commas

@@ -24,9 +24,11 @@ _LLM_C = (
 _TORCHTUNE = (
     r"Step (?P<step>\d+) \|.*?(?<!\w)(?:loss:(?P<train_loss>\S+)|val_loss:(?P<val_loss>\S+))"
 )
-_FAIRSEQ = (
-    r"epoch (?P<epoch>\d+)(?:: .*?\bloss=(?P<train_loss>[^\s,]+)"
-    r"| \| valid on .*?\| loss (?P<val_loss>\S+)).*?\bnum_updates[= ](?P<step>\d+)"
+_FAIRSEQ = (  # as lines, or with --log-format json
+    r"\bepoch\"?:? (?P<epoch>\d+)"
+    r"(?:(?:: .*?\bloss=|, .*?\"loss\": \")(?P<train_loss>[^\s,\"]+)"
+    r"|(?: \| valid on .*?\| loss |, .*?\"valid_loss\": \")(?P<val_loss>[^\s\"]+))"
+    r".*?num_updates(?:[= ]|\": \")(?P<step>\d+)"
 )
 
 
