@@ -57,7 +57,8 @@ COMMANDS = [
     ("rank",), ("rank", "--budget", "30%"), ("rank", "--score", "tse"),
     ("rank", "--over", "hp.seed"), ("fit",), ("elasticity",),
     ("energy", "--price", "0.3", "--carbon", "380"),
-    ("evaluate", "--outcome", "val_loss:best", "--by-group", "--scores", "tse,last_loss"), ("replay", "--by-group"),
+    ("evaluate", "--outcome", "val_loss:best", "--by-group", "--scores", "tse,last_loss"),
+    ("replay", "--by-group"),
 ]  # fmt: skip
 
 
