@@ -186,7 +186,7 @@ def case_no_path(folder):
 
 def case_no_outcomes(folder):
     good(folder), good(folder, "b.csv")
-    return ["evaluate", folder], "no outcomes: add a column 'final'"
+    return ["evaluate", folder], "no outcomes: name a metric by --outcome"
 
 
 CASES = {name: case for name, case in list(globals().items()) if name.startswith("case_")}

@@ -1,12 +1,15 @@
 """What a terminal shows: nothing is wider than it, a run is one line, and no number is cut."""
 
-import os
-import subprocess
+import io
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import takewhile
 
 import polars as pl
 import pytest
 
+from earlycall.cli import main
 from earlycall.formatting import short_names
 
 LONG = "outputs-2026/a-very-long-experiment-name-that-all-of-them-share"
@@ -14,13 +17,17 @@ LONG = "outputs-2026/a-very-long-experiment-name-that-all-of-them-share"
 
 def shown(*words, columns=80, **environment):
     """What a command prints at a width; fails on an error."""
-    given = os.environ | {"COLUMNS": str(columns)} | environment
-    done = subprocess.run(
-        [sys.executable, "-m", "earlycall", *map(str, words)],
-        env=given, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["earlycall", *map(str, words)])
+        patch.setattr("earlycall.cli.output.verbose", False)
+        patch.setattr("warnings.showwarning", warnings.showwarning)
+        for name, value in ({"COLUMNS": str(columns)} | environment).items():
+            patch.setenv(name, value)
+        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0, errors.getvalue()
+    return output.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,8 @@ COMMANDS = [
     ("rank",), ("rank", "--budget", "30%"), ("rank", "--score", "tse"),
     ("rank", "--over", "hp.seed"), ("fit",), ("elasticity",),
     ("energy", "--price", "0.3", "--carbon", "380"),
-    ("evaluate", "--outcome", "val_loss:best", "--by-group"), ("replay", "--by-group"),
+    ("evaluate", "--outcome", "val_loss:best", "--by-group", "--scores", "tse,last_loss"),
+    ("replay", "--by-group"),
 ]  # fmt: skip
 
 
@@ -69,8 +77,9 @@ def test_a_run_is_one_line_of_whole_numbers_after_a_verdict(words, sweep):
     narrow = shown(command, sweep, *options).splitlines()
     assert not narrow[0].startswith("run ")
     wide = shown(command, sweep, *options, columns=400).splitlines()
-    rows = [line.split() for line in narrow if "…" in line and "seed" in line]
-    assert 12 <= len(rows) <= 14  # runs, and the verdicts on some groups
+    heads = [i for i, line in enumerate(narrow) if line.startswith(("run ", "rank "))]
+    rows = [line.split() for i in heads for line in takewhile(bool, narrow[i + 1 :])]
+    assert len(rows) == 13
     cells = {cell for line in wide for cell in line.split()}
     numbers = [c for row in rows for c in row if c.replace(".", "").replace(",", "").isdigit()]
     assert len(numbers) >= 12
@@ -96,8 +105,8 @@ def test_one_run(tmp_path):
     (tmp_path / "a.csv").write_text(
         "step,train_loss\n" + "".join(f"{i},{1 + 4 / i}\n" for i in range(1, 60))
     )
-    assert shown("elasticity", tmp_path).startswith("Unsure: 1 % more cost brings")
-    assert shown("fit", tmp_path).startswith("1 curve fitted: 1 ok.")
+    assert shown("elasticity", tmp_path).startswith("Stop: 1 % more cost brings")
+    assert shown("fit", tmp_path).startswith("1 curve fitted: 1 c=0.")
     replayed = shown("replay", tmp_path)
     assert " yes " in replayed
     assert "0%" not in replayed

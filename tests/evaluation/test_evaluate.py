@@ -103,7 +103,7 @@ def test_progress_is_told():
 
 
 def test_without_outcomes_there_is_nothing_to_compare_with():
-    with pytest.raises(InputError, match="no outcomes: add a column 'final'"):
+    with pytest.raises(InputError, match="no outcomes: name a metric by --outcome"):
         evaluate(CurveSet.from_losses({"a": [1.0], "b": [2.0]}))
 
 
