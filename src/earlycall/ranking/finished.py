@@ -135,14 +135,14 @@ def others(past: CurveSet, curves: CurveSet, metric: str) -> tuple[CurveSet, lis
     both = mine.join(theirs, on=[*keys, "step"], suffix=" there")
     alike = both.filter(pl.col("loss").eq_missing(pl.col("loss there"))).group_by(keys).len("alike")
     counts = mine.group_by(keys).len("here").join(theirs.group_by(keys).len("there"), on=keys)
-    same = counts.join(alike, on=keys).filter(
-        pl.col("alike") == pl.min_horizontal("here", "there")
-    )
+    same = counts.join(alike, on=keys).filter(pl.col("alike") == pl.min_horizontal("here", "there"))
     if not same.height:
         return past, []
-    kept = past.runs.select(keys).join(
-        same.with_columns(same=True), on=keys, how="left", maintain_order="left"
-    )["same"].is_null()
+    kept = (
+        past.runs.select(keys)
+        .join(same.with_columns(same=True), on=keys, how="left", maintain_order="left")["same"]
+        .is_null()
+    )
     names = past.runs.filter(~kept)["run"].to_list()
     return past.filter(kept), names
 

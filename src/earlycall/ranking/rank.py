@@ -287,7 +287,8 @@ def rank(
     _need_two_runs(curves)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
-    past, own_outcomes = [], []
+    past: list[CurveSet] = []
+    own_outcomes: list[str] = []
     if finished is not None:
         others_only, own_outcomes = others(finished_runs(as_curve_set(finished)), curves, metric)
         past = [others_only] if len(others_only) else []
@@ -492,6 +493,7 @@ def _nothing_learned(group: str, finished: int) -> str:
 
 
 def _their_own(names: list[str], left: int) -> str:
+    """Which finished runs are ranked themselves, and how many others are learned from."""
     runs = "a finished run is" if len(names) == 1 else f"{len(names)} finished runs are"
     itself = "itself" if len(names) == 1 else "themselves"
     learned = f"the {left} other{'s are' if left > 1 else ' is'} learned from"
