@@ -134,10 +134,9 @@ class Elasticities(Result):
             from 1; inelastic: below 1; rising: the loss rises; None: no gain to measure);
             ``advice``, which begins with *stop* (the interval lies below the threshold, or the loss
             rises), *keep going* (it lies above) or *unsure*, with the reason; ``shape`` (falling,
-            drop, plateau, flat, overfitting, rising, non-monotone, short, diverged); ``at``, the
-            last cost; ``loss`` and ``gain`` there; the fit's elasticities there, and whether they
-            ``agree``; ``arc_…``, the midpoint forms
-            between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
+            drop, plateau, flat, overfitting, rising, cyclic, non-monotone, short, diverged);
+            ``at``, the last cost; ``loss`` and ``gain`` there; the fit's elasticities there, and
+            whether they ``agree``; ``arc_…``, the midpoint forms between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
             ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which the
             fit's gain elasticity falls below the threshold.
         curves: what was measured.

@@ -1,11 +1,15 @@
 """Stopper and scheduler in real Ray Tune experiments on a cluster of two nodes on loopback."""
 
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
 import pytest
 import ray
 from programs import KILLED, train
 from ray.cluster_utils import Cluster
 
-from earlycall import InputError
+from earlycall import CurveSet, InputError
 from earlycall.integrations.ray import EarlyCallScheduler, EarlyCallStopper
 
 RATES = [1.0, 0.1, 0.3, 0.003, 0.5, 0.01, 0.2, 0.03]
@@ -60,6 +64,29 @@ def test_a_scheduler_without_metric_and_one_with_two_are_refused():
         scheduler.on_trial_add(None, None)
     assert scheduler.set_search_properties("loss", "min")
     assert not scheduler.set_search_properties("loss", "min")
+
+
+def test_a_past_says_which_of_two_trials_with_equal_results_goes_on():
+    """What was logged is alike; only the past knows which settings end well."""
+    x = np.arange(1, 28)
+    lr = np.linspace(0, 1, 20)
+    past = {f"p{i}": {"loss": 1 + 1 / x - rate * (x > 9)} for i, rate in enumerate(lr)}
+    frame = pl.DataFrame({
+        "run": np.repeat(list(past), 27), "step": np.tile(x, 20),
+        "loss": np.concatenate([of["loss"] for of in past.values()]),
+    })  # fmt: skip
+    known = pl.DataFrame({"run": list(past), "final": 1 - lr, "final_metric": "loss", "hp.lr": lr})
+    scheduler = EarlyCallScheduler(
+        metric="loss", mode="min", max_t=27, past=CurveSet.from_frame(frame, known)
+    )
+    verdicts = []
+    for name, rate in [("good", 1.0), *((f"bad{i}", 0.02 * i) for i in range(1, 6))]:
+        trial = SimpleNamespace(trial_id=name, config={"lr": rate}, last_result={})
+        scheduler.on_trial_add(None, trial)
+        verdicts.append(
+            scheduler.on_trial_result(None, trial, {"loss": 2.0, "training_iteration": 1})
+        )
+    assert verdicts == ["CONTINUE"] + ["STOP"] * 5
 
 
 def test_a_stopper_names_what_a_trial_reports():

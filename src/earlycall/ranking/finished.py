@@ -346,7 +346,12 @@ def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Sco
 
 
 def _taken(place: Floats, outcome: Floats) -> Floats:
-    """The places of runs, taken in the order in which they ended; ties share theirs."""
+    """The places of runs, taken in the order in which they ended; ties share theirs.
+
+    Where all began alike, as networks do before their first step, any place was theirs.
+    """
+    if len(place) and not np.ptp(place):
+        return normal_scores(outcome)
     at = mean_ranks(outcome) - 1
     ordered = np.sort(place)
     return (ordered[np.floor(at).astype(np.int64)] + ordered[np.ceil(at).astype(np.int64)]) / 2

@@ -29,10 +29,9 @@ Settings = Mapping[str, Any]
 MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 MIN_PAST = 10  # finished runs that say which part of the runs should go on
-DRAWS = 4096
-RUNS = 64
-FINER = 0.8
-MAX_RUNS = 1024
+SIZES = 64, 1024  # of a search, between which parts are found for powers of two
+DRAWS = 4096  # runs drawn from what the past says
+FINER = 0.8  # by how much a part is made stricter at a time
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,10 @@ class Halving:
 
     The default score learns from runs that are trained to their end, as `earlycall.rank` does: from
     those of this search, where their outcomes are given, and from those of an earlier one. The
-    earlier ones stand at each rung, too, beside the n, and say which part may go on: the one that
-    would have found most of their best tenth for the same cost. The best so far of this search goes
-    on, too, once it has tried enough to expect one.
+    earlier ones stand at each rung, too, beside all runs of this search (those that ended at an
+    earlier rung are worse), and say which part of them may go on: those parts by which a search of
+    this size finds the best outcome, for no more than it would cost without. The best so far of
+    this search goes on, too, once it has tried enough to expect one.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -149,9 +149,9 @@ class Halving:
         rung = self.reached(losses[run])
         if rung is None:
             return True
-        there, n_reached = _fewer({n: of for n, of in losses.items() if n != run}, rung)
+        there, others = _fewer({n: of for n, of in losses.items() if n != run}, rung)
         compared = [run, *there]
-        n_reached += 1
+        count = others + 1
         cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
             wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
@@ -169,14 +169,13 @@ class Halving:
         if run not in places:
             return True
         here = places[run]
-        size = 2 ** round(math.log2(min(max(len(losses), RUNS), MAX_RUNS)))
-        part = self._parts(size).get(rung, 1 / self.reduction_factor)
-        mine = sum(places.get(n, -math.inf) > here for n in compared) * n_reached / len(compared)
-        better = mine + sum(places.get(n, -math.inf) > here for n in known)
-        among = len(losses) + len(known)
-        return mine < min(math.floor(len(losses) * part), 1) or better < max(
-            math.floor(among * part), 1
-        )
+        size = 2 ** round(math.log2(min(max(len(losses), SIZES[0]), SIZES[-1])))
+        part = self._parts(size).get(rung, self.min_resource / (rung * self.reduction_factor))
+        own = sum(places.get(n, -math.inf) > here for n in compared) * count / len(compared)
+        if own == 0 and len(losses) * part >= 1:
+            return True  # the best so far: however good the past was, something is to be found
+        better = own + sum(places.get(n, -math.inf) > here for n in known)
+        return better < max(math.floor((len(losses) + len(known)) * part + 1e-9), 1)
 
     def best(
         self,
@@ -243,11 +242,10 @@ class Halving:
         rungs = [float(self.min_resource)]
         while rungs[-1] * self.reduction_factor < end * (1 - 1e-9):
             rungs.append(float(self.min_resource * self.reduction_factor ** len(rungs)))
+        outcome = np.array(list(self.past.outcomes.values()))
         seen = [normal_scores(self._left_out(rung)) for rung in rungs]
         with np.errstate(invalid="ignore"):  # where all runs begin alike
-            known = np.corrcoef(
-                [*seen, normal_scores(-np.array(list(self.past.outcomes.values())))]
-            )
+            known = np.corrcoef([*seen, normal_scores(-outcome)])
         value, vector = np.linalg.eigh(np.nan_to_num(known))
         root = vector * np.sqrt(np.maximum(value, 0))
         drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
@@ -260,41 +258,34 @@ class Halving:
         It costs no more than the same without a past, and is expected to find the best outcome, be
         it that runs come to an end first, or what may be spent on them (the mean of both).
         """
-        if n in self._found:
-            return self._found[n]
-        if len(self.past.outcomes) < MIN_PAST:
-            return {}
+        if n in self._found or len(self.past.outcomes) < MIN_PAST:
+            return self._found.get(n, {})
         rungs, place, outcome = self._joint
-        end = self.max_resource or max(max(of) for of in self.past.losses.values())
+        end = max(self.max_resource or max(map(max, self.past.losses.values())), rungs[-1])
         steps = np.diff([0.0, *rungs, end]) / end
         plain = float(steps @ self._arrivals(n, rungs))
 
-        def judged(parts):
+        def tried(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             alive = np.logical_and.accumulate(place <= parts[:, None], axis=0)
-            cost = steps[0] + steps[1:] @ alive.mean(axis=1)
-            return cost, outcome[alive[-1]]
+            return float(steps[0] + steps[1:] @ alive.mean(axis=1)), outcome[alive[-1]]
 
-        parts, best = np.ones(len(rungs)), None
+        parts, best, found = np.ones(len(rungs)), -math.inf, {}
         stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
-        now, left = judged(parts)
-        while len(left) * n * max(plain / now, 1) > DRAWS:
-            here = _highest(left, n)
-            options = []
-            for f in stricter:
-                cost, remain = judged(parts * f)
-                if cost < now:
-                    options.append(
-                        ((here - _highest(remain, n)) / (now - cost), cost, remain, parts * f)
-                    )
-                else:
-                    options.append((0.0, cost, remain, parts * f))
-            _, now, left, parts = min(options, key=lambda o: o[0])
-            if now <= plain:
-                value = _highest(left, n) + _highest(left, n * plain / now)
-                if best is None or value > best[0]:
-                    best = value, parts
-        self._found[n] = dict(zip(rungs, best[1].tolist(), strict=True))
-        return self._found[n]
+        cost, left = tried(parts)
+        while len(left) * n * max(plain / cost, 1) > DRAWS:  # some of the runs reach the end
+            before, here = cost, _highest(left, n)
+            lost = []  # for what each stricter part saves
+            for which in stricter:
+                cost, left = tried(parts * which)
+                saved = before - cost
+                lost.append((here - _highest(left, n)) / saved if saved > 0 else 0.0)
+            parts = parts * stricter[int(np.argmin(lost))]
+            cost, left = tried(parts)
+            value = _highest(left, n) + _highest(left, n * plain / cost)
+            if cost <= plain and value > best:
+                best, found = value, dict(zip(rungs, parts.tolist(), strict=True))
+        self._found[n] = found
+        return found
 
     @cached_property
     def _found(self) -> dict[int, dict[float, float]]:
@@ -314,12 +305,11 @@ class Halving:
             came = rng.integers(0, len(loss), n)
             for k in range(len(rungs)):
                 count[k] += len(came)
-                of = mean_ranks(loss[:, k])
-                alone = np.bincount(np.rint(2 * of).astype(int))[np.rint(2 * of).astype(int)] == 1
-                mine = of[came] + rng.uniform(-0.5, 0.5, len(came)) * alone[came]
+                _, number, equal = np.unique(loss[:, k], return_inverse=True, return_counts=True)
+                mine = number[came] + rng.uniform(0, 1, len(came)) * (equal[number[came]] == 1)
                 better = np.tril(mine[None] < mine[:, None]).sum(axis=1)
-                number = np.arange(1, len(came) + 1)
-                came = came[better < np.maximum(number // self.reduction_factor, 1)]
+                wanted = np.maximum(np.arange(1, len(came) + 1) // self.reduction_factor, 1)
+                came = came[better < wanted]
             count[-1] += len(came)
         return count / (orders * n)
 
@@ -342,7 +332,7 @@ def _finite(losses: Losses) -> bool:
 
 
 def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
-    """At most 100 of the runs that reached a rung, spread evenly over their losses there."""
+    """At most 100 of the runs that reached a rung, evenly over their losses there; how many did."""
     there: dict[str, float] = {}
     for name, of in losses.items():
         if rung in of:

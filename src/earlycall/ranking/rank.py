@@ -530,6 +530,7 @@ def _nothing_learned(group: str, finished: int) -> str:
 
 
 def _their_own(names: list[str], left: int) -> str:
+    """Which finished runs are ranked themselves, and how many others are learned from."""
     runs = "a finished run is" if len(names) == 1 else f"{len(names)} finished runs are"
     itself = "itself" if len(names) == 1 else "themselves"
     learned = f"the {left} other{'s are' if left > 1 else ' is'} learned from"
