@@ -136,9 +136,10 @@ class Elasticities(Result):
             rises), *keep going* (it lies above) or *unsure*, with the reason; ``shape`` (falling,
             drop, plateau, flat, overfitting, rising, cyclic, non-monotone, short, diverged);
             ``at``, the last cost; ``loss`` and ``gain`` there; the fit's elasticities there, and
-            whether they ``agree``; ``arc_…``, the midpoint forms between the middle and the end of the curve; ``marginal_gain`` per unit of cost;
-            ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which the
-            fit's gain elasticity falls below the threshold.
+            whether they ``agree``; ``arc_…``, the midpoint forms between the middle and the end of
+            the curve; ``marginal_gain`` per unit of cost; ``next_percent``, the cost of the next
+            1 % of gain; ``threshold_cost``, at which the fit's gain elasticity falls below the
+            threshold.
         curves: what was measured.
         metric: the loss that is watched.
         cost: what it is measured along.
