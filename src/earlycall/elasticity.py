@@ -131,8 +131,8 @@ class Elasticities(Result):
             cyclic, non-monotone, short, diverged); ``at``, the last cost; ``loss`` and ``gain``
             there; the fit's elasticities there, and whether they ``agree``; ``arc_…``, the
             midpoint forms between the middle and the end of the curve; ``marginal_gain`` per unit
-            of cost; ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at which
-            the fit's gain elasticity falls below the threshold.
+            of cost; ``next_percent``, the cost of the next 1 % of gain; ``threshold_cost``, at
+            which the fit's gain elasticity falls below the threshold.
         curves: what was measured.
         metric: the loss that is watched.
         cost: what it is measured along.
