@@ -47,6 +47,7 @@ def earlycall(*arguments: object) -> Ran:
         text=True,
         timeout=PATIENCE,
         check=False,
+        env=os.environ | {"COLUMNS": ""},  # as wide as it needs to be
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -111,7 +111,7 @@ def test_the_verdict_does_not_look_past_the_budget(digits):
 def test_the_table_has_every_run_with_its_settings(digits):
     made = report(digits, budget=0.1)
     assert [c.title for c in made.runs.columns][:7] == [
-        "rank", "run", "outlook", "±", "P(first)", "P(best 3)", "verdict",
+        "rank", "run", "P(best 3)", "P(first)", "verdict", "outlook", "learning_rate",
     ]  # fmt: skip
     assert {len(c.cells) for c in made.runs.columns} == {16}
     assert column(made, "run").cells[0] == ("cnn-16-32-bn_lr0.1", "cnn-16-32-bn_lr0.1.csv")

@@ -25,7 +25,7 @@ def curves():
 def test_it_has_a_column_for_all_that_is_known_of_the_runs(curves):
     table = run_table(ec.rank(curves), curves)
     assert [c.key for c in table.columns] == [
-        "rank", "group", "run", "score", "se", "p_first", "p_top", "verdict", "hp.lr",
+        "rank", "group", "run", "p_top", "p_first", "verdict", "score", "hp.lr",
         "tag.note", "last", "step", "note",
     ]  # fmt: skip
     assert table["run"].texts[0] == "x-1"
