@@ -20,10 +20,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earlycall.curves.cleaning import RereadRequiredError
-from earlycall.errors import CurveWarning, EmptyLogError
+from earlycall.errors import CurveWarning, EmptyLogError, InputError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
 from earlycall.readers.base.inside import files_in
-from earlycall.readers.base.log import Log, by_step, settings
+from earlycall.readers.base.log import MAX_METRICS, Log, by_step, settings
 from earlycall.readers.base.protobuf import fields, nested, varint
 
 NAME = "TensorBoard events"
@@ -236,6 +236,11 @@ class Events:
         hyper: dict[str, Any] = {}
         for length, rows in _blocks(size):
             chunks += _decoded(_matrix(content, at[rows], length), rows, places, hyper)
+            if len(places) > MAX_METRICS:
+                raise InputError(
+                    f"{path}: more than {MAX_METRICS} tags are more than a log has; name metrics "
+                    "by what they are, not by their step or sample"
+                )
         order, tag, step, wall, value = (np.concatenate(c) for c in zip(*chunks, strict=True))
         sort = np.argsort(order, kind="stable")
         names = pl.Series("name", list(places), dtype=pl.String)[tag[sort]]
@@ -390,22 +395,29 @@ def _decoded(
     matrix: Bytes, order: NDArray[np.int64], places: dict[str, int], hyper: dict[str, Any]
 ) -> Iterator[tuple[NDArray[Any], ...]]:
     """The values of events of one length: their order, tag, step, time and value."""
-    for tries in range(len(matrix)):
+    for _ in range(min(_MAX_LAYOUTS, len(matrix))):
+        layout = _layout(matrix[0].tobytes(), hyper)
+        same = np.arange(len(matrix)) == 0 if layout is None else layout.same(matrix)
+        if layout is not None:
+            yield from _values(matrix[same], order[same], layout, places)
+        matrix, order = matrix[~same], order[~same]
         if not len(matrix):
             return
-        layout = _layout(matrix[0].tobytes(), hyper)
-        if layout is None:
-            same = np.zeros(len(matrix), dtype=bool)
-            same[0] = True
-        else:
-            same = layout.same(matrix) if tries < _MAX_LAYOUTS else np.arange(len(matrix)) == 0
-            rows = matrix[same]
-            step = _varints(rows, layout.step)
-            wall = np.zeros(len(rows)) if layout.wall is None else _as(rows, layout.wall, "<f8")
-            for value in layout.values:
-                tag = np.full(len(rows), places.setdefault(value.tag, len(places)))
-                yield order[same], tag, step, wall, _as(rows, value.at, value.kind)
-        matrix, order = matrix[~same], order[~same]
+    for i in range(len(matrix)):  # of many layouts: each event by itself
+        layout = _layout(matrix[i].tobytes(), hyper)
+        if layout is not None and len(places) <= MAX_METRICS:
+            yield from _values(matrix[i : i + 1], order[i : i + 1], layout, places)
+
+
+def _values(
+    rows: Bytes, order: NDArray[np.int64], layout: _Layout, places: dict[str, int]
+) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The values of events of one layout."""
+    step = _varints(rows, layout.step)
+    wall = np.zeros(len(rows)) if layout.wall is None else _as(rows, layout.wall, "<f8")
+    for value in layout.values:
+        tag = np.full(len(rows), places.setdefault(value.tag, len(places)))
+        yield order, tag, step, wall, _as(rows, value.at, value.kind)
 
 
 def _as(rows: Bytes, at: int, kind: str) -> NDArray[np.float64]:
