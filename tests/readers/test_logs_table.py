@@ -2,9 +2,11 @@
 
 import fnmatch
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,29 @@ def curve_set(folder: Path) -> None:
                       "seconds": [1.0, 2.0, 1.0]}),
         pl.DataFrame({"run": ["a", "b"], "hp.lr": [0.1, 0.2], "step_hint": [9, 9]}),
     ).write(folder)  # fmt: skip
+
+
+def study(folder: Path) -> None:
+    from earlycall.study.data import splits
+    from earlycall.study.folder import StudyFolder
+    from earlycall.study.plan import Plan
+    from earlycall.study.training import train
+
+    plan = Plan.of({
+        "name": "thin", "data": {"name": "digits", "train": 300, "val": 100}, "epochs": 2,
+        "architectures": {"mlp": "thin/mlp"}, "settings": {"sgd": {"lr": 0.1}},
+    })  # fmt: skip
+    StudyFolder.make(folder, plan)
+    for run in plan.runs():
+        train(run, splits(**plan.data), folder / run.name)
+
+
+def experiment_store(folder: Path) -> None:
+    from earlycall.nas.store import Store
+
+    with tempfile.TemporaryDirectory() as collected, Store(folder / "store.db") as store:
+        curve_set(Path(collected))
+        store.add(read(collected))
 
 
 def sb3_monitors(folder: Path) -> None:
@@ -171,6 +196,10 @@ SAMPLES = {
     "ClearML": Sample(formats.clearml, [10, 20], TOOL_SETTINGS),
     "Detectron2": Sample(formats.detectron2, [19, 39], grows="metrics.json"),
     "curve set": Sample(curve_set, [1, 2], {"hp.lr": 0.1}, seconds=[1, 2], horizon=9),
+    "earlycall, study": Sample(study, [1, 2, 3], {"hp.lr": 0.1}, horizon=10),
+    "earlycall, experiment store": Sample(
+        experiment_store, [1, 2], {"hp.lr": 0.1}, seconds=[1, 2], horizon=9
+    ),
     "plain text": Sample(
         text("train.log", "1/9 0.5 s: 2.5\n2/9 1.0 s: 2.0\n3/9 1.5 s: 1.5\n"), [1, 2, 3],
         seconds=[0.5, 1.0, 1.5], horizon=9, pattern=REGEX,
@@ -185,11 +214,12 @@ SAMPLES = {
 
 def rows_of_the_page() -> dict[str, dict[str, str]]:
     """The cells of each format by the names of their columns."""
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    [header] = [row for row in cells if row[0] == "format"]
-    assert header == HEADER
-    rows = cells[cells.index(header) + 1 :]
+    lines = PAGE.read_text().splitlines()
+    table = takewhile(
+        lambda line: line.startswith("|"), lines[lines.index(f"| {' | '.join(HEADER)} |") :]
+    )
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
+    header, _, *rows = cells
     assert all(len(row) == len(header) for row in rows)
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
 
@@ -284,6 +314,7 @@ def test_what_the_table_says_of_a_format(folder, name):
     seconds = rows.get("seconds")
     assert (seconds is not None) == has(cells["clock"])
     if seconds is not None:
+        seconds = [second for second in seconds if second is not None]
         assert all(0 <= s < 3600 for s in seconds) and seconds == sorted(seconds)
         assert seconds[: len(sample.seconds or [])] == (sample.seconds or [])
     assert known.get("step_hint") == sample.horizon
