@@ -113,7 +113,7 @@ def test_accuracies_are_printed_as_they_are_and_rise(tmp_path):
     assert [row["loss"] for row in rows] == pytest.approx([BAD[-1], GOOD[-1]])
     assert all(row["gain"] > 0 for row in rows)
     table = earlycall("rank", tmp_path, "--metric", "val_acc", "--score", "last_loss").out
-    line = next(li for li in table.splitlines() if "good" in li)
+    line = next(li for li in table.splitlines() if "good" in li and "▁" in li)
     bars = [c for c in line if c in "▁▂▃▄▅▆▇█"]
     assert bars == sorted(bars)
     assert bars[0] < bars[-1]

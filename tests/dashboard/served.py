@@ -105,4 +105,4 @@ def look(browser) -> Iterator[Any]:
             return page
 
         yield open_page
-    assert not amiss
+    assert not amiss, amiss

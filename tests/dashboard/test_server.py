@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 
+import polars as pl
 import pytest
 
 from conftest import PATIENCE, earlycall
+from earlycall import CurveSet, read
 from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.view import View
 
@@ -70,8 +72,11 @@ def test_a_host_needs_a_token_once(serve, digits):
     assert get(served.port, "/_live", host="workstation", Cookie=wrong)[0].status == 403
 
 
-def test_the_page_learns_from_finished_runs_by_the_score_that_does(serve, digits):
-    served = serve(digits, "--finished", digits)
+def test_the_page_learns_from_finished_runs_by_the_score_that_does(serve, digits, tmp_path):
+    past = read(digits)
+    renamed = past.runs.with_columns(run=pl.format("old-{}", "run"))
+    CurveSet(past.observations, renamed).write(tmp_path / "past")
+    served = serve(digits, "--finished", tmp_path / "past")
     view = {"Content-Type": "text/plain"}
     for query, learned in (("budget=10", True), ("budget=10&score=tse", False)):
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE)

@@ -43,6 +43,7 @@ FIRST_COLUMNS = (
 FIRST_ROWS = 100  # of the table of runs, before all are asked for
 MIN_GZIPPED = 2000  # bytes
 MAX_BODY, MAX_URL = 1 << 20, 1 << 15  # bytes of a request; thousands of runs are marked in a body
+ASKED = ("/_live", "/_view")  # by the page's scripts, with the view in the body
 ASSETS = {
     "plotly.js": plotly_script(),
     "figures.js": REPORT_PAGES / "figures.js",
@@ -96,7 +97,7 @@ class App:
     def _answer(self, request: Request) -> Response:
         if len(request.query_string) > MAX_URL:
             return Response("the query is too long", 414)
-        if request.method == "POST" and request.path != "/_view":
+        if request.method == "POST" and request.path not in ASKED:
             return Response("nothing is sent here", 405)
         if request.path == "/":
             page = template("page.html.j2", PAGES).render(
