@@ -276,7 +276,7 @@ def outlook(prefixes: Prefixes) -> Scored:
     horizon = prefixes.horizon * (1 if prefixes.horizon_from else UNKNOWN_END)
     stability, agreement = here.rank_stability() ** FADING, here.agreement(horizon)
     end = np.maximum(here.clock.last(), 1e-300)
-    left = np.log2(np.maximum(horizon / end, 1.0))
+    left = np.maximum(np.log2(max(horizon, 1e-300)) - np.log2(end), 0.0)
     rho = agreement * stability**left
     standing = centred_rank(np.round(raw, 12))
     return Scored(
