@@ -23,8 +23,10 @@ import test_formats as formats
 from earlycall import cli
 from earlycall.readers.base.leveldb import records
 
-# Of losses beyond half of the largest number; the commands show no such warning.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+# Of numbers beyond half of the largest; the commands show no such warning.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(overflow|invalid value) encountered:RuntimeWarning"
+)
 
 N = 12
 LOSSES = [2 / (1 + 0.3 * i) + 0.1 for i in range(N)]
