@@ -13,6 +13,7 @@ _MEANINGS = {
     "arch.width": "how wide",
     "arch.resolution": "the height and width of the input, in pixels",
 }
+_LARGEST = 1e100  # a number beyond it is none: its square is no number any more
 _LOGARITHMIC = ("params", "flops", "lr", "weight_decay", "macs", "joules")
 
 
@@ -23,7 +24,7 @@ def _compute(architecture: Architecture) -> dict[str, float]:
             continue
         if isinstance(value, str) and value:
             features[f"{column}={value}"] = 1.0
-        elif isinstance(value, int | float) and math.isfinite(value):
+        elif isinstance(value, int | float) and abs(value) <= _LARGEST:
             logarithmic = column.rpartition(".")[2] in _LOGARITHMIC and value > 0
             features[column] = math.log10(value) if logarithmic else float(value)
     return features
