@@ -7,7 +7,8 @@ from itertools import pairwise
 from earlycall.stopping.history import History
 from earlycall.stopping.state import Stateful
 
-# Chosen on synthetic curves with white and autoregressive noise and on examples/digits.
+# Chosen on synthetic curves with white and autoregressive noise and on examples/digits; those of few
+# points also with public sets in view (docs/elasticity.md says which).
 MIN_POINTS = 12  # before anything is judged: of fewer, noise and gain look alike
 MANY_POINTS = 32  # from which half of them tells the noise, and which averaging leaves
 JUDGE_EVERY = 4  # completed points, so that judging costs little
@@ -21,8 +22,8 @@ class Averaging(Stateful):
     """Averages single losses into points, coarsely enough that noise does not hide the gain.
 
     The noise of a point, as an elasticity, is its standard deviation · points / gain. While that
-    is above 3, the losses are averaged more coarsely; while fewer than 32 points are left, nothing
-    can be judged. Never more than 200 points are kept. A curve whose noise is small stays as it is.
+    is above 3 (2 while there are fewer than 32 points), nothing can be judged, and the losses are
+    averaged more coarsely as long as 32 points are left; nor can fewer than 12. Never more than 200 points are kept. A curve whose noise is small stays as it is.
 
     Attributes:
         history: the points.
@@ -89,7 +90,7 @@ def stands_out(losses: list[float]) -> bool:
 
 
 def noise(losses: list[float]) -> float:
-    """The standard deviation of the errors of 16 or more points.
+    """The standard deviation of the errors of 5 or more points.
 
     From second differences, of the points and of means of 2 and of 4 of them, the largest: errors
     that resemble their neighbours show only in the means, where they do not average out.
