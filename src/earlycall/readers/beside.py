@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from earlycall.curves.cleaning import Observations
-from earlycall.curves.columns import is_held_out, plain, words
+from earlycall.curves.columns import plain, words
 from earlycall.curves.outcomes import SUMMARY
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import is_inside
@@ -32,13 +32,11 @@ from earlycall.readers.summaries import (
     is_summary_name,
     summary_in,
 )
+from earlycall.readers.trainings import LOG_WORDS, beyond_the_log
 
 _DOCUMENTS = (".json", ".yaml", ".yml")
 _SEPARATOR = re.compile(r"[._-]")
-_LOG_WORDS = frozenset(
-    {"log", "logs", "metrics", "history", "losses", "results", "scalars", "train"}
-)
-_OF_A_LOG = re.compile(rf"[._-](?:{'|'.join(sorted(_LOG_WORDS))})$")
+_OF_A_LOG = re.compile(rf"[._-](?:{'|'.join(sorted({*LOG_WORDS, 'train'}))})$")
 
 
 def files_beside(logs: Sequence[Path], root: Path) -> list[tuple[Path, ...]]:
@@ -72,14 +70,8 @@ def files_beside(logs: Sequence[Path], root: Path) -> list[tuple[Path, ...]]:
 
 
 def _name(log: Path) -> tuple[str, ...]:
-    """What the name of a log says of its run: not that it is a log, or of which part of the data.
-
-    Examples:
-        >>> _name(Path("lr1_train.csv")), _name(Path("metrics.json"))
-        (('lr', '1'), ())
-    """
-    named = [] if log.is_dir() else words(log.stem)
-    return tuple(word for word in named if word not in _LOG_WORDS and not is_held_out(word))
+    """What the name of a log that is a file says of its run."""
+    return () if log.is_dir() else beyond_the_log(words(log.stem))
 
 
 def _up_to(root: Path, home: Path) -> list[Path]:

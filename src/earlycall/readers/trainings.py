@@ -37,7 +37,7 @@ from earlycall.errors import CurveWarning, first_few
 from earlycall.readers.formats import curve_set, experiment_store, study_folder, tensorboard
 
 VERSION = "version of the observations"  # a column of runs, where they are followed
-_LOG_WORDS = frozenset({
+LOG_WORDS = frozenset({
     "log", "logs", "logger", "metric", "metrics", "history", "hist", "progress", "scalar",
     "scalars", "event", "events", "result", "results", "record", "records", "output", "stats",
     "curve", "curves", "tb", "tensorboard", "csv", "json", "jsonl",
@@ -156,8 +156,17 @@ def _place(path: Path, metrics: Sequence[str]) -> tuple[Path, tuple[str, ...], s
         home = home.parent
     if any(words(metric) == named for metric in metrics):  # a file for each metric
         return home, (), split
-    beyond = (word for word in named if word not in _LOG_WORDS | SPLIT_WORDS)
-    return home, tuple(beyond), split
+    return home, beyond_the_log(named), split
+
+
+def beyond_the_log(named: Sequence[str]) -> tuple[str, ...]:
+    """What the words of a log's name say of its run: not that it is a log, or of which data.
+
+    Examples:
+        >>> beyond_the_log(["lr", "1", "train", "log"]), beyond_the_log(["metrics"])
+        (('lr', '1'), ())
+    """
+    return tuple(word for word in named if word not in LOG_WORDS | SPLIT_WORDS)
 
 
 def _once_each(logs: Sequence[CleanLog]) -> Sequence[CleanLog]:

@@ -7,8 +7,8 @@ from itertools import pairwise
 from earlycall.stopping.history import History
 from earlycall.stopping.state import Stateful
 
-# Chosen on synthetic curves with white and autoregressive noise and on examples/digits; those of few
-# points also with public sets in view (docs/elasticity.md says which).
+# Chosen on synthetic curves with white and autoregressive noise and on examples/digits; those of
+# few points also with public sets in view (docs/elasticity.md says which).
 MIN_POINTS = 12  # before anything is judged: of fewer, noise and gain look alike
 MANY_POINTS = 32  # from which half of them tells the noise, and which averaging leaves
 JUDGE_EVERY = 4  # completed points, so that judging costs little
@@ -23,7 +23,8 @@ class Averaging(Stateful):
 
     The noise of a point, as an elasticity, is its standard deviation · points / gain. While that
     is above 3 (2 while there are fewer than 32 points), nothing can be judged, and the losses are
-    averaged more coarsely as long as 32 points are left; nor can fewer than 12. Never more than 200 points are kept. A curve whose noise is small stays as it is.
+    averaged more coarsely as long as 32 points are left; nor can fewer than 12. Never more than 200
+    points are kept. A curve whose noise is small stays as it is.
 
     Attributes:
         history: the points.
