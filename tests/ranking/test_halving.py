@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from earlycall import InputError
 from earlycall.ranking.halving import Halving
+from earlycall.ranking.past import Past
 
 
 def falling(floor, n=27, rate=0.3):
@@ -64,3 +66,16 @@ def test_bad_arguments_are_named(arguments, said):
 def test_a_run_without_losses_is_named():
     with pytest.raises(InputError, match="no losses of the run 'x'"):
         Halving().goes_on("x", {})
+
+
+def test_a_past_without_settings_lets_no_more_go_on_than_without():
+    rng = np.random.default_rng(0)
+    names = [f"old {i}" for i in range(40)]
+    losses = {
+        name: falling(floor) for name, floor in zip(names, rng.uniform(0, 1, 40), strict=True)
+    }
+    said_nothing = dict(zip(names, rng.uniform(0, 1, 40).tolist(), strict=True))
+    past = Past(losses, said_nothing, {name: {} for name in names})
+    runs = {str(i): falling(i / 40, 1) for i in range(40)}
+    halving = Halving(min_resource=1, reduction_factor=4, max_resource=27, past=past)
+    assert sum(halving.goes_on(run, runs) for run in runs) == 10

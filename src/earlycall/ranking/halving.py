@@ -169,13 +169,17 @@ class Halving:
         if run not in places:
             return True
         here = places[run]
-        size = 2 ** round(math.log2(min(max(len(losses), SIZES[0]), SIZES[-1])))
-        part = self._parts(size).get(rung, self.min_resource / (rung * self.reduction_factor))
-        own = sum(places.get(n, -math.inf) > here for n in compared) * count / len(compared)
-        if own == 0 and len(losses) * part >= 1:
-            return True  # the best so far: however good the past was, something is to be found
-        better = own + sum(places.get(n, -math.inf) > here for n in known)
-        return better < max(math.floor((len(losses) + len(known)) * part + 1e-9), 1)
+        better: float = sum(places.get(n, -math.inf) > here for n in compared)
+        most = len(compared) / self.reduction_factor
+        if any(mine.keys() & values.keys() for values in theirs.values()):
+            size = 2 ** round(math.log2(min(max(len(losses), SIZES[0]), SIZES[-1])))
+            part = self._parts(size).get(rung, self.min_resource / (rung * self.reduction_factor))
+            if better == 0 and len(losses) * part >= 1:
+                return True  # the best so far: however good the past was, something is to be found
+            of_past = sum(places.get(n, -math.inf) > here for n in known)
+            better = better * count / len(compared) + of_past
+            most = (len(losses) + len(known)) * part
+        return better < max(math.floor(most + 1e-9), 1)
 
     def best(
         self,
