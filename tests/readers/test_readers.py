@@ -199,6 +199,31 @@ MAPS = "\n".join(
 )
 
 
+DEEP_MAPS = MAPS + "".join(f"\na{i}: &a{i} {{k: *a{i - 1}, l: *a{i - 1}}}" for i in range(12, 40))
+
+
+@pytest.mark.parametrize("settings", [MAPS, DEEP_MAPS, "a: &a {b: *a}"])
+def test_a_summary_that_would_expand_to_billions_is_none(tmp_path, settings):
+    (tmp_path / "metrics.csv").write_text("step,epoch,train_loss\n1,0,2\n2,0,1\n")
+    (tmp_path / "test_results.yaml").write_text(f"test_accuracy: 0.1\n{settings}\n")
+    begun = time.process_time()
+    assert read(tmp_path).observations["train_loss"].to_list() == [2.0, 1.0]
+    assert time.process_time() - begun < 5
+
+
+def test_a_last_cell_beyond_what_csv_reads_is_left_out(tmp_path):
+    log = tmp_path / "a.csv"
+    log.write_text(f'step,train_loss,note\n1,2,x\n2,1,y\n3,1,"{"x" * 140_000}"')
+    with pytest.warns(CurveWarning, match="the last line is left out until it has its end"):
+        assert read(log).observations["train_loss"].to_list() == [2.0, 1.0]
+
+
+def test_json_lines_of_two_bytes_a_letter_are_one_sentence(tmp_path):
+    (tmp_path / "log.jsonl").write_bytes('{"step": 1, "loss": 2.5}\n'.encode("utf-16-le") * 3)
+    with pytest.raises(InputError, match=r"line 1: not JSON"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("settings", [ALIASES, MERGES, MAPS], ids=["lists", "merges", "maps"])
 def test_settings_that_would_expand_to_billions_are_cut(tmp_path, settings):
     (tmp_path / "version_0").mkdir()

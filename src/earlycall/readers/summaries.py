@@ -24,7 +24,7 @@ from earlycall.curves.columns import (
 from earlycall.curves.outcomes import SUMMARY
 from earlycall.errors import CurveWarning
 from earlycall.readers.base.inside import HEAD_BYTES, is_inside
-from earlycall.readers.base.log import flat, number_or_text, settings
+from earlycall.readers.base.log import flat, is_expanded, number_or_text, settings
 from earlycall.readers.base.settings_file import MAX_BYTES, document, settings_kind
 
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
@@ -194,7 +194,7 @@ def _candidates(table: pl.DataFrame) -> list[str]:
 
 
 def _record(path: Path, head: bytes) -> dict[str, Any] | None:
-    """The one record of a small file, None where there are none, several, or curves."""
+    """The one record of a small file, None where there are none or several, or it is huge."""
     if len(head) == HEAD_BYTES and _is_lines(head):
         return None
     found: Any
@@ -211,7 +211,7 @@ def _record(path: Path, head: bytes) -> dict[str, Any] | None:
         return None
     if isinstance(found, list) and len(found) == 1:  # as Lightning's `Trainer.test` returns it
         found = found[0]
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and not is_expanded(found) else None
 
 
 def _row(path: Path) -> dict[str, Any] | None:

@@ -90,6 +90,24 @@ def _nested(values: Mapping[str, Any], prefix: str, depth: int = 0) -> Iterator[
             yield from _nested(value, f"{name}.", depth + 1)
 
 
+def is_expanded(values: Mapping[str, Any]) -> bool:
+    """Whether nested mappings hold more, or more deeply, than is read: by aliases of YAML they do.
+
+    Examples:
+        >>> is_expanded({"lr": 0.1, "model": {"depth": 4}}), is_expanded(dict.fromkeys(range(10**5)))
+        (False, True)
+    """
+    level, seen = [values], 0
+    for _ in range(MAX_DEPTH):
+        seen += sum(map(len, level))
+        if seen > MAX_SETTINGS:
+            return True
+        level = [v for mapping in level for v in mapping.values() if isinstance(v, Mapping)]
+        if not level:
+            return False
+    return True
+
+
 def as_text(text: str) -> str:
     r"""Text that can be kept in a table: half of a surrogate pair becomes a question mark.
 

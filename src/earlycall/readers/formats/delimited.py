@@ -191,7 +191,10 @@ def _is_closed(line: bytes, header: str) -> bool:
     if len(line) >= _MAX_HEADER_BYTES or not line.endswith(b'"') or line.count(b'"') % 2:
         return False
     delimiter = _delimiter(header)
-    cells = _cells(line.decode("utf-8", "replace"), delimiter)
+    try:
+        cells = _cells(line.decode("utf-8", "replace"), delimiter)
+    except csv.Error:  # a cell beyond the limit of the csv module
+        return False
     return len(cells) == len(_cells(header, delimiter))
 
 

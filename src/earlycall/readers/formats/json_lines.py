@@ -43,7 +43,7 @@ def is_log(path: Path, head: bytes) -> bool:
     """Whether a file that was only found in a folder is a log, by its first lines."""
     lines = [line for line in head.splitlines()[:_SAMPLE_LINES] if is_json_object(line)]
     try:
-        records = [flat(json.loads(line.decode("utf-8-sig"))) for line in lines]
+        records = [flat(json.loads(line)) for line in lines]
     except RecursionError:
         return True  # reading it says what is wrong
     if not records:  # the first line is longer than what was looked at
