@@ -45,7 +45,7 @@ pictures: .venv/test.stamp  ## draw the pages' pictures again; needs chromium
 
 docs: .venv/docs.stamp
 	$(BIN)/python docs/_tools/commands.py
-	$(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --strict --clean
 
 outputs: .venv/test.stamp  ## write again what the pages say that commands print
 	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or elasticity.md or nas.md'
