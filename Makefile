@@ -48,7 +48,7 @@ docs: .venv/docs.stamp
 	$(BIN)/zensical build --strict --clean
 
 outputs: .venv/test.stamp  ## write again what the pages say that commands print
-	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or elasticity.md or nas.md'
+	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or sweep.md or stop.md or asked.md or coming_from.md or elasticity.md or nas.md'
 
 examples: .venv/test.stamp  ## train the example runs again (a few minutes)
 	$(BIN)/python examples/train_digits.py examples/digits

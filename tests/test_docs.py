@@ -96,9 +96,10 @@ def reason(text: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
-    """The folder of a reader of README who trained its plan: `plan.yaml` and `study/`."""
+    """The folder of a reader who trained the first plan of studies.md: `plan.yaml`, `study/`."""
     folder = tmp_path_factory.mktemp("trained")
-    [plan] = [block.text for block in blocks(ROOT / "README.md") if block.language == "yaml"]
+    page = blocks(ROOT / "docs" / "studies.md")
+    plan = next(block.text for block in page if block.language == "yaml")
     (folder / "plan.yaml").write_text(plan)
     command = [sys.executable, "-m", *shlex.split(STUDY)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -110,7 +111,7 @@ def trained(tmp_path_factory) -> Path:
 def reader(page, tmp_path, monkeypatch, request) -> Path:
     """The folder of a reader of a page, who is in it."""
     study = ROOT / "examples" / "study" / "digits"  # a curve set
-    if page.name in ("README.md", "studies.md"):
+    if page.name == "studies.md":
         study = request.getfixturevalue("trained") / "study"
     if page.name in NEEDS_BROWSER:
         request.getfixturevalue("browser_path")
@@ -334,7 +335,7 @@ def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
             run_lines(block, shown, page, capsys)
 
 
-def test_the_study_of_readme_has_the_twelve_runs_that_were_asked_for(
+def test_the_first_study_has_the_twelve_runs_that_were_asked_for(
     trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(trained)
