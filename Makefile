@@ -68,7 +68,7 @@ lock: .venv/bin/python
 	$(COMPILE) --python-version 3.11 --extra all --group build --group test --group lint --output-file requirements/test.txt
 	$(COMPILE) --python-version 3.11 --extra all --group build --group bench --constraint requirements/test.txt --output-file requirements/bench.txt
 	$(COMPILE) --python-version 3.11 --extra plots --group build --constraint requirements/test.txt --output-file requirements/demo.txt
-	$(COMPILE) --python-version 3.11.5 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
+	$(COMPILE) --python-version 3.11 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
 
 clean:
 	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
