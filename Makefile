@@ -71,4 +71,4 @@ lock: .venv/bin/python
 	$(COMPILE) --python-version 3.11 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
 
 clean:
-	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
