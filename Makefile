@@ -45,10 +45,10 @@ pictures: .venv/test.stamp  ## draw the pages' pictures again; needs chromium
 
 docs: .venv/docs.stamp
 	$(BIN)/python docs/_tools/commands.py
-	$(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --strict --clean
 
 outputs: .venv/test.stamp  ## write again what the pages say that commands print
-	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or elasticity.md or nas.md'
+	WRITE_OUTPUTS=1 $(BIN)/python -m pytest tests/test_docs.py -k 'index.md or sweep.md or stop.md or asked.md or coming_from.md or elasticity.md or nas.md'
 
 examples: .venv/test.stamp  ## train the example runs again (a few minutes)
 	$(BIN)/python examples/train_digits.py examples/digits
@@ -68,7 +68,7 @@ lock: .venv/bin/python
 	$(COMPILE) --python-version 3.11 --extra all --group build --group test --group lint --output-file requirements/test.txt
 	$(COMPILE) --python-version 3.11 --extra all --group build --group bench --constraint requirements/test.txt --output-file requirements/bench.txt
 	$(COMPILE) --python-version 3.11 --extra plots --group build --constraint requirements/test.txt --output-file requirements/demo.txt
-	$(COMPILE) --python-version 3.11.5 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
+	$(COMPILE) --python-version 3.11 --group build --group docs --constraint requirements/test.txt --output-file requirements/docs.txt
 
 clean:
-	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache

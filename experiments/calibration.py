@@ -37,17 +37,18 @@ the first. Here is how often that came true on public sets, written by
 `experiments/calibration.py`. How ρ depends on what is left of the loss, and the third power among
 the best, were found with these sets in view: expect less on new ones.
 
-- **held**: the part of runs whose final standing lies in the interval of 50, 80, 90 %.
-- **told apart**: of the runs said to be worse than the first (90 % sure), the part that ended
-  worse; how many of the runs that were.
+- **held**: the share of runs whose final standing lies in the interval of 50, 80, 90 %.
+- **told apart**: of the runs said to be worse than the first (90 % sure), the share that ended
+  worse; in parentheses, how many of all runs were said to be.
 - **chance**: of the runs given a chance of 30 to 70 % (and above 70 %) to end in the best tenth,
-  the part that did.
-- **best kept**: the part of groups whose eventual best run was in the smallest set that should hold
-  it with 95 %, and what part of the group that set was.
+  the share that did.
+- **best kept**: the share of groups whose eventual best run was in the smallest set that should
+  hold it with a probability of 95 %, and the size of that set, as a share of the group.
 
 **What it says.** The 80 and 90 % intervals hold about what they promise on the four large sets, the
-50 % ones less on algoperf; what is said to be apart mostly is, except on algoperf at 20 %, where
-runs of many optimisers end on a test metric that training losses foretell badly. Chances in the
+50 % ones less on algoperf; runs that are told apart mostly do end apart, except on
+algoperf at 20 %, where runs of many optimisers are judged by a test metric that training losses
+foretell badly. Chances in the
 middle are right or too modest on taskset and nas_bench_nlp and too bold on algoperf and deepobs.
 The set to keep holds the best nearly everywhere, at the price of being large where training losses
 say little of the outcome: three quarters and more of the runs on algoperf and the small sets of

@@ -12,7 +12,7 @@ import polars as pl
 
 import earlycall as ec
 
-INTRODUCTION = """# The comparison
+INTRODUCTION = """# Benchmark of early scores
 
 Every score against the outcomes of finished runs, by the protocol of [the method](method.md):
 Spearman correlation, mean over the groups of a set, with the mean of the groups' 95 % bootstrap

@@ -1,6 +1,6 @@
 """Ours beside its peers, by set, budget and number of finished runs: Spearman with the outcomes.
 
-python experiments/peers.py SET…    # writes the table of docs/finished.md
+python experiments/peers.py SET…    # writes the table of docs/finished_measured.md
 
 Written from their papers, for this comparison only, on training losses:
 
@@ -44,7 +44,7 @@ from earlycall.scores.ranks import normal_scores, rank_correlation
 
 BUDGETS, FINISHED, MIN_LEFT = (0.05, 0.1, 0.2), (0, 5, 10, 20, 50), 15
 MAX_RUNS = 200  # of a group, drawn once
-PAGE = Path(__file__).parent.parent / "docs" / "finished.md"
+PAGE = Path(__file__).parent.parent / "docs" / "finished_measured.md"
 BEGIN, END = "<!-- by experiments/peers.py -->", "<!-- end -->"
 SIMPLE = ("last_loss", "tse", "tse_e", "tse_ema")
 POINTS = 20  # of a partial curve, at most

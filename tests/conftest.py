@@ -61,20 +61,24 @@ def wait_until(happened: Callable[[], object]) -> None:
 
 
 def finish_wandb(run: Any, folder: Path) -> Path:
-    """End a W&B run, and wait for its log: ``finish()`` is back before the log is on the disk."""
+    """End a W&B run, and wait for its log."""
+    run.finish()
+    [log] = folder.rglob(f"run-{run.id}.wandb")
+    wait_for_wandb(log)
+    return log
+
+
+def wait_for_wandb(log: Path) -> None:
+    """Wait until the log of a W&B run is whole: ``finish()`` is back before it is on the disk."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     from earlycall.readers.base.leveldb import records
-
-    run.finish()
-    [log] = folder.rglob(f"run-{run.id}.wandb")
 
     def is_whole() -> bool:
         with log.open("rb") as file:
             return any(Record.FromString(data).HasField("exit") for data, _ in records(log, file))
 
     wait_until(is_whole)
-    return log
 
 
 @pytest.fixture

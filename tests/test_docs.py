@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 import earlycall
+from conftest import wait_for_wandb
 from earlycall import scores
 from earlycall.cli import main
 from earlycall.nas import model_file
@@ -62,6 +63,7 @@ NOT_RUN = {
     "earlycall nas search examples/search.yaml": "trains for ten minutes; tests/nas/test_search.py",
 }
 SLOW = {
+    "coming_from.md": "runs Optuna, W&B, TensorBoard and Keras",
     "energy.md": "CodeCarbon takes its time to look for hardware",
     "loops.md": "trains with Lightning, Transformers and Keras, as tests/integrations do",
     "nas.md": "fits and searches, as tests/nas do",
@@ -94,9 +96,10 @@ def reason(text: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
-    """The folder of a reader of README who trained its plan: `plan.yaml` and `study/`."""
+    """The folder of a reader who trained the first plan of studies.md: `plan.yaml`, `study/`."""
     folder = tmp_path_factory.mktemp("trained")
-    [plan] = [block.text for block in blocks(ROOT / "README.md") if block.language == "yaml"]
+    page = blocks(ROOT / "docs" / "studies.md")
+    plan = next(block.text for block in page if block.language == "yaml")
     (folder / "plan.yaml").write_text(plan)
     command = [sys.executable, "-m", *shlex.split(STUDY)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -108,14 +111,14 @@ def trained(tmp_path_factory) -> Path:
 def reader(page, tmp_path, monkeypatch, request) -> Path:
     """The folder of a reader of a page, who is in it."""
     study = ROOT / "examples" / "study" / "digits"  # a curve set
-    if page.name in ("README.md", "studies.md"):
+    if page.name == "studies.md":
         study = request.getfixturevalue("trained") / "study"
     if page.name in NEEDS_BROWSER:
         request.getfixturevalue("browser_path")
     shutil.copytree(study, tmp_path / "study")
     architectures = pl.read_parquet(ROOT / "examples" / "study" / "digits" / "runs.parquet")
     architectures.select("run", r"^arch\..*$").write_parquet(tmp_path / "new.parquet")
-    for name in ("runs", "last-sweep", "mlruns", "wandb"):
+    for name in ("runs", "last-sweep", "mlruns"):
         (tmp_path / name).mkdir()
         for log in (ROOT / "examples" / "digits").iterdir():
             table = pl.read_csv(log)
@@ -131,6 +134,8 @@ def reader(page, tmp_path, monkeypatch, request) -> Path:
     for name in "ab":
         (tmp_path / "zeta" / name).mkdir(parents=True)
         (tmp_path / "zeta" / name / "a.csv").write_text("step,zeta\n1,2\n2,1\n")
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()  # else it goes on writing where it first did
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # for mine.py
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
@@ -186,11 +191,20 @@ def names_of(page: str) -> dict[str, Any]:
         "val_loss": 0.5, "validate": falling, "train": lambda model: None, "model": None,
         "steps": 3, "train_step": falling, "train_one_epoch": falling,
     }  # fmt: skip
+    if page in ("asked.md", "compare.md", "coming_from.md"):
+        names["train"] = losses_of
+    if page == "coming_from.md":
+        names |= keras_network() | {"build": lambda lr: keras_network()["model"]}
     if page == "finished.md":
         names |= {"curves": earlycall.read("runs"), "past": earlycall.read("last-sweep")}
     if page == "tuners.md":
         names |= {"build": lambda lr: None, "trainable": trainable()}
     return names
+
+
+def losses_of(lr: float) -> list[float]:
+    """What a training with this learning rate logs, an epoch each."""
+    return [2 / (1 + 20 * lr * k) + 0.1 / (1 + k) + lr for k in range(1, 41)]
 
 
 def trainable() -> Callable[[dict[str, float]], None]:
@@ -248,7 +262,9 @@ NETWORKS = {
 }
 
 
-def run_code(block: Block, page: Path, names: dict[str, Any]) -> None:
+def run_code(
+    block: Block, shown: str | None, page: Path, names: dict[str, Any], capsys: Any
+) -> None:
     """Run the Python of a page, and keep it beside the plan where a plan asks for it."""
     for module, network in NETWORKS.items():
         if page.name == "loops.md" and f"from {module} import" in block.text:
@@ -257,11 +273,16 @@ def run_code(block: Block, page: Path, names: dict[str, Any]) -> None:
         names["predictor"] = model_file.load("model")
     if "def network(" in block.text:
         Path("mine.py").write_text(block.text)
+    capsys.readouterr()
     exec(compile(runnable(block.text), f"{page.name}:{block.line}", "exec"), names)
+    for log in Path().rglob("run-*.wandb"):
+        wait_for_wandb(log)
+    if shown is not None:
+        compare(shown, capsys.readouterr().out, page, block)
 
 
 def run_lines(block: Block, shown: str | None, page: Path, capsys: Any) -> None:
-    """Run the commands of a page; `shown` is what the page says that the last of them prints."""
+    """Run the commands of a page."""
     lines = block.text.splitlines()
     for line in lines:
         if reason(line) is None:
@@ -270,13 +291,18 @@ def run_lines(block: Block, shown: str | None, page: Path, capsys: Any) -> None:
             refused = line == lines[-1] and shown is not None and "earlycall: " in shown
             assert code == (2 if refused else 0), where
     if shown is not None:
-        printed = "".join(f"{text.rstrip()}\n" for text in (out + err).strip().splitlines())
-        if os.environ.get("WRITE_OUTPUTS"):
-            page.write_text(
-                page.read_text().replace(f"```text\n{shown}```", f"```text\n{printed}```")
-            )
-        else:
-            assert shown == printed, f"{where}\nmake outputs writes it again"
+        compare(shown, out + err, page, block)
+
+
+def compare(shown: str, printed: str, page: Path, block: Block) -> None:
+    """Compare what a page says that a block prints with what it does."""
+    printed = "".join(f"{text.rstrip()}\n" for text in printed.strip().splitlines())
+    if os.environ.get("WRITE_OUTPUTS"):
+        new = page.read_text().replace(f"```text\n{shown}```", f"```text\n{printed}```", 1)
+        page.write_text(new)
+    else:
+        where = f"{page.name}:{block.line}: {block.text}"
+        assert shown == printed, f"{where}\nmake outputs writes it again"
 
 
 @pytest.mark.parametrize(
@@ -291,8 +317,9 @@ def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
     names = names_of(page.name)
     page_blocks = blocks(page)
     for block, following in zip(page_blocks, [*page_blocks[1:], None], strict=True):
+        shown = following.text if following and following.language == "text" else None
         if block.language == "python":
-            run_code(block, page, names)
+            run_code(block, shown, page, names, capsys)
         elif block.language == "toml":
             assert tomllib.loads(block.text)
         elif block.language == "yaml":
@@ -305,11 +332,10 @@ def test_the_commands_and_code_of_a_page_run(page, reader, capsys):
         elif block.text.startswith("earlycall: ") and block.language != "text":
             assert block.text in sentences(capsys)
         elif block.language != "text":
-            shown = following.text if following and following.language == "text" else None
             run_lines(block, shown, page, capsys)
 
 
-def test_the_study_of_readme_has_the_twelve_runs_that_were_asked_for(
+def test_the_first_study_has_the_twelve_runs_that_were_asked_for(
     trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(trained)

@@ -134,6 +134,17 @@ def test_plain_text_by_a_pattern_is_converted_ranked_and_judged(tmp_path, truth)
     assert read(tmp_path / "set").metrics == ["train_loss", "val_loss"]
 
 
+@pytest.mark.parametrize("read_all", [read, lambda paths: ec.Follower(paths).update()])
+def test_runs_of_two_trackers_stand_in_one_ranking_also_when_each_folder_is_named(
+    written, read_all
+):
+    curves = read_all([written("wandb"), written("tensorboard")])
+    ranked = ec.rank(curves)
+    assert ranked.metric == "train_loss"
+    assert ranked.table["status"].to_list() == ["ok", "ok"]
+    assert set(curves.observations.drop_nulls("val_loss")["run_id"]) == {0, 1}
+
+
 def test_convert_takes_the_training_loss_that_is_named(tmp_path):
     log = tmp_path / "a.csv"
     log.write_text("step,train/box_loss,train/cls_loss\n1,3,2\n2,2,1\n3,1,0.5\n")

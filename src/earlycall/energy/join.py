@@ -28,6 +28,7 @@ from earlycall.energy.sharing import (
 from earlycall.energy.timeline import Timeline, evenly_spaced, seconds_of, timeline
 from earlycall.errors import EmptyLogError, InputError
 from earlycall.readers import read
+from earlycall.readers.assembly import together
 from earlycall.readers.discovery import sources
 from earlycall.readers.power.logs import PowerLog, load, power_logs, zone_of
 from earlycall.readers.power.trace import KWH
@@ -134,7 +135,7 @@ def with_energy(
     power_zone = zone_of(zone)
     named = None if power is None else _named_logs(_as_list(power), power_zone)
     parts = [_of_path(path, named, power_offset, power_zone, pattern) for path in _as_list(paths)]
-    curves = CurveSet.concat([part.curves for part in parts])
+    curves = together([part.curves for part in parts])
     table = pl.concat([part.table for part in parts])
     if table.select("group", "run").is_duplicated().any():  # as CurveSet.concat names them
         names = [part.curves.name for part in parts for _ in range(part.table.height)]

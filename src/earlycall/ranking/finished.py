@@ -12,8 +12,8 @@ their settings (``hp.*``, ``arch.*``). N is diagonal: 0.15 for runs of the same 
 of others, whose outcomes say less. With no finished run q = p: the order of the score.
 
 Length scale 1 and noise 0.15 lie on the plateau of a grid of sixteen pairs; leaving out any of four
-public sets, the other three choose 1 and 0.1 to 0.2. ``docs/finished.md`` says what was measured,
-and what was not kept.
+public sets, the other three choose 1 and 0.1 to 0.2. ``docs/finished_measured.md`` says what was
+measured, and what was not kept.
 """
 
 from __future__ import annotations

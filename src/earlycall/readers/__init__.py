@@ -28,7 +28,7 @@ from earlycall.errors import (
     NoMatchError,
     first_few,
 )
-from earlycall.readers.assembly import assembled
+from earlycall.readers.assembly import assembled, together
 from earlycall.readers.discovery import sources
 from earlycall.readers.growing.log import FollowedLog
 from earlycall.readers.remote import is_address
@@ -68,7 +68,7 @@ def read(
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    curves = CurveSet.concat([_read_one(path, pattern) for path in paths])
+    curves = together([_read_one(path, pattern) for path in paths])
     warn_of_copies(curves.observations, curves.runs)
     return curves if name is None else replace(curves, name=name)
 

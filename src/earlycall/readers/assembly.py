@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -55,6 +56,15 @@ def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
         raise InputError(f"{name}: {error}") from None
     warn_of_repairs([(log.rows, key["run"]) for log, key in zip(logs, keys, strict=True)])
     return CurveSet(observations, runs, name)
+
+
+def together(sets: list[CurveSet]) -> CurveSet:
+    """One curve set from those of several paths, whose losses have one name as in a folder."""
+    if len(sets) == 1:
+        return sets[0]
+    tables = _same_names([curves.observations for curves in sets])
+    named = [replace(one, observations=table) for one, table in zip(sets, tables, strict=True)]
+    return CurveSet.concat(named)
 
 
 def _run_table(path: Path, parts_of: dict[str, str]) -> pl.DataFrame | None:

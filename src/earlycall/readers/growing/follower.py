@@ -14,6 +14,7 @@ import polars as pl
 
 from earlycall.curves import CurveSet
 from earlycall.errors import CurveWarning, InputError
+from earlycall.readers.assembly import together
 from earlycall.readers.growing.log import FollowedPath
 from earlycall.readers.trainings import VERSION
 
@@ -76,7 +77,7 @@ class Follower:
 
     def _join(self) -> None:
         sets = [curves for path in self._paths if (curves := path.curves()) is not None]
-        curves = CurveSet.concat(sets) if sets else _no_curves()
+        curves = together(sets) if sets else _no_curves()
         before = self._versions
         self._versions = {
             (group, run): version
