@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import earlycall as ec
 from earlycall import CurveSet, InputError, rank
 from earlycall.ranking.rank import ranks
 
@@ -112,3 +113,38 @@ def test_no_curve_stops_the_others(score, losses):
     assert set(ranking.table["run"]) == {"odd", "a", "b"}
     told = ranking.table.filter(pl.col("run") != "odd")
     assert told["rank"].null_count() == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_pruned_trials_have_ended_and_have_no_outcome(tmp_path, kind):
+    """There is nothing left to stop of them; the last report of a pruned trial is no outcome."""
+    optuna = pytest.importorskip("optuna")
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    path = tmp_path / "study"
+    storage = f"sqlite:///{path}"
+    if kind == "journal":
+        storage = JournalStorage(JournalFileBackend(str(path)))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(storage=storage)
+
+    def objective(trial):
+        rate = trial.suggest_float("rate", 0.01, 1)
+        for step in range(1, 21):
+            trial.report(2 / (1 + rate * step), step)
+            if step == 4 and trial.number % 4:
+                raise optuna.TrialPruned
+        return 2 / (1 + rate * 20)
+
+    for i in range(12):
+        study.enqueue_trial({"rate": 0.05 * (i + 1)})
+    study.optimize(objective, n_trials=12)
+    curves = ec.read(path)
+    complete = ["trial-0", "trial-4", "trial-8"]
+    assert curves.runs.filter(pl.col("final").is_not_null())["run"].to_list() == complete
+    ranking = ec.rank(curves)
+    assert ranking.stop("all") == ()
+    reasons = dict(ranking.table.select("run", "reason").iter_rows())
+    assert reasons["trial-1"] == "ended at step 4"
+    early = ec.rank(curves.directed("loss", "min"), budget=0.1)  # as it was before any had ended
+    assert "ended at step 4" not in early.table["reason"].to_list()

@@ -395,7 +395,16 @@ class CurveSet:
         by = "step" if part is None else cost
         along = {g: end.step for g, end in ends.items()} if by == "step" else self._wholes(cost)
         kept = self._within(metric, self._limits(part, steps, along), epochs, by)
-        return replace(self, observations=self.observations.filter(pl.Series(kept)), horizons=ends)
+        rows = self.observations.filter(pl.Series(kept))
+        return replace(self, observations=rows, runs=self._as_of(kept), horizons=ends)
+
+    def _as_of(self, kept: NDArray[np.bool_]) -> pl.DataFrame:
+        """The runs as known at a prefix: those that went on beyond it had not ended."""
+        if "ended" not in self.runs.columns:
+            return self.runs
+        beyond = np.zeros(len(self), dtype=bool)
+        beyond[self.observations["run_id"].to_numpy()[~kept]] = True
+        return self.runs.with_columns(ended=pl.when(~pl.Series(beyond)).then("ended"))
 
     def _within(
         self, metric: str, limits: NDArray[np.float64], epochs: int | None, cost: str

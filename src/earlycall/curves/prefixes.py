@@ -187,6 +187,15 @@ class Prefixes:
         return np.where(over, 0.0, left)
 
     @cached_property
+    def ended(self) -> NDArray[np.bool_]:
+        """Which runs are known to train no longer, shape (m,): at the horizon or before it."""
+        left = self.steps_left
+        done = np.zeros(len(self), dtype=bool) if left is None else left <= 0
+        if "ended" in self.settings.columns:
+            done |= self.settings["ended"].cast(pl.Float64).is_not_null().to_numpy()
+        return done
+
+    @cached_property
     def epoch(self) -> Ragged:
         """The epoch of each loss, counted from 0; the observation number in runs without epochs."""
         number = self.loss.position.astype(np.float64)

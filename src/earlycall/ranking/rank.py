@@ -132,9 +132,10 @@ class Ranking(Result):
         hopeless = pl.lit(False)
         if keep := self.keep(group):
             ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
-            ended = pl.col("run").is_in(self._ended(group))
-            hopeless = ranked & ~ended & ~pl.col("run").is_in(keep)
-        return tuple(table.filter(hopeless | (pl.col("status") == "diverged"))["run"])
+            hopeless = ranked & ~pl.col("run").is_in(keep)
+        ended = pl.col("run").is_in(self._ended(group))
+        diverged = pl.col("status") == "diverged"
+        return tuple(table.filter((hopeless & ~ended) | diverged)["run"])
 
     def _ended(self, group: str) -> list[str]:
         """The runs of a group that are known to have no training left."""
@@ -142,8 +143,7 @@ class Ranking(Result):
         ended = self.table.filter(finished)["run"].to_list()
         for p in self.prefixes:
             if p.group == group:
-                left = p.steps_left
-                ended += [] if left is None else [p.runs[i] for i in np.flatnonzero(left <= 0)]
+                ended += [p.runs[i] for i in np.flatnonzero(p.ended)]
         return ended
 
     @property
@@ -508,6 +508,8 @@ def _explain(
 ) -> NDArray[np.float64]:
     """Note what makes single runs hard to judge; by how much their standard errors widen."""
     widened = np.ones(len(able))
+    left, last = taken.steps_left, taken.step.last()
+    early = taken.ended if left is None else taken.ended & (left > 0)
     noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
     for row, (i, phase, unlike) in enumerate(noted):
         if status[i] != "ok" or reasons[i] == FINISHED:
@@ -516,6 +518,8 @@ def _explain(
             status[i], reasons[i] = "incomparable", unlike
         elif phase is not None:
             status[i], reasons[i] = phase.status, phase.reason
+        elif early[row]:
+            reasons[i] = f"ended at step {last[row]:g}"
         if status[i] != "ok":
             widened[row] = WIDENED
     return widened

@@ -137,6 +137,7 @@ def _optuna(address: str) -> Log:
     with needed_for(hidden, "optuna"):
         from optuna.storages import RDBStorage
         from optuna.study import StudyDirection
+        from optuna.trial import TrialState
     trials = []
     try:
         storage = RDBStorage(address, skip_table_creation=True)  # a reader changes nothing
@@ -145,7 +146,7 @@ def _optuna(address: str) -> Log:
             for one in storage.get_all_trials(study._study_id):
                 trial = optuna.Trial(study.study_name, one.number, up)
                 trial.values, trial.params = dict(one.intermediate_values), dict(one.params)
-                trial.final = one.value
+                trial.final = one.value if one.state == TrialState.COMPLETE else None
                 trial.started = timestamp_of(one.datetime_start)
                 trial.ended = timestamp_of(one.datetime_complete)
                 trials.append(trial)

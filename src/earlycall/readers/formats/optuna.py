@@ -17,6 +17,7 @@ NAME = "Optuna studies"
 METRIC = "loss"  # what a trial reports; "accuracy" where more is better
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _CREATE_STUDY, _CREATE_TRIAL, _SET_PARAM, _SET_STATE, _REPORT = 0, 4, 5, 6, 7
+_COMPLETE = 1  # the state of a trial whose value is one; a pruned trial's is its last report
 
 
 @dataclass
@@ -121,7 +122,11 @@ def _database(path: Path) -> list[Trial]:
             connection,
             "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params",
         )
-        finals = rows(connection, "SELECT trial_id, value FROM trial_values WHERE objective = 0")
+        finals = rows(
+            connection,
+            "SELECT v.trial_id, v.value FROM trial_values v JOIN trials t USING (trial_id) "
+            "WHERE v.objective = 0 AND t.state = 'COMPLETE'",
+        )
     for trial, step, value, what in reported:
         if trial in trials:
             trials[trial].values[step] = _value(value, what)
@@ -189,7 +194,7 @@ def _apply(entry: dict[str, Any], studies: list[_Study], trials: list[Trial]) ->
         trial = trials[entry["trial_id"]]
         trial.started = timestamp_of(entry.get("datetime_start")) or trial.started
         trial.ended = timestamp_of(entry.get("datetime_complete")) or trial.ended
-        if entry.get("values"):
+        if entry["state"] == _COMPLETE and entry.get("values"):
             trial.final = float(entry["values"][0])
     elif code == _REPORT:
         value = entry["intermediate_value"]
