@@ -62,7 +62,8 @@ class Monitor:
         ...     if monitor.update(0.5 ** epoch):
         ...         break
         >>> print(monitor.explain())
-        Stopped after 10 observations at step 10: gain elasticity about 0.087, below 0.1 (gain 0.998 so far).
+        Stopped after 10 observations at step 10: gain elasticity about 0.087, below 0.1 (gain
+        0.998 so far).
     """
 
     def __init__(
