@@ -1,4 +1,4 @@
-"""The same losses stop a plain monitor and every adapter at the same step, each as it is by default.
+"""The same losses stop a plain monitor and every adapter at one step, each as it is by default.
 
 XGBoost, LightGBM, skorch and Ignite, which compute their losses themselves, are compared with a
 plain monitor in test_loops.py.

@@ -50,7 +50,13 @@ early = EarlyCall(
     cost=options.get("cost", "epoch"),
     state_path=folder / "earlycall.json",
 )
-callbacks = [GivenLosses(), early, KillBetween(), keras.callbacks.BackupAndRestore(folder / "backup"), Kill()]
+callbacks = [
+    GivenLosses(),
+    early,
+    KillBetween(),
+    keras.callbacks.BackupAndRestore(folder / "backup"),
+    Kill(),
+]
 history = model.fit(
     x, y, epochs=60, batch_size=64, shuffle=False, validation_data=(x, y), verbose=0,
     callbacks=callbacks,

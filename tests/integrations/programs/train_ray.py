@@ -81,7 +81,9 @@ else:
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage,
-            stop=EarlyCallStopper("loss", options.get("rule", "gain:0.3")) if what == "stopper" else None,
+            stop=EarlyCallStopper("loss", options.get("rule", "gain:0.3"))
+            if what == "stopper"
+            else None,
             callbacks=[Kill()],
             verbose=0,
         ),
