@@ -20,6 +20,11 @@ from earlycall.integrations.optuna import EarlyCallPruner
 NOISE = np.random.default_rng(5).normal(size=60) * 0.004
 LOSSES = (np.round((0.5 + 0.85 ** np.arange(60) + NOISE) * 4096) / 4096).tolist()
 
+STRAIGHT_AND_RESUMED = pytest.mark.parametrize(
+    "kill",
+    [pytest.param(False, id="straight"), pytest.param(True, id="resumed", marks=pytest.mark.slow)],
+)
+
 
 def stop(monitor, losses, after=0):
     at = (i for i, loss in enumerate(losses, start=after + 1) if monitor.update(loss))
@@ -73,7 +78,7 @@ def cluster():
     cluster.shutdown()
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["straight", "resumed"])
+@STRAIGHT_AND_RESUMED
 def test_ray(plain, cluster, tmp_path, kill):
     options = {"what": "stopper", "lr": [0.1], "iterations": 60, "address": cluster,
                "losses": LOSSES, "rule": None}  # fmt: skip
@@ -82,7 +87,7 @@ def test_ray(plain, cluster, tmp_path, kill):
     assert train("ray", tmp_path, **options)["found"]["0.1"] == plain
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["straight", "resumed"])
+@STRAIGHT_AND_RESUMED
 @pytest.mark.parametrize(
     ("host", "kill_at"), [("keras", 7), ("lightning", 7), ("transformers", 17)]
 )
