@@ -22,15 +22,15 @@ def test_monitor(capsys):
     with capsys.disabled():
         print(f"\n{'list.append':46} {peer:6.2f} µs an update")
         for rule, every in (
-            ("gain:1e-12", "auto"),
-            ("gain:1e-12", 1),
-            ("gain:1e-12", 100),
+            ("gain:1e-300", "auto"),
+            ("gain:1e-300", 1),
+            ("gain:1e-300", 100),
             ("loss:1e-12", 1),
             ("patience:1000000000", 1),
             ("plateau and budget:1e12", 1),
             ("budget:1e12", 1),
             ("target:0:1e9 and budget:1e12", 1),
-            ("gain:1e-12 and patience:1000000000", "auto"),
+            ("gain:1e-300 and patience:1000000000", "auto"),
         ):
             monitor = Monitor(rule, every=every)
             took = microseconds(monitor.update, losses)

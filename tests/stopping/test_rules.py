@@ -62,26 +62,27 @@ def test_a_plateau_is_a_level_line():
 
 
 def test_gain_by_hand():
-    """The second observation: b = prior·e^(−1/4) + (1 − e^(−1/4))·ε, with ε = 1 for both."""
+    """Losses 2, 1, 1.5, 1: the local elasticities are 1; 0 and −1; 0 and 1.5."""
     rule = parse_rule("gain:0.1")
-    rule.update(2.0, 0.0)
-    rule.update(1.0, 1.0)
-    keep = math.exp(-1 / 4)
-    trend = 1.25 * keep + (1 - keep)
-    missed = 1.0 - 2.0 + trend
-    error = 0.3 * math.sqrt((1 - keep) * missed**2 / 3.2) / 3.2
-    slow = 1.25 * math.exp(-1 / 20) + 1 - math.exp(-1 / 20)
-    fast, slow = 1.5 * trend + error, 1.5 * slow + error
-    assert rule.bank == pytest.approx(trend)
-    assert rule.bound == pytest.approx(fast * (fast / slow) ** 1.5)
+    for cost, loss in enumerate([2.0, 1.0, 1.5]):
+        rule.update(loss, cost)
+    # The value 1 that an average begins with counts as one observation more.
+    assert rule.banked == pytest.approx((1 + 1 + 0) / 3)
+    assert rule.trend == pytest.approx((1 + 1 - 1) / 3)
+    assert rule.banked_slow == rule.forecast == rule.banked
+    for cost in range(3, 6):
+        rule.update(1.0, cost)
+    banked, slow = 2 / 4 * math.exp(-2 / 4), 2 / 6
+    trend = (1 + 1 - 1 + 1.5) / 4 * math.exp(-2 / 4)
+    assert (rule.banked, rule.banked_slow) == pytest.approx((banked, slow))
+    assert rule.forecast == pytest.approx(max(banked, trend) * (banked / slow) ** 2)
 
 
 def test_loss_by_hand():
     rule = parse_rule("loss:0.1")
     rule.update(2.0, 1.0)
     rule.update(1.0, 2.0)  # (2 − 1)/1 · 2/1 = 2
-    keep = math.exp(-1 / 4)
-    assert rule.mean == pytest.approx(keep + 2 * (1 - keep))
+    assert rule.mean == pytest.approx((1 + 2) / 2)
 
 
 def test_the_target_rule_keeps_a_run_that_can_reach_it():

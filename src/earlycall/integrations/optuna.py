@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -84,7 +84,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         reduction_factor: float = 4,
         max_resource: float | None = None,
         rule: str | Rule | None = None,
-        every: int = 1,
+        every: int | Literal["auto"] = "auto",
         past: Any = None,
     ) -> None:
         if score is None and rule is None:

@@ -12,8 +12,7 @@ from earlycall.stopping.state import Stateful
 MIN_POINTS = 12  # before anything is judged: of fewer, noise and gain look alike
 MANY_POINTS = 32  # from which half of them tells the noise, and which averaging leaves
 JUDGE_EVERY = 4  # completed points, so that judging costs little
-MAX_NOISE = 3.0  # of one point as an elasticity: noise · points / gain
-MAX_NOISE_OF_FEW = 2.0  # while there are fewer than 32 points
+MAX_NOISE = 2.0  # of one point as an elasticity: noise · points / gain
 MAX_UNCLEAR = 10_000  # observations, then a run without a visible gain may be stopped after all
 MEDIAN_BEND = 0.6745 * 6**0.5  # of second differences of normal errors with deviation 1
 
@@ -22,9 +21,9 @@ class Averaging(Stateful):
     """Averages single losses into points, coarsely enough that noise does not hide the gain.
 
     The noise of a point, as an elasticity, is its standard deviation · points / gain. While that
-    is above 3 (2 while there are fewer than 32 points), nothing can be judged, and the losses are
-    averaged more coarsely as long as 32 points are left; nor can fewer than 12. Never more than 200
-    points are kept. A curve whose noise is small stays as it is.
+    is above 2, nothing can be judged, and the losses are averaged more coarsely as long as 32
+    points are left; nor can fewer than 12. Never more than 200 points are kept. A curve whose noise
+    is small stays as it is.
 
     Attributes:
         history: the points.
@@ -86,8 +85,7 @@ def stands_out(losses: list[float]) -> bool:
     quarters = [sum(losses[a:b]) / (b - a) for a, b in pairwise(bounds)]
     change = max(quarters) - min(quarters)
     few = m < MANY_POINTS
-    most = MAX_NOISE_OF_FEW if few else MAX_NOISE
-    return change > 0 and noise(losses if few else losses[m // 2 :]) * m <= most * change
+    return change > 0 and noise(losses if few else losses[m // 2 :]) * m <= MAX_NOISE * change
 
 
 def noise(losses: list[float]) -> float:

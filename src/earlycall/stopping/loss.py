@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from earlycall.errors import InputError
-from earlycall.stopping.gain import MEMORY, MIN_MEMORY, WARM_UP
+from earlycall.stopping.gain import MEMORY, weight
 from earlycall.stopping.rule import Rule
 
 PRIOR = 1.0  # elasticity assumed before anything was seen: unit-elastic
@@ -16,8 +16,8 @@ class LossRule(Rule):
 
     The loss elasticity ε = −(dL/dc)·c/L is percent of loss removed per percent more cost c, as
     recorded (the training elasticity of Zhao et al. 2022). Unlike the gain elasticity it depends
-    on where the loss has its zero: a threshold holds for one task only. It is averaged
-    exponentially over cost; the bound adds one standard error of the average.
+    on where the loss has its zero: a threshold holds for one task only. It is averaged over about
+    the last 4 observations; the bound adds one standard error of the average.
 
     Args:
         threshold: an elasticity above 0.
@@ -32,7 +32,7 @@ class LossRule(Rule):
     """
 
     FORM = "loss:THRESHOLD"
-    FIELDS = ("n", "cost0", "cost", "last", "mean", "square", "bound")
+    FIELDS = ("n", "cost", "last", "mean", "square", "bound")
     __slots__ = ("threshold", *FIELDS)
     averaged = True
 
@@ -48,29 +48,28 @@ class LossRule(Rule):
     def reset(self) -> None:
         """Forget all observations."""
         self.n = -1
-        self.cost0 = self.cost = self.last = 0.0
+        self.cost = self.last = 0.0
         self.mean, self.square, self.bound = PRIOR, 0.0, PRIOR
 
     def update(self, loss: float, cost: float) -> bool:
         """Take one observation; stop now?"""
         if self.n < 0:
-            self.n, self.cost0, self.cost, self.last = 0, cost, cost, loss
+            self.n, self.cost, self.last = 0, cost, loss
             return False
         step = cost - self.cost
         if step <= 0:
             self.last = min(self.last, loss)
             return False
         self.n += 1
-        spent = cost - self.cost0
-        keep = math.exp(-step / max(MEMORY * spent / self.n, MIN_MEMORY * spent))
+        new = weight(self.n, MEMORY)
         if loss > 0:
             now = (self.last - loss) / step * cost / loss
             error = now - self.mean
-            self.mean += (1 - keep) * error
-            self.square = keep * (self.square + (1 - keep) * error * error)
-            self.bound = max(self.mean, 0.0) + math.sqrt(self.square * (1 - keep) / (1 + keep))
+            self.mean += new * error
+            self.square = (1 - new) * (self.square + new * error * error)
+            self.bound = max(self.mean, 0.0) + math.sqrt(self.square * new / (2 - new))
         self.cost, self.last = cost, loss
-        return loss > 0 and self.n >= WARM_UP and self.bound < self.threshold
+        return loss > 0 and self.bound < self.threshold
 
     @property
     def reason(self) -> str:

@@ -19,7 +19,7 @@ from earlycall.stopping.rule import Rule
 if TYPE_CHECKING:
     from earlycall.curves import Direction
 
-VERSION = 2
+VERSION = 3  # of the saved state
 DEFAULT_RULE = f"gain:{THRESHOLD}"
 COUNTED = ("step", "epoch")  # costs that are counted where none is given
 STOP_FILE_PERIOD = 1.0  # seconds between two looks for the stop file
@@ -62,7 +62,7 @@ class Monitor:
         ...     if monitor.update(0.5 ** epoch):
         ...         break
         >>> print(monitor.explain())
-        Stopped after 10 observations at step 10: gain elasticity at most 0.0922, below 0.1 (gain
+        Stopped after 10 observations at step 10: gain elasticity about 0.087, below 0.1 (gain
         0.998 so far).
     """
 
@@ -234,8 +234,14 @@ class Monitor:
         """Go on from what `state_dict` gave; a clock goes on from the seconds saved.
 
         Raises:
-            InputError: if the state is of another rule, cost or averaging, or incomplete.
+            InputError: if the state is of another version, rule, cost or averaging, or incomplete.
         """
+        if state.get("version", VERSION) != VERSION:
+            raise InputError(
+                f"the saved monitor is of version {state['version']}, this earlycall reads version "
+                f"{VERSION} and decides otherwise; end the run with the earlycall that began it, "
+                "or judge it anew with a monitor of its own"
+            )
         for name in ("cost", "mode", "every"):
             if name in state and state[name] != getattr(self, name):
                 raise InputError(
@@ -283,13 +289,13 @@ class Monitor:
                 rule or text, cost=state["cost"], mode=state["mode"], every=state["every"],
                 stop_file=stop_file,
             )  # fmt: skip
+            made.load_state_dict(state)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{path}: not a saved monitor; write one with Monitor.save") from None
-        made.load_state_dict(state)
         return made
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
@@ -14,7 +15,7 @@ from earlycall.curves.prefixes import costs_of
 from earlycall.errors import InputError
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result
-from earlycall.stopping.gain import WARM_UP, GainRule
+from earlycall.stopping.gain import GainRule
 from earlycall.stopping.monitor import Monitor
 from earlycall.stopping.parse import as_rule
 from earlycall.stopping.rule import Rule
@@ -306,8 +307,8 @@ def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
 
 
 def _shares(rule: Rule) -> TypeGuard[GainRule]:
-    """Whether the rule differs from the default gain rule by its threshold only."""
-    return type(rule) is GainRule and rule.confirm == 1 and rule.warm_up == WARM_UP
+    """Whether one pass serves the rule among others that differ by their threshold only."""
+    return type(rule) is GainRule
 
 
 def _stop(losses: list[float], costs: list[float], rule: Rule, every: Every) -> int:
@@ -318,14 +319,6 @@ def _stop(losses: list[float], costs: list[float], rule: Rule, every: Every) -> 
         if ask(loss, costs[i]):
             return i
     return len(losses) - 1
-
-
-class _Bounds(GainRule):
-    """A gain rule that would stop as soon as it may, whose bound serves every threshold."""
-
-    def update(self, loss: float, cost: float) -> bool:
-        super().update(loss, cost)
-        return self.n >= self.warm_up
 
 
 def gain_stops(
@@ -343,13 +336,13 @@ def gain_stops(
         >>> gain_stops([2.0**-i for i in range(50)], list(range(50)), [0.1, 0.5])
         [9, 5]
     """
-    rule = _Bounds()
+    rule = GainRule(sys.float_info.max)  # would always stop: its forecast serves every threshold
     ask = rule.update if every == 1 else Monitor(rule, every=every).ask
     stops = [len(losses) - 1] * len(thresholds)
     left = sorted(range(len(thresholds)), key=thresholds.__getitem__)
     for i, loss in enumerate(losses):
         if ask(loss, costs[i]):
-            while left and rule.bound < thresholds[left[-1]]:
+            while left and rule.forecast < thresholds[left[-1]]:
                 stops[left.pop()] = i
             if not left:
                 break

@@ -34,6 +34,8 @@ def descend(config):
     for i in range(done + 1, config["iterations"] + 1):
         weights -= config["lr"] * x.T @ (x @ weights - y) / len(x)
         loss = float(np.mean((x @ weights - y) ** 2))
+        if config["losses"]:
+            loss = config["losses"][i - 1]
         with tempfile.TemporaryDirectory() as here:
             Path(here, "state.json").write_text(
                 json.dumps({"done": i, "weights": weights.tolist()})
@@ -52,7 +54,11 @@ class Kill(tune.Callback):
 
 ray.init(address=options["address"], logging_level=logging.ERROR)
 trainable = tune.with_resources(descend, {"cpu": 1})
-space = {"lr": tune.grid_search(options["lr"]), "iterations": options["iterations"]}
+space = {
+    "lr": tune.grid_search(options["lr"]),
+    "iterations": options["iterations"],
+    "losses": options.get("losses"),
+}
 name, storage = "experiment", str(folder)
 here = str(folder / name)
 if tune.Tuner.can_restore(here):
@@ -75,7 +81,9 @@ else:
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage,
-            stop=EarlyCallStopper("loss", "gain:0.3") if what == "stopper" else None,
+            stop=EarlyCallStopper("loss", options.get("rule", "gain:0.3"))
+            if what == "stopper"
+            else None,
             callbacks=[Kill()],
             verbose=0,
         ),

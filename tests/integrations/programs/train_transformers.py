@@ -27,6 +27,15 @@ tokens = (start + torch.arange(12)) % 16  # counting, from different starts
 data = [{"input_ids": row, "labels": row} for row in tokens]
 
 
+class GivenLosses(Trainer):
+    """Logs given losses, if there are any, in the place of the model's."""
+
+    def log(self, logs, *arguments):
+        if "losses" in options and "eval_loss" in logs:
+            logs["eval_loss"] = options["losses"][self.state.global_step // 2 - 1]
+        super().log(logs, *arguments)
+
+
 class Kill(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == options.get("kill_at"):
@@ -36,7 +45,7 @@ class Kill(TrainerCallback):
 early = EarlyCallCallback(
     options.get("metric", "eval_loss"), options["rule"], options.get("cost", "step")
 )
-trainer = Trainer(
+trainer = GivenLosses(
     GPT2LMHeadModel(GPT2Config(vocab_size=16, n_positions=16, n_embd=16, n_layer=1, n_head=2)),
     TrainingArguments(
         output_dir=str(folder),
