@@ -94,8 +94,10 @@ def is_expanded(values: Mapping[str, Any]) -> bool:
     """Whether nested mappings hold more, or more deeply, than is read: by aliases of YAML they do.
 
     Examples:
-        >>> is_expanded({"lr": 0.1, "model": {"depth": 4}}), is_expanded(dict.fromkeys(range(10**5)))
-        (False, True)
+        >>> is_expanded({"lr": 0.1, "model": {"depth": 4}})
+        False
+        >>> is_expanded(dict.fromkeys(range(100_000)))
+        True
     """
     level, seen = [values], 0
     for _ in range(MAX_DEPTH):
