@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from earlycall.errors import InputError, first_of
-from earlycall.formatting import csv_of
+from earlycall.formatting import csv_of, json_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +67,7 @@ def errors() -> Console:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON object on stdout; what is not finite becomes null."""
-    print(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False))
+    print(json_of(document))
 
 
 def print_csv(table: pl.DataFrame) -> None:
@@ -171,14 +170,6 @@ def words(summary: str) -> Iterator[RenderableType]:
     """The verdict, above the tables."""
     yield from map(Sentences, summary.splitlines())
     yield ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sparkline(losses: Sequence[float], low: float, high: float, width: int = 16) -> str:

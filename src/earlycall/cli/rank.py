@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earlycall.cli import options, output
-from earlycall.cli.watch import EVERY, Every, Watch, watch
+from earlycall.cli.watch import EVERY, Every, OnVerdictCommand, Watch, watch
 from earlycall.errors import InputError
 from earlycall.formatting import common_ending, number
 
@@ -63,6 +63,7 @@ def command(
     pattern: options.Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
+    on_verdict: OnVerdictCommand = None,
     power: options.Power = None,
     price: options.Price = None,
     power_offset: options.PowerOffset = None,
@@ -80,15 +81,21 @@ def command(
 
       earlycall rank runs/ --watch --metric val_loss
 
+      earlycall rank runs/ --watch --on-verdict "python notify.py"
+
       earlycall rank runs/ --budget 10% --cost joules
 
       earlycall rank runs/ --finished last-sweep/
 
       earlycall rank runs/ --over hp.seed
     """
+    from earlycall.ranking.on_verdict import OnVerdict
     from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
+    if on_verdict is not None and not watching:
+        raise InputError("--on-verdict tells what changes while runs are watched; add --watch")
+    told = None if on_verdict is None else OnVerdict(on_verdict)
     past = output.read_finished(finished, outcome)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
@@ -104,7 +111,7 @@ def command(
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
             raise InputError("--svg draws one table; leave out --watch")
-        watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt)
+        watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt, told=told)
         return
     needed = axis.value if cost is options.CostName.step else cost.value
     curves = output.read_with_cost(
