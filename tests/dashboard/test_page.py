@@ -265,6 +265,16 @@ def test_a_phone_shows_all_without_sideways_scrolling(of_digits, look):
     expect(page.get_by_label("Score")).to_be_visible()
 
 
+def test_a_screen_has_room_for_all_columns(serve, of_digits, look):
+    study = serve(Path(__file__).parents[2] / "examples" / "study" / "digits")
+    for served in (of_digits, study):
+        page = look(served.url + "?budget=20", viewport={"width": 1280, "height": 900})
+        runs = page.locator("#table")
+        expect(runs).to_be_visible()
+        room = runs.evaluate("t => [t.scrollWidth, t.parentElement.clientWidth]")
+        assert room[0] <= room[1]
+
+
 def test_the_page_is_used_by_keyboard_alone(of_digits, look):
     page = look(of_digits.url)
     expect(rows(page)).to_have_count(16)
