@@ -57,7 +57,7 @@ def test_what_a_screen_has_room_for_holds_the_settings_in_one_column():
     table = whole.compact()
     assert [c.key for c in table.columns if c.key not in whole] == ["settings"]
     assert [c.key for c in whole.columns if c.key not in table] == [
-        "hp.recipe", "hp.optimizer", "hp.seed", "hp.lr", "step"
+        "hp.recipe", "hp.optimizer", "hp.seed", "hp.lr"
     ]  # fmt: skip
     # The seed and the optimizer follow from the recipe; the learning rate decides nothing.
     assert "recipe adam, lr 0.125" in table["settings"].texts

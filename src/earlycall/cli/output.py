@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import polars as pl
     from rich.console import ConsoleOptions, RenderableType
-    from rich.table import Table
 
     from earlycall.cli.options import Format, Paths
     from earlycall.curves import CurveSet
@@ -108,22 +107,6 @@ def print_result(
             out.print(line)
         if svg is not None:
             save_svg(out, svg, title)
-
-
-def grid(*columns: str, right: Iterable[str] = (), padding: int = 2) -> Table:
-    """An empty table as all commands print them: plain columns under dim heads.
-
-    Args:
-        columns: the heads; the first column is folded where it is too wide.
-        right: those whose cells stand at the right.
-        padding: spaces between columns.
-    """
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, padding, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    return table
 
 
 def by_group(

@@ -237,8 +237,8 @@ class _Panel:
             if i not in made:
                 continue
             colour = self.colours.ink if len(first) == 1 else line["color"]
-            seen = (values[: group.n_seen[i]] for values in group.curve(i))
-            if misses(*seen, made[i], limits, log):
+            x, y = group.curve(i)
+            if misses(x[: group.n_seen[i]], y[: group.n_seen[i]], made[i], limits, log):
                 self.missed(made[i], colour)
             else:
                 band = line["color"] if place < MAX_BANDS else None

@@ -111,12 +111,11 @@ class RunTable:
         """The columns that a screen has room for.
 
         More than two settings share a column, without those that another one decides (as a recipe
-        decides its optimizer); the last step is left out where it is the same for all runs.
+        decides its optimizer).
         """
-        columns = [c for c in self.columns if c.key != "step" or len(set(c.texts)) > 1]
-        settings = [c for c in columns if c.key.startswith(SETTINGS_PREFIXES)]
+        settings = [c for c in self.columns if c.key.startswith(SETTINGS_PREFIXES)]
         if len(settings) <= MAX_SETTINGS:
-            return RunTable(tuple(columns))
+            return self
         shown = [
             column for i, column in enumerate(settings)
             if not any(_decides(other, column) for other in settings[:i])
@@ -127,7 +126,9 @@ class RunTable:
         )
         hint = "The settings in which the runs differ, but for those that follow from another"
         together = Column("settings", "settings", hint, "note", texts, texts)
-        columns = [together if c is settings[0] else c for c in columns if c not in settings[1:]]
+        columns = [
+            together if c is settings[0] else c for c in self.columns if c not in settings[1:]
+        ]
         return RunTable(tuple(columns))
 
     def _take(self, rows: Iterable[int]) -> RunTable:
