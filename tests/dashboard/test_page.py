@@ -104,6 +104,7 @@ def test_a_click_on_a_title_sorts_and_is_part_of_the_link(of_digits, look):
     page = look(of_digits.url)
     expect(rows(page)).to_have_count(16)
     page.get_by_role("button", name="last train_loss").click()
+    expect(page.locator("#runs th[aria-sort]")).to_have_text("last train_loss")
     expect(page.locator("#runs th[aria-sort]")).to_have_attribute("aria-sort", "ascending")
     losses = [float(text) for text in column(page, "last train_loss")]
     assert losses == sorted(losses)

@@ -87,7 +87,12 @@ def test_a_fit_is_dashed_where_it_fits_in_the_scale_that_is_drawn_else_dotted():
     noisy = 4 / x * np.exp(np.random.default_rng(0).normal(0, 0.1, 200))
     assert dashes(plots.curves({"a": noisy}, budget=0.5, log=True)) == ["5px,4px"]
     assert ec.fit(losses).plot().layout.showlegend
-    assert not ec.fit(4 / x).plot().layout.showlegend
+    exact = ec.fit(1 + 4 / (x + 40)).plot()
+    assert not exact.layout.showlegend
+    low = exact.layout.yaxis.range[0]
+    forecast = next(t for t in exact.data if t.line.dash == "5px,4px")
+    assert low < forecast.y.min() < 1 + 4 / 240  # the forecast is in sight
+    assert dashes(plots.curves({"a": np.ones(50)}, budget=0.5)) == ["5px,4px"]
 
 
 def test_what_is_best_is_in_sight_whichever_way_is_better():

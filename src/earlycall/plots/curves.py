@@ -117,8 +117,9 @@ def curves(
         if cell["col"] == 1:
             figure.update_yaxes(title=shown(metric), **cell)
     legend = LEGEND_BELOW | {"y": LEGEND_BELOW["y"] / rows, "traceorder": "normal"}
+    above = 30 if not figure.layout.annotations else ABOVE
     return styled(
-        figure, colours, height=146 + 340 * rows, legend=legend, margin={"t": ABOVE},
+        figure, colours, height=90 + above + 340 * rows, legend=legend, margin={"t": above},
         showlegend=len(groups) == 1 or any(trace.name == MISSES for trace in figure.data),
     )  # fmt: skip
 
@@ -227,20 +228,20 @@ class _Panel:
         sign = group.prefixes.sign
         low, high = _range(list(curves.values()), sign)
         log = log if log is not None else bool(sign > 0 and low > 0 and high > LOG_SPREAD * low)
-        limits = _limits(low, high, log)
         self.others([(names[i], *curves[i]) for i in drawn])
         made = forecast(group.prefixes, first, group.n_seen, group.ends) if forecasts else {}
+        missed = {i for i in made if misses(*self.seen(i), made[i], _limits(low, high, log), log)}
+        ends = [float(m.middle[-1]) for i, m in made.items() if len(m.ahead) and i not in missed]
+        low, high = _with_ends(low, high, ends, log)
+        limits = _limits(low, high, log)
         floor = 10 ** limits[0] if log else -np.inf
         for place, i in enumerate(first):
             line = self.colours.line(place)
             self.leader(i, names[i], curves[i], line)
-            if i not in made:
-                continue
             colour = self.colours.ink if len(first) == 1 else line["color"]
-            x, y = group.curve(i)
-            if misses(x[: group.n_seen[i]], y[: group.n_seen[i]], made[i], limits, log):
+            if i in missed:
                 self.missed(made[i], colour)
-            else:
+            elif i in made:
                 band = line["color"] if place < MAX_BANDS else None
                 self.forecast(made[i], colour, band, floor)
         thinned = f"; {len(drawn):,} of {len(others):,} others" if len(drawn) < len(others) else ""
@@ -252,9 +253,16 @@ class _Panel:
         if log:
             ticks = {"dtick": 1 if limits[1] - limits[0] > 2 else None, "tickformat": "~g"}
             self.figure.update_yaxes(type="log", **ticks, **self.cell)
-        end = float(np.max(group.ends[np.isfinite(group.ends)], initial=0.0))
+        last = group.ends if ends else group.prefixes.x.last()
+        end = float(np.max(last[np.isfinite(last)], initial=0.0))
         if end > 0:
             self.figure.update_xaxes(range=[-0.01 * end, 1.02 * end], **self.cell)
+
+    def seen(self, i: int) -> tuple[Floats, Floats]:
+        """A run's axis and its values, as far as they were seen."""
+        n = int(self.group.n_seen[i])
+        x, y = self.group.curve(i)
+        return x[:n], y[:n]
 
     def line(self, x: Floats, y: Floats, colour: str, width: float, **options: Any) -> None:
         style = {"color": colour, "width": width} | options.pop("line", {})
@@ -364,6 +372,15 @@ def _range(curves: list[tuple[Floats, Floats]], sign: float = 1.0) -> tuple[floa
     low, high = float(values.min()), max(float(np.quantile(values, 0.98)), start)
     high = min(high, start + 2 * (start - low)) if start > low else high
     return (low, high) if sign > 0 else (-high, -low)
+
+
+def _with_ends(low: float, high: float, ends: list[float], log: bool) -> tuple[float, float]:
+    """The range with the ends of forecasts, though no more than twice as high as without."""
+    if log:
+        return min([low, *(max(end, low * low / high) for end in ends)]), high
+    span = high - low
+    ends = [float(np.clip(end, low - span, high + span)) for end in ends]
+    return min([low, *ends]), max([high, *ends])
 
 
 def _limits(low: float, high: float, log: bool) -> list[float]:

@@ -89,7 +89,8 @@ def misses(x: Floats, y: Floats, made: Forecast, limits: Sequence[float], log: b
     means = np.array([[values[part].mean() for part in parts] for values in (y, fitted)])
     if log:
         means = np.log10(np.maximum(means, 10.0 ** limits[0]))
-    return bool(np.abs(means[0] - means[1]).max() > MAX_GAP * (limits[1] - limits[0]))
+    height = limits[1] - limits[0]
+    return height > 0 and bool(np.abs(means[0] - means[1]).max() > MAX_GAP * height)
 
 
 def _able(prefixes: Prefixes, i: int, n: int) -> bool:
