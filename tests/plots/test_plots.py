@@ -111,6 +111,14 @@ def test_what_is_best_is_in_sight_whichever_way_is_better():
         assert (leader.y[-1] > leader.y[0]) == (name == "val_accuracy")
 
 
+def test_a_rule_is_labelled_by_its_threshold_and_a_combined_one_in_full(digits):
+    rules = ["gain:0.1", "gain:0.1 or patience:3"]
+    figure = plots.cost_against_regret(ec.replay(digits, rules))
+    texts = {text for trace in figure.data for text in trace.text or () if text}
+    assert texts <= {"0.1", "gain:0.1 or patience:3"}
+    assert "0.1" in texts
+
+
 def test_of_many_curves_as_many_are_drawn_as_the_eye_can_see():
     rng = np.random.default_rng(0)
     losses = {f"run{i}": 1 + 3 / np.arange(1, 301) + rng.normal(0, 0.1, 300) for i in range(1500)}

@@ -45,7 +45,8 @@ def cost_against_regret(replayed: Replay, *, theme: Theme = "light") -> Figure:
         largest = max((row["regret_pct"] for row in rows), default=0.0)
         limits = [-0.02 * largest, 1.12 * largest or 1]
         per_x, per_y = width / (limits[1] - limits[0]), PANEL_HEIGHT / MAX_COST
-        labelled = [shown(row["rule"].partition(":")[2] or row["rule"], 24) for row in rows]
+        rules = [row["rule"] for row in rows]
+        labelled = [shown(rule.removeprefix(f"{_family(rule)}:"), 24) for rule in rules]
         sides = _sides(
             [((row["regret_pct"] - limits[0]) * per_x, row["cost_pct"] * per_y) for row in rows],
             labelled, width,
