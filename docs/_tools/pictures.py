@@ -33,7 +33,7 @@ def draw_figures(sets: list[ec.CurveSet]) -> None:
     curves = ec.read(DIGITS)
     ranking = ec.rank(curves, budget=0.1)
     one = curves.curve("linear_lr0.003.csv", metric="val_loss")
-    noisy = curves.curve("cnn-4_lr0.1.csv")
+    noisy = curves.curve("linear_lr0.003.csv")
     drawn = {
         "curves": plots.curves(curves, ranking=ranking),
         "ranking": ranking.plot(),

@@ -24,7 +24,7 @@ from earlycall.curves import CurveSet, Direction
 from earlycall.curves.columns import is_validation
 from earlycall.curves.prefixes import costs_of
 from earlycall.errors import InputError
-from earlycall.formatting import capitalised, plain
+from earlycall.formatting import capitalised, common_ending, plain
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.results import Result, draw
 from earlycall.stopping.gain import THRESHOLD
@@ -166,8 +166,9 @@ class Elasticities(Result):
         if not going.height:
             return said
         first = going.sort("gain_elasticity", descending=True).row(0, named=True)
+        name = first["run"].removesuffix(common_ending(self.table["run"].to_list()))
         return (
-            f"{said} {plain(first['run'])} gains most from going on: 1 % more cost brings "
+            f"{said} {plain(name)} gains most from going on: 1 % more cost brings "
             f"{first['gain_elasticity']:.2g} % more gain."
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
@@ -193,6 +194,24 @@ def capitalised(sentence: str) -> str:
         'The first 3 of TSE'
     """
     return sentence[:1].upper() + sentence[1:]
+
+
+def json_of(document: dict[str, Any]) -> str:
+    """A document as one line of JSON; what is not finite becomes null.
+
+    Examples:
+        >>> json_of({"losses": [1.5, float("nan")]})
+        '{"losses": [1.5, null]}'
+    """
+    return json.dumps(_finite(document), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def csv_of(table: pl.DataFrame) -> str:

@@ -9,9 +9,11 @@ from itertools import takewhile
 import polars as pl
 import pytest
 
+from conftest import DIGITS
 from earlycall.cli import main
 from earlycall.formatting import short_names
 
+STUDY = DIGITS.parent / "study" / "digits"
 LONG = "outputs-2026/a-very-long-experiment-name-that-all-of-them-share"
 
 
@@ -84,6 +86,52 @@ def test_a_run_is_one_line_of_whole_numbers_after_a_verdict(words, sweep):
     numbers = [c for row in rows for c in row if c.replace(".", "").replace(",", "").isdigit()]
     assert len(numbers) >= 12
     assert set(numbers) <= cells
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    model = tmp_path_factory.mktemp("nas") / "model"
+    shown("nas", "fit", STUDY, "-o", model)
+    return model
+
+
+@pytest.mark.parametrize("command", ["nas rank", "nas explain", "nas search", "study report"])
+def test_nothing_of_architectures_is_wider_than_the_terminal(command, predictor):
+    model = () if command.startswith("study") else ("--model", predictor)
+    few = {"nas search": ("--trials", "5"), "study report": ("--epochs", "1,3")}
+    for details in ((), ("-v",)) if command != "nas search" else ((),):
+        screen = shown(*command.split(), STUDY, *model, *few.get(command, ()), *details, columns=60)
+        lines = screen.splitlines()
+        assert max(map(len, lines)) <= 60
+        folded = [line for line in lines if line.startswith("        ")]
+        assert details or not folded
+        if command == "nas rank":
+            assert lines[0].startswith("Learnt from 60 runs")
+
+
+def test_a_verdict_says_how_to_stop_what_is_still_going_on(tmp_path):
+    x = range(1, 60)
+    for name, scale in (("a", 1.0), ("b", 2.0), ("c", float("nan"))):
+        lines = [f"{step},{scale * (1 + 4 / step)}\n" for step in x]
+        (tmp_path / f"{name}.csv").write_text("step,train_loss\n" + "".join(lines))
+    how = 'To do it: end their jobs, which --format json lists under "stop".'
+
+    def said(*options):
+        return " ".join(shown("rank", tmp_path, *options).split())
+
+    assert how in said()
+    assert how in said("--horizon", "100")
+    assert how not in said("--horizon", "59")  # they have ended
+    (tmp_path / "c.csv").unlink()
+    assert how not in said("--score", "last_loss")  # there is none to stop
+
+
+def test_each_advice_has_a_reason(sweep):
+    lines = shown("elasticity", sweep, "--group", "a", columns=120).splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("run "))
+    at = lines[head].index("because")
+    assert len(lines[head + 1 :]) == 4
+    assert all(line[at:].strip() for line in lines[head + 1 :])
 
 
 def test_names_that_differ_stay_different():

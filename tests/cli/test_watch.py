@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -15,7 +16,8 @@ import polars as pl
 import pytest
 
 from conftest import PATIENCE, earlycall, wait_until
-from earlycall import CurveSet, read
+from earlycall import CurveSet, rank, read
+from earlycall.ranking.on_verdict import OnVerdict
 
 # Two linear classifiers of the handwritten digits, which log each step until they are told to stop.
 TRAINING = """
@@ -147,6 +149,121 @@ def test_what_is_watched_learns_from_finished_runs(tmp_path, digits):
     watched.send_signal(signal.SIGINT)
     assert watched.wait(PATIENCE) == 0
     assert json.loads(out.read_text().splitlines()[0])["learned_from"]["all"] == 16
+
+
+TELLER = """
+import sys, pathlib, time
+told, *how = sys.argv[1:]
+with pathlib.Path(told).open("a") as file:
+    file.write(sys.stdin.read())
+print("not for the screen")
+if how == ["fails"]:
+    sys.exit("no mail server")
+if how == ["hangs"]:
+    time.sleep(1e6)
+"""
+
+
+class Told:
+    """Runs ranked by their last loss, and the command that is told of it."""
+
+    def __init__(self, folder, *how):
+        self.runs, self.log, script = folder / "runs", folder / "told", folder / "teller.py"
+        self.runs.mkdir()
+        for name in "abc":
+            (self.runs / f"{name}.csv").write_text("step,train_loss\n")
+        self.losses(1, a=3, b=3.5, c=4)
+        self.losses(2, a=1, b=2, c=3)
+        script.write_text(TELLER)
+        self.command = shlex.join([sys.executable, str(script), str(self.log), *how])
+        self.out, self.err = folder / "out", folder / "err"
+        with self.out.open("w") as stdout, self.err.open("w") as stderr:
+            options = ("--score", "last_loss", "--format", "json", "--on-verdict", self.command)
+            self.watching = watch("rank", self.runs, *options, stdout=stdout, stderr=stderr)
+
+    def losses(self, step, **losses):
+        for name, loss in losses.items():
+            with (self.runs / f"{name}.csv").open("a") as log:
+                log.write(f"{step},{loss}\n")
+
+    def lines(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def shown(self):
+        """The last steps of the rankings that were printed."""
+        return [json.loads(line)["horizon"] for line in self.out.read_text().split("\n")[:-1]]
+
+    def end(self):
+        self.watching.send_signal(signal.SIGINT)
+        assert self.watching.wait(PATIENCE) == 0
+
+
+def test_a_command_is_told_once_for_each_change_of_verdict(tmp_path):
+    told = Told(tmp_path, "; touch", str(tmp_path / "by a shell"))
+    wait_until(lambda: len(told.lines()) == 1)
+    told.losses(3, a=0.9, b=1.9, c=2.9)  # nothing changes
+    wait_until(lambda: told.shown()[-1] == 3)
+    told.losses(4, a=0.8, b=0.1, c=2.8)
+    wait_until(lambda: len(told.lines()) > 1)
+    told.losses(5, c="nan")  # a run that diverged is to be stopped
+    wait_until(lambda: len(told.lines()) > 2)
+    told.losses(6, a=0.7, b=0.1)
+    wait_until(lambda: told.shown()[-1] == 6)
+    told.end()
+    documents = [json.loads(line) for line in told.lines()]
+    assert [(d["runs"][0]["run"], d["stop"]["all"]) for d in documents] == [
+        ("a.csv", []), ("b.csv", []), ("b.csv", ["c.csv"])
+    ]  # fmt: skip
+    assert set(told.lines()) <= set(told.out.read_text().splitlines())
+    assert not (tmp_path / "by a shell").exists()
+
+
+def test_a_command_that_fails_is_named_in_a_line_and_watching_goes_on(tmp_path):
+    told = Told(tmp_path, "fails")
+    wait_until(lambda: "no mail server" in told.err.read_text())
+    told.losses(3, a=0.9, b=0.1, c=2.9)
+    wait_until(lambda: told.err.read_text().count("no mail server") == 2)
+    told.end()
+    said = [line for line in told.err.read_text().splitlines() if "no mail server" in line]
+    assert all("failed with exit code 1: no mail server" in line for line in said)
+    assert len(told.lines()) == 2
+
+
+def test_a_command_that_hangs_holds_nothing_up(tmp_path):
+    told = Told(tmp_path, "hangs")
+    wait_until(lambda: len(told.lines()) == 1)
+    told.losses(3, a=0.9, b=0.1, c=2.9)
+    wait_until(lambda: told.shown()[-1] == 3)
+    told.end()
+    assert len(told.lines()) == 1
+
+
+def test_a_command_is_ended_after_its_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("earlycall.ranking.on_verdict.TIMEOUT", 0.5)
+    command = OnVerdict("sleep 1000000")
+    command.update(rank({"a": [3.0, 1.0], "b": [3.0, 2.0]}, score="last_loss"))
+
+    def ended():
+        command.look()
+        return command.problem
+
+    wait_until(ended)
+    assert "was ended after 0.5 s" in command.problem
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--watch", "--on-verdict", "no-such-program now"), "'no-such-program' is no program"),
+        (("--watch", "--on-verdict", "python 'open"), "cannot be split into words"),
+        (("--watch", "--on-verdict", " "), "--on-verdict is empty"),
+        (("--on-verdict", "cat"), "add --watch"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_at_once(words, sentence, digits):
+    ran = earlycall("rank", digits, *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert sentence in ran.err
 
 
 def test_what_cannot_be_watched(tmp_path, digits):

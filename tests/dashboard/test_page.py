@@ -104,6 +104,7 @@ def test_a_click_on_a_title_sorts_and_is_part_of_the_link(of_digits, look):
     page = look(of_digits.url)
     expect(rows(page)).to_have_count(16)
     page.get_by_role("button", name="last train_loss").click()
+    expect(page.locator("#runs th[aria-sort]")).to_have_text("last train_loss")
     expect(page.locator("#runs th[aria-sort]")).to_have_attribute("aria-sort", "ascending")
     losses = [float(text) for text in column(page, "last train_loss")]
     assert losses == sorted(losses)
@@ -130,7 +131,8 @@ def test_a_link_restores_the_view(of_digits, look):
     expect(page.get_by_label("Stop mlp-4_lr0.1.csv")).to_be_checked()
     expect(page.locator("#stopping")).to_contain_text("1 run marked to stop")
     expect(page.locator("tr.focused")).to_contain_text("mlp-32_lr0.1")
-    expect(page.locator("#figure-curves .legendtext").last).to_contain_text("mlp-32_lr0.1")
+    drawn = page.locator("#figure-curves .legendtext").get_by_text("mlp-32_lr0.1")
+    expect(drawn).to_have_count(2)  # as one of the leaders, and as the run that is looked at
 
 
 def test_a_link_that_cannot_be_used_says_why(of_digits, look):
@@ -263,6 +265,16 @@ def test_a_phone_shows_all_without_sideways_scrolling(of_digits, look):
     expect(page.get_by_label("Score")).to_be_hidden()
     page.get_by_text("Runs and score").click()
     expect(page.get_by_label("Score")).to_be_visible()
+
+
+def test_a_screen_has_room_for_all_columns(serve, of_digits, look):
+    study = serve(Path(__file__).parents[2] / "examples" / "study" / "digits")
+    for served in (of_digits, study):
+        page = look(served.url + "?budget=20", viewport={"width": 1280, "height": 900})
+        runs = page.locator("#table")
+        expect(runs).to_be_visible()
+        room = runs.evaluate("t => [t.scrollWidth, t.parentElement.clientWidth]")
+        assert room[0] <= room[1]
 
 
 def test_the_page_is_used_by_keyboard_alone(of_digits, look):

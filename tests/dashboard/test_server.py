@@ -10,7 +10,7 @@ import subprocess
 import polars as pl
 import pytest
 
-from conftest import PATIENCE, earlycall
+from conftest import PATIENCE, earlycall, wait_until
 from earlycall import CurveSet, read
 from earlycall.dashboard.command import stop_command
 from earlycall.dashboard.view import View
@@ -165,3 +165,20 @@ def test_a_view_and_its_link_say_the_same():
     )  # fmt: skip
     assert View.from_query(view.query()) == view
     assert View.from_query("") == View()
+
+
+def test_a_command_is_told_of_the_verdict_and_named_if_it_fails(serve, digits, tmp_path):
+    shutil.copytree(digits, tmp_path / "runs")
+    command = f"sh -c 'cat >> {tmp_path / 'told'}; echo no mail server; exit 3'"
+    served = serve(tmp_path / "runs", "--on-verdict", command)
+    wait_until(lambda: "failed with exit code 3: no mail server" in served.said)
+    [line] = (tmp_path / "told").read_text().splitlines()
+    assert json.loads(line) == earlycall("rank", tmp_path / "runs", "--format", "json").json
+    assert get(served.port)[0].status == 200
+    for log in (tmp_path / "runs").glob("cnn-16-32-bn*"):
+        log.unlink()  # the leader is gone
+    wait_until(lambda: served.said.count("failed with exit code 3") == 2)
+    assert len((tmp_path / "told").read_text().splitlines()) == 2
+    refused = earlycall("serve", digits, "--on-verdict", "no-such-program")
+    assert refused.code == 2
+    assert "'no-such-program' is no program" in refused.err

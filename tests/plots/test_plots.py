@@ -8,6 +8,7 @@ import earlycall as ec
 from conftest import earlycall
 from earlycall import formatting as names
 from earlycall import plots
+from earlycall.plots.curves import MISSES
 from earlycall.plots.theme import DARK, LIGHT, exchanged
 
 HOSTILE = ["<script>alert(1)</script>", "</script><b>x", 'quo"te\'s', "new\nline", "شغّل",
@@ -41,7 +42,7 @@ def figures(digits, ranking):
 
 def test_curves_show_leaders_by_rank_and_all_others(digits, ranking):
     figure = plots.curves(digits, ranking=ranking)
-    shown = [t.name for t in figure.data if t.showlegend is not False]
+    shown = [t.name for t in figure.data if t.showlegend is not False and t.name != MISSES]
     first = ranking.table["run"][:4].to_list()
     assert shown == [f"{i}. {run.removesuffix('.csv')}" for i, run in enumerate(first, 1)]
     others = {name for t in figure.data if t.name == "others" for name in t.text}
@@ -66,13 +67,65 @@ def test_curves_of_a_prefix_are_forecast_from_it_alone():
     assert dashed[0].y[-1] == pytest.approx(1 + 4 / 200, rel=0.01)
 
 
+def dashes(figure):
+    return [t.line.dash for t in figure.data if "px" in (t.line.dash or "") and t.name is None]
+
+
+def test_a_fit_is_dashed_where_it_fits_in_the_scale_that_is_drawn_else_dotted():
+    x = np.arange(1, 201)
+    losses = np.where(x < 60, 1, 0.2) / x  # on a linear axis the drop is not to be seen
+    assert dashes(plots.curves({"a": losses}, budget=0.5, log=False)) == ["5px,4px"]
+    drawn = plots.curves({"a": losses}, budget=0.5, log=True)
+    assert dashes(drawn) == ["1px,4px"]
+    assert MISSES in [t.name for t in drawn.data if t.showlegend is not False]
+    dotted = next(t for t in drawn.data if t.line.dash == "1px,4px")
+    assert dotted.x.max() == 100
+    assert not [t for t in drawn.data if t.fill == "toself"]
+    exact = plots.curves({"a": 4 / x}, budget=0.5, log=True)
+    assert dashes(exact) == ["5px,4px"]
+    assert MISSES not in [t.name for t in exact.data]
+    noisy = 4 / x * np.exp(np.random.default_rng(0).normal(0, 0.1, 200))
+    assert dashes(plots.curves({"a": noisy}, budget=0.5, log=True)) == ["5px,4px"]
+    assert ec.fit(losses).plot().layout.showlegend
+    exact = ec.fit(1 + 4 / (x + 40)).plot()
+    assert not exact.layout.showlegend
+    low = exact.layout.yaxis.range[0]
+    forecast = next(t for t in exact.data if t.line.dash == "5px,4px")
+    assert low < forecast.y.min() < 1 + 4 / 240  # the forecast is in sight
+    assert dashes(plots.curves({"a": np.ones(50)}, budget=0.5)) == ["5px,4px"]
+
+
+def test_what_is_best_is_in_sight_whichever_way_is_better():
+    x = np.arange(1, 101)
+    rising = {f"r{i}": 0.1 + (0.1 + 0.08 * i) * (1 - 1 / x) for i in range(10)}
+    falling = {run: 1 - y for run, y in rising.items()}
+    for name, curves in (("val_accuracy", rising), ("val_loss", falling)):
+        rows = [{"run": r, "step": s, name: v} for r, y in curves.items()
+                for s, v in zip(x, y, strict=True)]  # fmt: skip
+        figure = plots.curves(pl.DataFrame(rows), metric=name)
+        low, high = figure.layout.yaxis.range
+        best = [curves[r][-1] for r in ("r9", "r8")]
+        assert figure.layout.yaxis.type != "log"
+        assert all(low < value < high for value in best), name
+        leader = next(t for t in figure.data if t.name == "r9")
+        assert (leader.y[-1] > leader.y[0]) == (name == "val_accuracy")
+
+
+def test_a_rule_is_labelled_by_its_threshold_and_a_combined_one_in_full(digits):
+    rules = ["gain:0.1", "gain:0.1 or patience:3"]
+    figure = plots.cost_against_regret(ec.replay(digits, rules))
+    texts = {text for trace in figure.data for text in trace.text or () if text}
+    assert texts <= {"0.1", "gain:0.1 or patience:3"}
+    assert "0.1" in texts
+
+
 def test_of_many_curves_as_many_are_drawn_as_the_eye_can_see():
     rng = np.random.default_rng(0)
     losses = {f"run{i}": 1 + 3 / np.arange(1, 301) + rng.normal(0, 0.1, 300) for i in range(1500)}
     figure = plots.curves(losses)
     others = [t for t in figure.data if t.name == "others"]
     assert sum(len(set(t.text)) for t in others) == 150
-    assert figure.layout.annotations[0].text.startswith("150 of 1,496 others drawn")
+    assert figure.layout.xaxis.title.text == "step; 150 of 1,496 others"
     ranked = ec.rank(losses, score="last_loss").table["run"].to_list()
     drawn = {name for t in plots.curves(losses, ranking=ec.rank(losses, score="last_loss")).data
              if t.name == "others" for name in t.text}  # fmt: skip
@@ -111,14 +164,14 @@ def test_a_hostile_name_is_text_in_every_figure(run):
         assert "<script" not in text
         assert "<b>x" not in text
     leader = next(t for t in figure.data if t.name == f"1. {label}")
-    assert leader.hovertemplate.count("%{") == 3
+    assert leader.hovertemplate.count("%{") == 2
 
 
 def test_a_ranking_shows_scores_intervals_and_chances(ranking):
     figure = ranking.plot()
     dots = next(t for t in figure.data if t.mode == "markers")
     assert list(dots.x) == ranking.table["score"].to_list()
-    first = next(t for t in figure.data if t.name == "to end first")
+    first = next(t for t in figure.data if t.name == "first")
     assert first.x[0] == pytest.approx(100 * ranking.table["p_first"][0])
     many = ec.rank({f"r{i}": [3.0, 2.0, 1 + i / 99] for i in range(99)}, score="last_loss").plot()
     assert many.layout.yaxis.title.text == "rank"

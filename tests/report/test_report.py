@@ -1,5 +1,7 @@
 """What a report says, of real runs and of those that leave little to say."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -188,6 +190,16 @@ def test_notebook_forms_of_results(digits):
     evaluated = ec.evaluate(digits, scores=["tse", "last_loss"], budgets=[0.1], resamples=0)
     assert "+0.80" in evaluated._repr_html_()
     assert "patience:3" in ec.replay(digits, ["patience:3"])._repr_html_()
+
+
+def test_a_notebook_shows_a_line_a_run_of_what_matters(digits):
+    for result in (ec.elasticity(digits), ec.fit_many(ec.read(digits))):
+        form = result._repr_html_()
+        heads = re.findall(r"<th[^>]*>(\w+)</th>", form)
+        assert heads[0] == "run"
+        assert len(heads) <= 8
+        assert ">mlp-4_lr0.1<" in form
+        assert "white-space: nowrap" in form
 
 
 def test_the_command_writes_a_page_and_markdown(tmp_path, digits):

@@ -5,13 +5,12 @@ import polars as pl
 import pytest
 
 import earlycall as ec
+from conftest import DIGITS
 from earlycall.report import report
 
 
 @pytest.fixture(scope="session")
 def digits_page(tmp_path_factory):
-    from conftest import DIGITS
-
     return report(DIGITS, budget=0.1).write(tmp_path_factory.mktemp("report") / "digits.html")
 
 
@@ -99,6 +98,37 @@ def test_a_phone_scrolls_down_only(opened, digits_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     for box in page.query_selector_all("[data-figure]"):
         assert box.bounding_box()["width"] <= 360
+
+
+OVERLAPS = """
+  figures => figures.flatMap(figure => {
+    const box = e => e.getBoundingClientRect();
+    const meet = (a, b) =>
+      a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const seen = e => e.textContent.trim() && box(e).width;
+    const texts = [...figure.querySelectorAll("text")].filter(seen);
+    const bar = box(figure.querySelector(".modebar"));
+    const words = (...of) => of.map(e => e.textContent).join(" / ");
+    return texts.flatMap((a, i) => [
+      ...(meet(box(a), bar) ? [words(a) + " under the buttons"] : []),
+      ...texts.slice(0, i).filter(b => meet(box(a), box(b))).map(b => words(a, b)),
+    ]);
+  })
+"""
+
+
+def test_a_screen_has_room_for_all_columns(opened, digits_page, tmp_path):
+    study = report(DIGITS.parent / "study" / "digits", budget=0.2).write(tmp_path / "study.html")
+    for path in (digits_page, study):
+        page = opened(path, width=1280)
+        room = page.eval_on_selector("#table", "t => [t.scrollWidth, t.parentElement.clientWidth]")
+        assert room[0] <= room[1]
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_words_of_a_figure_lie_over_others_or_below_its_buttons(opened, digits_page, width):
+    page = opened(digits_page, width=width)
+    assert page.eval_on_selector_all("[data-figure]", OVERLAPS) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -41,3 +41,25 @@ def test_it_is_sorted_and_cut_to_a_group(curves):
     for descending in (False, True):
         assert table.sort("score", descending=descending)["run"].texts[-1] == "y-0"
     assert table.sort("score", descending=True).head(1)["run"].values == ("y-1.csv",)
+
+
+def test_what_a_screen_has_room_for_holds_the_settings_in_one_column():
+    losses = [{"run": r, "step": s, "train_loss": 1 + k / s}
+              for k, r in enumerate("abcdefgh", 1) for s in range(1, 9)]  # fmt: skip
+    recipe = ["sgd", "adam", "slow", "adam"] * 2
+    runs = pl.DataFrame({
+        "group": "all", "run": list("abcdefgh"), "hp.recipe": recipe,
+        "hp.optimizer": ["sgd" if r == "slow" else r for r in recipe], "hp.seed": [0, 1] * 4,
+        "hp.lr": [k / 8 for k in range(8)],
+    })  # fmt: skip
+    curves = ec.CurveSet.from_frame(pl.DataFrame(losses), runs)
+    whole = run_table(ec.rank(curves), curves)
+    table = whole.compact()
+    assert [c.key for c in table.columns if c.key not in whole] == ["settings"]
+    assert [c.key for c in whole.columns if c.key not in table] == [
+        "hp.recipe", "hp.optimizer", "hp.seed", "hp.lr"
+    ]  # fmt: skip
+    # The seed and the optimizer follow from the recipe; the learning rate decides nothing.
+    assert "recipe adam, lr 0.125" in table["settings"].texts
+    few = ec.CurveSet.from_frame(pl.DataFrame(losses), runs.select("group", "run", "hp.lr"))
+    assert "hp.lr" in run_table(ec.rank(few), few).compact()

@@ -82,13 +82,13 @@ def _tables(found: Elasticities, top: int) -> Iterator[RenderableType]:
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
         ending = common_ending(found.table.filter(found.table["group"] == group)["run"].to_list())
-        yield _table(rows, ending, found.cost)
+        yield _table(rows, ending, found)
 
     yield from output.words(found.summary())
     yield from output.by_group(found.table, top, title, body)
 
 
-def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
+def _table(rows: pl.DataFrame, ending: str, found: Elasticities) -> RenderableType:
     """The runs of a group: the advice, the numbers that it rests on, what else is to be said."""
     from earlycall.cli.fitted import FittedTable, TableColumn, names
     from earlycall.elasticity import AFTER_DROP, CAME_BACK, FIT_DISAGREES, GO, STOP, UNSURE
@@ -100,12 +100,15 @@ def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
         FIT_DISAGREES: "the fit disagrees",
         CAME_BACK: "it rose so before",
     }
+    at = f"{found.threshold:g}"
+    usual = {STOP: f"below {at}", GO: f"above {at}", UNSURE: f"{at} lies within"}
     reasons = []
-    for (_, clause), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
+    for (word, clause), shape, regime in zip(said, rows["shape"], rows["regime"], strict=True):
         if regime in (None, "rising") or shape == "flat":
-            reasons.append(clause.replace(f"since {cost} ", "since "))
+            reasons.append(clause.replace(f"since {found.cost} ", "since "))
         else:  # the numbers are shown
-            reasons.append(next((s for end, s in clauses.items() if clause.endswith(end)), ""))
+            ends = (short for end, short in clauses.items() if clause.endswith(end))
+            reasons.append(next(ends, usual[word]))
     bounds = zip(rows["low"], rows["high"], strict=True)
     intervals = ["–" if a is None else f"{number(a, 2)} to {number(b, 2)}" for a, b in bounds]
 
@@ -125,6 +128,4 @@ def _table(rows: pl.DataFrame, ending: str, cost: str) -> RenderableType:
         TableColumn("regime", [r or "–" for r in rows["regime"]], "text", "details"),
         TableColumn("shape", rows["shape"].to_list(), "text", "details"),
     ]
-    if any(reasons):
-        columns.append(TableColumn("because", reasons, "note"))
-    return FittedTable(columns)
+    return FittedTable([*columns, TableColumn("because", reasons, "note")])

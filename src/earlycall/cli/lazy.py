@@ -40,15 +40,19 @@ def _list_all(wanted: bool) -> None:
     output.verbose |= wanted
 
 
-def _takes_verbose(
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "-v", "--verbose", callback=_list_all, expose_value=False,
-            help="Show all columns, and all that notes name only the first few of.",
-        ),
-    ] = False,
-) -> None:  # fmt: skip
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "-v",
+        "--verbose",
+        callback=_list_all,
+        expose_value=False,
+        help="Show all columns, and all that notes name only the first few of.",
+    ),
+]
+
+
+def _takes_verbose(verbose: Verbose = False) -> None:
     """Holds the option of every command that reads logs."""
 
 
@@ -75,7 +79,7 @@ class LazyGroup(TyperGroup):
             app.command(name)(module.command)
         command = get_command(app)
         command.name = name
-        if any(parameter.name in ("paths", "sets") for parameter in command.params):
+        if any(parameter.name in ("paths", "sets", "runs") for parameter in command.params):
             holder = typer.Typer(add_completion=False)
             holder.command()(_takes_verbose)
             command.params += get_command(holder).params

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from earlycall.errors import InputError, first_of
-from earlycall.formatting import csv_of
+from earlycall.formatting import csv_of, json_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
     from rich.console import ConsoleOptions, RenderableType
-    from rich.table import Table
 
     from earlycall.cli.options import Format, Paths
     from earlycall.curves import CurveSet
@@ -68,7 +66,7 @@ def errors() -> Console:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON object on stdout; what is not finite becomes null."""
-    print(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False))
+    print(json_of(document))
 
 
 def print_csv(table: pl.DataFrame) -> None:
@@ -109,22 +107,6 @@ def print_result(
             out.print(line)
         if svg is not None:
             save_svg(out, svg, title)
-
-
-def grid(*columns: str, right: Iterable[str] = (), padding: int = 2) -> Table:
-    """An empty table as all commands print them: plain columns under dim heads.
-
-    Args:
-        columns: the heads; the first column is folded where it is too wide.
-        right: those whose cells stand at the right.
-        padding: spaces between columns.
-    """
-    from rich.table import Table
-
-    table = Table(header_style="dim", box=None, pad_edge=False, padding=(0, padding, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    return table
 
 
 def by_group(
@@ -171,14 +153,6 @@ def words(summary: str) -> Iterator[RenderableType]:
     """The verdict, above the tables."""
     yield from map(Sentences, summary.splitlines())
     yield ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sparkline(losses: Sequence[float], low: float, high: float, width: int = 16) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earlycall.cli import options, output
-from earlycall.cli.watch import EVERY, Every, Watch, watch
+from earlycall.cli.watch import EVERY, Every, OnVerdictCommand, Watch, watch
 from earlycall.errors import InputError
 from earlycall.formatting import common_ending, number
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from earlycall.ranking.over import SettingRanking
     from earlycall.ranking.rank import Ranking
     from earlycall.report.run_table import RunTable
+
+HOW_TO_STOP = 'To do it: end their jobs, which --format json lists under "stop".'
 
 
 def command(
@@ -63,6 +65,7 @@ def command(
     pattern: options.Pattern = None,
     watching: Watch = False,
     every: Every = EVERY,
+    on_verdict: OnVerdictCommand = None,
     power: options.Power = None,
     price: options.Price = None,
     power_offset: options.PowerOffset = None,
@@ -80,15 +83,21 @@ def command(
 
       earlycall rank runs/ --watch --metric val_loss
 
+      earlycall rank runs/ --watch --on-verdict "python notify.py"
+
       earlycall rank runs/ --budget 10% --cost joules
 
       earlycall rank runs/ --finished last-sweep/
 
       earlycall rank runs/ --over hp.seed
     """
+    from earlycall.ranking.on_verdict import OnVerdict
     from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
+    if on_verdict is not None and not watching:
+        raise InputError("--on-verdict tells what changes while runs are watched; add --watch")
+    told = None if on_verdict is None else OnVerdict(on_verdict)
     past = output.read_finished(finished, outcome)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
@@ -104,7 +113,7 @@ def command(
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
             raise InputError("--svg draws one table; leave out --watch")
-        watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt)
+        watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt, told=told)
         return
     needed = axis.value if cost is options.CostName.step else cost.value
     curves = output.read_with_cost(
@@ -112,17 +121,25 @@ def command(
     )
     ranking = ranked(curves, output.chosen_metric(curves, metric))
     title = f"earlycall rank {' '.join(map(str, paths))}"
-    output.show(ranking, fmt, lambda: tables(ranking, top), svg=svg, title=title)
+    output.show(ranking, fmt, lambda: tables(ranking, top, curves), svg=svg, title=title)
 
 
-def tables(ranking: Ranking | SettingRanking, top: int) -> Iterator[RenderableType]:
-    """The verdict on each group, and its table below."""
+def tables(
+    ranking: Ranking | SettingRanking, top: int, curves: CurveSet | None = None
+) -> Iterator[RenderableType]:
+    """The verdict on each group, and its table below.
+
+    Args:
+        ranking: of the runs.
+        top: rows per group, 0 for all.
+        curves: the runs with all that was logged, where some may have ended.
+    """
     from earlycall.ranking.over import SettingRanking
 
     if isinstance(ranking, SettingRanking):
         yield from _setting_tables(ranking, top)
     else:
-        yield from _run_tables(ranking, top)
+        yield from _run_tables(ranking, top, curves)
 
 
 def _setting_tables(found: SettingRanking, top: int) -> Iterator[RenderableType]:
@@ -155,7 +172,7 @@ def _setting_tables(found: SettingRanking, top: int) -> Iterator[RenderableType]
     yield from output.by_group(found.table, top, title, body)
 
 
-def _run_tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
+def _run_tables(ranking: Ranking, top: int, curves: CurveSet | None) -> Iterator[RenderableType]:
     from earlycall.report.run_table import run_table
     from earlycall.report.verdict import verdicts
 
@@ -164,10 +181,20 @@ def _run_tables(ranking: Ranking, top: int) -> Iterator[RenderableType]:
     table = run_table(ranking)
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
-        yield from output.words(sentences[group])
+        how = f" {HOW_TO_STOP}" if _can_be_stopped(ranking, group, curves) else ""
+        yield from output.words(sentences[group] + how)
         yield run_grid(table.group(group), prefixes[group], ranking.stop(group), rows.height)
 
     yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
+
+
+def _can_be_stopped(ranking: Ranking, group: str, curves: CurveSet | None) -> bool:
+    """Whether any run of a group that is to stop has, for all that is known, not ended yet."""
+    stop = ranking.stop(group)
+    if not stop or curves is None or ranking.horizon_from.get(group) is None:
+        return bool(stop)
+    steps = curves.select(group=group, runs=stop).observations.group_by("run_id").max()["step"]
+    return bool((steps < ranking.horizons[group]).any())
 
 
 def run_grid(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from earlycall.cli import options, output
+from earlycall.cli.watch import OnVerdictCommand
 
 
 def command(
@@ -29,6 +30,7 @@ def command(
             "{run} or {path} in it, such as 'scancel --name {run}'.",
         ),
     ] = None,
+    on_verdict: OnVerdictCommand = None,
     finished: options.Finished = None,
     pattern: options.Pattern = None,
 ) -> None:
@@ -42,6 +44,8 @@ def command(
       earlycall serve runs/ --host 0.0.0.0 --port 8080
 
       earlycall serve runs/ --finished last-sweep/
+
+      earlycall serve runs/ --on-verdict "python notify.py"
     """
     from earlycall.dashboard import serve
 
@@ -52,6 +56,7 @@ def command(
         pattern=pattern,
         every=every,
         stop_command=stop_command,
+        on_verdict=on_verdict,
         finished=output.read_finished(finished),
         open_browser=open_browser,
         say=lambda line: output.errors().print(line, markup=False, soft_wrap=True),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earlycall.cli import COMMANDS, options, output
-from earlycall.cli.lazy import show_help_alone
+from earlycall.cli.lazy import Verbose, show_help_alone
 from earlycall.errors import InputError
 from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from earlycall.curves import CurveSet
     from earlycall.evaluation.by_epochs import Comparison
@@ -184,7 +184,9 @@ def _train(study: StudyFolder, resources: Resources) -> None:
 
 
 @app.command("list")
-def listed(folder: Folder, fmt: options.Output = options.Format.table) -> None:
+def listed(
+    folder: Folder, fmt: options.Output = options.Format.table, verbose: Verbose = False
+) -> None:
     """Show the state of each run.
 
     Examples:
@@ -226,22 +228,25 @@ def _row(state: State) -> dict[str, object]:
     }
 
 
-def _states_table(states: list[State]) -> Table:
+def _states_table(states: list[State]) -> RenderableType:
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
     from earlycall.formatting import duration
 
-    numbers = ("epochs", "validation", "test", "time")
-    table = output.grid("run", "status", *numbers, "", right=numbers, padding=3)
-    for state in states:
-        table.add_row(
-            state.plan.name,
-            state.status,
-            f"{state.epochs}/{state.plan.epochs}",
-            number(state.val_accuracy),
-            number((state.result or {}).get("test_accuracy")),
-            duration(state.seconds) if state.seconds else "–",
-            state.why or "",
-        )
-    return table
+    colours = {"finished": "green", "diverged": "red", "failed": "red", "stopped": "yellow"}
+    status = [state.status for state in states]
+    tests = [number((state.result or {}).get("test_accuracy")) for state in states]
+    columns = [
+        names((state.plan.name for state in states), ending=""),
+        TableColumn("status", status, "text", styles=[colours.get(s, "") for s in status]),
+        TableColumn("epochs", [f"{state.epochs}/{state.plan.epochs}" for state in states]),
+        TableColumn("validation", [number(state.val_accuracy) for state in states]),
+        TableColumn("test", tests),
+        TableColumn("time", [duration(state.seconds or None) for state in states]),
+    ]
+    if any(state.why for state in states):
+        reasons = [output.shown(state.why or "") for state in states]
+        columns.append(TableColumn("because", reasons, "note"))
+    return FittedTable(columns)
 
 
 @app.command("export")
@@ -286,6 +291,7 @@ def report(
         typer.Option(metavar="FILE", help="Also write a figure (.html, .png, .svg or .pdf)."),
     ] = None,
     fmt: options.Output = options.Format.table,
+    verbose: Verbose = False,
 ) -> None:
     """Compare early scores with the final test accuracies: LCGA, TSE, simple ones, the default.
 
@@ -340,7 +346,7 @@ def _epochs(text: str) -> list[int]:
     return epochs
 
 
-def _agreement_tables(comparison: Comparison) -> Iterator[tuple[str, Table]]:
+def _agreement_tables(comparison: Comparison) -> Iterator[tuple[str, RenderableType]]:
     import polars as pl
 
     views = {
@@ -353,16 +359,17 @@ def _agreement_tables(comparison: Comparison) -> Iterator[tuple[str, Table]]:
     ):
         groups, excluded = rows["groups"][0], rows.select("excluded").min().item()
         title = (
-            f"{name}, {views[str(view)]}, a loss per {level}: Spearman [95 %] (points of accuracy "
-            f"lost) of {rows['n'][0]} runs"
+            f"{name}, {views[str(view)]}, a loss per {level}: "
+            f"Spearman{' [95 %]' if output.verbose else ''} (points of accuracy lost) of "
+            f"{rows['n'][0]} runs"
             + ("" if groups == 1 else f", mean over {groups} groups")
             + (f"; {excluded} left out" if excluded else "")
         )
         best = pl.col("spearman") == pl.col("spearman").max().over("epochs")
-        yield title, _score_table(rows.with_columns(best=best), _agreement_cell)
+        yield title, _score_table(rows.with_columns(best=best), _agreement_cell, "best")
 
 
-def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str, Table]]:
+def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str, RenderableType]]:
     """What training all runs for a while, and only the best few to the end, costs and loses."""
     if not comparison.savings.height:
         return
@@ -375,22 +382,36 @@ def _savings_tables(comparison: Comparison, kept: int = 3) -> Iterator[tuple[str
         yield title, _score_table(rows, "{points_lost:.1f} ({cost_pct:.0f} %)".format_map)
 
 
-def _score_table(rows: pl.DataFrame, cell: Callable[[dict[str, Any]], str]) -> Table:
-    """A row per score, a column per number of epochs."""
-    budgets = rows["epochs"].unique().sort().to_list()
-    heads = [f"{budget} epoch{'s' if budget > 1 else ''}" for budget in budgets]
-    table = output.grid("score", *heads, right=heads, padding=3)
-    for (source, score), group in rows.group_by("from", "score", maintain_order=True):
-        by_budget = {row["epochs"]: cell(row) for row in group.iter_rows(named=True)}
-        label = score if source == "training" else f"{score} ({source})"
-        table.add_row(str(label), *(by_budget.get(budget, "–") for budget in budgets))
-    return table
+def _score_table(
+    rows: pl.DataFrame, cell: Callable[[dict[str, Any]], str], best: str | None = None
+) -> RenderableType:
+    """A row per score, a column per number of epochs; what is the best of a column is marked."""
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
+
+    parts = rows.partition_by("from", "score", maintain_order=True)
+    found = [{row["epochs"]: row for row in part.iter_rows(named=True)} for part in parts]
+    sources = [(str(part["from"][0]), str(part["score"][0])) for part in parts]
+    labels = [
+        f"{score} (val)" if source != "training" and ("training", score) in sources else score
+        for source, score in sources
+    ]
+    columns = [names(labels, "score", ending="")]
+    for budget in rows["epochs"].unique().sort():
+        cells = [of.get(budget) for of in found]
+        columns.append(
+            TableColumn(
+                f"{budget} epoch{'s' if budget > 1 else ''}",
+                ["–" if row is None else cell(row) for row in cells],
+                styles=["bold green" if best and row and row[best] else "" for row in cells],
+            )
+        )
+    return FittedTable(columns)
 
 
 def _agreement_cell(row: dict[str, Any]) -> str:
+    """The correlation and the points lost; with -v also the interval."""
     if row["spearman"] is None:
         return "–"
     low, high = row["spearman_low"], row["spearman_high"]
-    interval = "" if low is None else f" [{low:+.2f}, {high:+.2f}]"
-    text = f"{row['spearman']:+.2f}{interval} ({row['points_lost']:.1f})".replace("[", "\\[")
-    return f"[bold green]{text}[/]" if row["best"] else text
+    interval = f" [{low:+.2f}, {high:+.2f}]" if output.verbose and low is not None else ""
+    return f"{row['spearman']:+.2f}{interval} ({row['points_lost']:.1f})"

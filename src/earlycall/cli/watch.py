@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar, cast
 
 import typer
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from earlycall.curves import CurveSet
+    from earlycall.ranking.on_verdict import OnVerdict
+    from earlycall.ranking.rank import Ranking
     from earlycall.readers.growing.follower import Follower
 
 R = TypeVar("R", bound=Result)
@@ -41,6 +43,17 @@ Every = Annotated[
     ),
 ]
 
+OnVerdictCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--on-verdict",
+        metavar="COMMAND",
+        help="Run COMMAND, without a shell, whenever the leader or the runs to stop change, with "
+        "what --format json prints on its standard input.",
+        show_default=False,
+    ),
+]
+
 
 def watch(
     paths: options.Paths,
@@ -51,6 +64,7 @@ def watch(
     every: float,
     top: int,
     fmt: options.Format,
+    told: OnVerdict | None = None,
 ) -> None:
     """Show the result of the curves under the paths whenever they change, until Ctrl-C.
 
@@ -65,6 +79,7 @@ def watch(
         every: seconds between two looks at the logs.
         top: rows per group, 0 for all.
         fmt: how results are printed.
+        told: what is told of each result, which then is a ranking.
 
     Raises:
         InputError: if there is no such path, or the format cannot be printed again and again.
@@ -76,7 +91,7 @@ def watch(
     follower = Follower(paths, pattern=pattern)
     out = output.console()
     with _until_interrupted():
-        states = _states(follower, compute, every)
+        states = _states(follower, compute, every, told)
         if out.is_terminal and fmt is options.Format.table:
             _refresh(states, tables, ", ".join(map(str, paths)), every, top)
         else:
@@ -94,7 +109,10 @@ class _State(Generic[R]):
 
 
 def _states(
-    follower: Follower, compute: Callable[[CurveSet], R], every: float
+    follower: Follower,
+    compute: Callable[[CurveSet], R],
+    every: float,
+    told: OnVerdict | None,
 ) -> Iterator[_State[R]]:
     """A state per update; never busy for more than half of the time."""
     result: R | None = None
@@ -111,6 +129,9 @@ def _states(
                 result, notes = _computed(compute, curves, result)
                 notes += tuple(str(warning.message) for warning in caught)
         broken = tuple(follower.broken.values())
+        if told is not None:
+            told.look() if result is None else told.update(cast("Ranking", result))
+            broken += (told.problem,) if told.problem is not None else ()
         size = f"{len(curves)} runs, {curves.observations.height:,} observations"
         yield _State(result, changed, tuple(dict.fromkeys(broken + notes)), size)
         spent = time.monotonic() - begun

@@ -152,13 +152,14 @@ class App:
         table = _sorted(ranked.runs, view)
         marked = set(view.stop) & set(() if curves is None else curves.runs["run"].to_list())
         stop = [run for run in view.stop if run in marked]
+        rows = 0 if table is None else len(table) if view.rows == "all" else FIRST_ROWS
         hopeless = [run for verdict in ranked.verdicts for run in verdict.stop]
         return template("view.html.j2", PAGES).render(
             ranked=ranked, view=view, content=content, tabs=TABS, captions=CAPTIONS,
             broken=list(ranked.snapshot.broken.values()),
             problems=[p for p in dict.fromkeys((problem, ranked.problem, content.problem)) if p],
             chosen=None if curves is None else choices(curves, view), nearest=nearest,
-            table=table if table is None or view.rows == "all" else table.head(FIRST_ROWS),
+            table=table if table is None else table.compact().head(rows),
             n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
             marked=marked, to_stop=[run for run in hopeless if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -39,6 +39,7 @@ class Live:
     Args:
         follower: reads what is new.
         every: seconds between two looks at the logs; more where a look takes long.
+        looked: is called after each look, with the runs, None as long as there is none.
 
     Examples:
         >>> from pathlib import Path
@@ -51,8 +52,13 @@ class Live:
         1
     """
 
-    def __init__(self, follower: Follower, every: float = 2.0) -> None:
-        self.follower, self.every = follower, every
+    def __init__(
+        self,
+        follower: Follower,
+        every: float = 2.0,
+        looked: Callable[[CurveSet | None], None] | None = None,
+    ) -> None:
+        self.follower, self.every, self.looked = follower, every, looked
         self.now = Snapshot()
         self._start = secrets.token_hex(3)  # a page that outlives the server must look anew
         self._count = 0
@@ -91,4 +97,6 @@ class Live:
         while not self._end.wait(max(self.every, REST * took)):
             began = time.monotonic()
             self.look()
+            if self.looked is not None:
+                self.looked(self.now.curves)
             took = time.monotonic() - began

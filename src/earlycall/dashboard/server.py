@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from earlycall.curves import CurveSet
 from earlycall.dashboard.command import checked
 from earlycall.dashboard.live import Live
-from earlycall.errors import InputError
+from earlycall.errors import InputError, UnknownDirectionError
 from earlycall.extras import needed_for
 from earlycall.ranking.finished import finished_runs
+from earlycall.ranking.on_verdict import OnVerdict
+from earlycall.ranking.rank import rank
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.readers.growing.follower import Follower
 
@@ -31,6 +34,7 @@ def serve(
     pattern: str | None = None,
     every: float = 2.0,
     stop_command: str | None = None,
+    on_verdict: str | None = None,
     finished: Any = None,
     open_browser: bool = False,
     say: Callable[[str], None] = print,
@@ -47,12 +51,15 @@ def serve(
         pattern: for plain text logs, as `earlycall.read` takes it.
         every: seconds between two looks at the logs.
         stop_command: a template of the command that stops a run, with ``{run}`` or ``{path}``.
+        on_verdict: a command to run whenever the leader or the runs to stop change, with what
+            ``rank --format json`` prints on its standard input.
         finished: finished runs with outcomes to learn from, as `earlycall.rank` takes them.
         open_browser: whether to open a browser.
         say: takes the lines that a person should read.
 
     Raises:
-        InputError: if a package is not installed, a path is not there, or the port is taken.
+        InputError: if a package is not installed, a path or command is not there, or the port is
+            taken.
     """
     if every <= 0:
         raise InputError(f"--every {every:g} must be longer than 0 seconds")
@@ -65,7 +72,8 @@ def serve(
     followed = [paths] if isinstance(paths, str | Path) else list(paths)
     template = checked(stop_command)
     past = None if finished is None else finished_runs(as_curve_set(finished))
-    live = Live(Follower(followed, pattern=pattern), every)
+    told = None if on_verdict is None else _teller(OnVerdict(on_verdict), past, say)
+    live = Live(Follower(followed, pattern=pattern), every, told)
     guard = Guard.of(host or LOOPBACK)
     app = App(live, guard, followed, template, past)
     with _socket(guard.host, port) as bound:
@@ -93,6 +101,41 @@ def serve(
         server.server_close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _teller(
+    command: OnVerdict, finished: CurveSet | None, say: Callable[[str], None]
+) -> Callable[[CurveSet | None], None]:
+    """What tells a command of the verdict on runs whenever they have changed.
+
+    Args:
+        command: what is told.
+        finished: runs to learn from.
+        say: takes what went wrong, once.
+    """
+    seen, said = None, None
+
+    def tell(curves: CurveSet | None) -> None:
+        nonlocal seen, said
+        problem = None
+        try:
+            if curves is None or curves is seen:
+                command.look()
+            else:
+                seen = curves
+                command.update(rank(curves, finished=finished))
+            problem = command.problem
+        except UnknownDirectionError as error:
+            how = "earlycall rank --watch --on-verdict takes --maximize or --minimize"
+            problem = f"--on-verdict has nothing to tell: {error.question}; {how}"
+        except Exception as error:  # whatever a log holds, the page goes on
+            name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            problem = f"--on-verdict has nothing to tell: {name}{error}"
+        if problem is not None and problem != said:
+            said = problem
+            say(f"note: {problem}")
+
+    return tell
 
 
 def _socket(host: str, port: int | None) -> socket.socket:

@@ -50,16 +50,17 @@ def agreement_map(evaluation: Evaluation, *, theme: Theme = "light") -> Figure:
             row=1, col=column,
         )  # fmt: skip
         figure.update_xaxes(
-            title="part of training seen", type="category", showgrid=False, row=1, col=column
+            title="part of training seen (cells: Spearman correlation)",
+            type="category",
+            showgrid=False,
+            row=1,
+            col=column,
         )
     figure.update_yaxes(showgrid=False)
     scale = [[0, colours.warm], [0.5, colours.paper], [1, colours.cold]]
-    title = {"text": "Spearman", "side": "right", "font": {"color": colours.muted, "size": 13}}
-    bar = {"title": title, "thickness": 10, "outlinewidth": 0,
-           "tickfont": {"color": colours.muted}}  # fmt: skip
     return styled(
         figure, colours, height=130 + 30 * len(scores),
-        coloraxis={"colorscale": scale, "cmin": -1, "cmax": 1, "colorbar": bar},
+        coloraxis={"colorscale": scale, "cmin": -1, "cmax": 1, "showscale": False},
     )  # fmt: skip
 
 

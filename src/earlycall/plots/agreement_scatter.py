@@ -12,7 +12,7 @@ from earlycall.errors import InputError
 from earlycall.evaluation.agreement import agreement
 from earlycall.formatting import shown
 from earlycall.plots.theme import (
-    LEGEND_ABOVE,
+    LEGEND_BELOW,
     Figure,
     Theme,
     add_points,
@@ -80,7 +80,7 @@ def agreement_scatter(
         range=[-0.04, 1.04],
     )
     figure.update_yaxes(title="rank of the outcome, 1 is best", range=[-0.04, 1.04])
-    return styled(figure, colours, height=480, showlegend=True, legend=LEGEND_ABOVE)
+    return styled(figure, colours, height=480, showlegend=True, legend=LEGEND_BELOW)
 
 
 def _relative_rank(values: pl.Series) -> Any:

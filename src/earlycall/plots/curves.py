@@ -14,8 +14,18 @@ from earlycall.curves import Axis, CurveSet, Prefixes
 from earlycall.errors import InputError
 from earlycall.formatting import labels, shown
 from earlycall.plots.downsampling import extremes, means, points_for
-from earlycall.plots.forecast import Forecast, forecast
-from earlycall.plots.theme import Figure, Palette, Theme, palette, panels, soft, styled
+from earlycall.plots.forecast import Forecast, forecast, misses
+from earlycall.plots.theme import (
+    ABOVE,
+    LEGEND_BELOW,
+    Figure,
+    Palette,
+    Theme,
+    palette,
+    panels,
+    soft,
+    styled,
+)
 from earlycall.readers.as_curve_set import as_curve_set
 
 if TYPE_CHECKING:
@@ -35,6 +45,8 @@ MAX_PANELS = 12
 MAX_COLUMNS = 3  # of panels
 LOG_SPREAD = 30.0  # times the lowest loss that the highest is, from which the axis is logarithmic
 QUIET: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip"}
+LAST = 2000  # in the legend
+MISSES = "fit that misses: no forecast"
 
 
 def curves(
@@ -54,7 +66,8 @@ def curves(
 
     A panel for each group. Of each leader: the part that was seen as a line, its single losses
     pale behind it where they are noisy, the fit dashed with its forecast up to the horizon (the
-    first leader's with its 90 % interval), and what was logged after the prefix as a thin line.
+    first leader's with its 90 % interval), and what was logged after the prefix as a thin line. A
+    fit that visibly misses the curve in the scale that is drawn is dotted, without a forecast.
     The other curves are means of neighbouring losses in shades of grey, the better ones darker; at
     most 150 of them are drawn, evenly spread by rank. A cross marks where a run diverged.
 
@@ -67,7 +80,8 @@ def curves(
         axis: what stands along the bottom.
         leaders: how many curves are drawn in colour; by default all up to 6, else 4.
         forecasts: whether to draw fits and forecasts.
-        log: whether the loss has a logarithmic axis; by default where it spans 30 times or more.
+        log: whether the loss has a logarithmic axis; by default where it spans 30 times or more,
+            and less of it is better.
         theme: light or dark.
 
     Raises:
@@ -98,15 +112,16 @@ def curves(
     )  # fmt: skip
     for i, found in enumerate(groups):
         cell = {"row": i // columns + 1, "col": i % columns + 1}
-        _Panel(figure, cell, colours, found).draw(leaders, forecasts, log)
-        figure.update_xaxes(title="seconds of training" if axis == "seconds" else axis, **cell)
+        along = "seconds of training" if axis == "seconds" else axis
+        _Panel(figure, cell, colours, found, along, len(groups) == 1).draw(leaders, forecasts, log)
         if cell["col"] == 1:
             figure.update_yaxes(title=shown(metric), **cell)
-    legend = {"orientation": "h", "yanchor": "top", "y": -0.14 / rows, "x": 0,
-              "traceorder": "normal"}  # fmt: skip
+    legend = LEGEND_BELOW | {"y": LEGEND_BELOW["y"] / rows, "traceorder": "normal"}
+    above = 30 if not figure.layout.annotations else ABOVE
     return styled(
-        figure, colours, height=120 + 340 * rows, legend=legend, showlegend=len(groups) == 1
-    )
+        figure, colours, height=90 + above + 340 * rows, legend=legend, margin={"t": above},
+        showlegend=len(groups) == 1 or any(trace.name == MISSES for trace in figure.data),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -181,12 +196,23 @@ def _ranks(prefixes: Prefixes, ranking: Ranking | None) -> Ints:
 
 @dataclass(frozen=True)
 class _Panel:
-    """Where the curves of a group are drawn."""
+    """Where the curves of a group are drawn.
+
+    Attributes:
+        figure: with the panel in it.
+        cell: its row and column.
+        colours: of the theme.
+        group: the curves.
+        along: what stands along the bottom.
+        alone: whether it is the only panel.
+    """
 
     figure: Figure
     cell: dict[str, int]
     colours: Palette
     group: _Group
+    along: str
+    alone: bool
 
     def draw(self, leaders: int | None, forecasts: bool, log: bool | None) -> None:
         """The curves, the leaders last, so that they lie on top."""
@@ -199,21 +225,27 @@ class _Panel:
         names = labels(group.prefixes.runs)
         curves = {i: group.mean_curve(i, points) for i in drawn}
         curves |= {i: group.mean_curve(i, LEADER_POINTS) for i in first}
-        low, high = _range(list(curves.values()))
-        log = log if log is not None else bool(low > 0 and high > LOG_SPREAD * low)
-        limits = _limits(low, high, log)
+        sign = group.prefixes.sign
+        low, high = _range(list(curves.values()), sign)
+        log = log if log is not None else bool(sign > 0 and low > 0 and high > LOG_SPREAD * low)
         self.others([(names[i], *curves[i]) for i in drawn])
         made = forecast(group.prefixes, first, group.n_seen, group.ends) if forecasts else {}
+        missed = {i for i in made if misses(*self.seen(i), made[i], _limits(low, high, log), log)}
+        ends = [float(m.middle[-1]) for i, m in made.items() if len(m.ahead) and i not in missed]
+        low, high = _with_ends(low, high, ends, log)
+        limits = _limits(low, high, log)
         floor = 10 ** limits[0] if log else -np.inf
         for place, i in enumerate(first):
             line = self.colours.line(place)
             self.leader(i, names[i], curves[i], line)
-            if i in made:
-                colour = self.colours.ink if len(first) == 1 else line["color"]
+            colour = self.colours.ink if len(first) == 1 else line["color"]
+            if i in missed:
+                self.missed(made[i], colour)
+            elif i in made:
                 band = line["color"] if place < MAX_BANDS else None
                 self.forecast(made[i], colour, band, floor)
-        if len(drawn) < len(others):
-            self.note_thinning(len(drawn), len(others))
+        thinned = f"; {len(drawn):,} of {len(others):,} others" if len(drawn) < len(others) else ""
+        self.figure.update_xaxes(title=self.along + thinned, **self.cell)
         self.divergences(names)
         self.end_of_prefix()
         if np.isfinite(limits).all() and high > low:
@@ -221,9 +253,16 @@ class _Panel:
         if log:
             ticks = {"dtick": 1 if limits[1] - limits[0] > 2 else None, "tickformat": "~g"}
             self.figure.update_yaxes(type="log", **ticks, **self.cell)
-        end = float(np.max(group.ends[np.isfinite(group.ends)], initial=0.0))
+        last = group.ends if ends else group.prefixes.x.last()
+        end = float(np.max(last[np.isfinite(last)], initial=0.0))
         if end > 0:
             self.figure.update_xaxes(range=[-0.01 * end, 1.02 * end], **self.cell)
+
+    def seen(self, i: int) -> tuple[Floats, Floats]:
+        """A run's axis and its values, as far as they were seen."""
+        n = int(self.group.n_seen[i])
+        x, y = self.group.curve(i)
+        return x[:n], y[:n]
 
     def line(self, x: Floats, y: Floats, colour: str, width: float, **options: Any) -> None:
         style = {"color": colour, "width": width} | options.pop("line", {})
@@ -243,15 +282,8 @@ class _Panel:
             names = np.repeat([name for name, _, _ in shade], [len(x) + 1 for _, x, _ in shade])
             self.line(
                 x, y, soft(self.colours.faint, 0.75 - 0.5 * int(rows[0]) / n), 1, text=names,
-                hovertemplate=_hover("%{text}"), showlegend=False, name="others",
+                hovertemplate=_hover("%{text}", self.along), showlegend=False, name="others",
             )  # fmt: skip
-
-    def note_thinning(self, drawn: int, others: int) -> None:
-        self.figure.add_annotation(
-            x=1, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom",
-            text=f"{drawn:,} of {others:,} others drawn, evenly spread by rank", showarrow=False,
-            **self.cell,
-        )  # fmt: skip
 
     def leader(self, i: int, name: str, curve: tuple[Floats, Floats], line: dict[str, Any]) -> None:
         """A curve in colour: its noise, what was seen of it, and what came after."""
@@ -262,8 +294,10 @@ class _Panel:
         if len(mean_x) < len(x) and np.isfinite(y[:n]).all():
             self.line(*extremes(x[:n], y[:n], NOISE_POINTS), soft(colour, 0.22), 1, **QUIET)
         joint = int(np.searchsorted(mean_x, x[n - 1] if n else -np.inf, side="right"))
-        shared = {"hovertemplate": _hover(title), "legendgroup": name, "line": line}
-        self.line(mean_x[:joint], mean_y[:joint], colour, 2.4, name=title, **shared)
+        shared = {"hovertemplate": _hover(title, self.along), "legendgroup": name, "line": line}
+        self.line(
+            mean_x[:joint], mean_y[:joint], colour, 2.4, name=title, showlegend=self.alone, **shared
+        )
         if joint < len(mean_x):  # from where the prefix ends, so that the two parts meet
             start = max(joint - 1, 0)
             self.line(mean_x[start:], mean_y[start:], colour, 1.1, showlegend=False, **shared)
@@ -278,6 +312,16 @@ class _Panel:
         x, y = np.append(made.x, made.ahead), np.append(made.y, made.middle)
         self.line(x, y, colour, 1.6, line={"dash": "5px,4px"}, opacity=0.85, **QUIET)
 
+    def missed(self, made: Forecast, colour: str) -> None:
+        """A fit that misses, up to where losses were seen; the legend says so once."""
+        dots = {"dash": "1px,4px"}
+        self.line(made.x, made.y, colour, 1.6, line=dots, **QUIET)
+        if not any(trace.name == MISSES for trace in self.figure.data):
+            nothing = np.array([np.nan])
+            self.line(
+                nothing, nothing, self.colours.muted, 1.6, line=dots, name=MISSES, legendrank=LAST
+            )
+
     def divergences(self, names: list[str]) -> None:
         """A cross at the last finite loss of each run that diverged."""
         x, y, text = [], [], []
@@ -289,7 +333,8 @@ class _Panel:
             text.append(names[i])
         if x:
             self.figure.add_scatter(
-                x=x, y=y, text=text, mode="markers", name="diverged", cliponaxis=False,
+                x=x, y=y, text=text, mode="markers", name="diverged", showlegend=self.alone,
+                cliponaxis=False,
                 marker={"symbol": "x", "size": 8, "color": self.colours.red},
                 hovertemplate="<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
                 **self.cell,
@@ -301,23 +346,41 @@ class _Panel:
         ends = [prefixes.x[i][n - 1] for i, n in enumerate(n_seen.tolist()) if n]
         if ends and (n_seen < prefixes.loss.lengths).any():
             font = {"color": self.colours.muted, "size": 12}
-            self.figure.add_vline(
-                x=float(np.median(ends)),
-                line={"color": self.colours.muted, "width": 1, "dash": "dot"},
-                annotation={"text": "seen up to here", "font": font},
-                annotation_position="top right", **self.cell,
+            end = float(np.median(ends))
+            line = {"color": self.colours.muted, "width": 1, "dash": "dot"}
+            self.figure.add_vline(x=end, line=line, **self.cell)
+            late = end > 0.6 * np.max(self.group.ends[np.isfinite(self.group.ends)], initial=0.0)
+            self.figure.add_annotation(
+                x=end, y=1, yref="y domain", text="seen up to here", showarrow=False, font=font,
+                xanchor="right" if late else "left", yanchor="bottom" if self.alone else "top",
+                bgcolor=soft(self.colours.paper, 0.0 if self.alone else 0.8), **self.cell,
             )  # fmt: skip
 
 
-def _range(curves: list[tuple[Floats, Floats]]) -> tuple[float, float]:
-    """The losses worth seeing: down to the lowest, up to where curves start, but no spikes."""
-    filled = [y for _, y in curves if len(y)]
+def _range(curves: list[tuple[Floats, Floats]], sign: float = 1.0) -> tuple[float, float]:
+    """The values worth seeing: to the best one, from where curves start, but no spikes.
+
+    Args:
+        curves: x and y of each.
+        sign: 1 where less is better, -1 where more is.
+    """
+    filled = [sign * y for _, y in curves if len(y)]
     if not filled:
         return np.nan, np.nan
     values = np.concatenate(filled)
     start = float(np.median([y[0] for y in filled]))
     low, high = float(values.min()), max(float(np.quantile(values, 0.98)), start)
-    return low, min(high, start + 2 * (start - low)) if start > low else high
+    high = min(high, start + 2 * (start - low)) if start > low else high
+    return (low, high) if sign > 0 else (-high, -low)
+
+
+def _with_ends(low: float, high: float, ends: list[float], log: bool) -> tuple[float, float]:
+    """The range with the ends of forecasts, though no more than twice as high as without."""
+    if log:
+        return min([low, *(max(end, low * low / high) for end in ends)]), high
+    span = high - low
+    ends = [float(np.clip(end, low - span, high + span)) for end in ends]
+    return min([low, *ends]), max([high, *ends])
 
 
 def _limits(low: float, high: float, log: bool) -> list[float]:
@@ -327,9 +390,9 @@ def _limits(low: float, high: float, log: bool) -> list[float]:
     return [low - 0.06 * (high - low), high + 0.06 * (high - low)]
 
 
-def _hover(name: str) -> str:
+def _hover(name: str, along: str) -> str:
     name = name if name == "%{text}" else name.replace("%", "&#37;")
-    return f"<b>{name}</b><br>%{{xaxis.title.text}} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>"
+    return f"<b>{name}</b><br>{along} %{{x:,.6~g}}<br>%{{y:.4~g}}<extra></extra>"
 
 
 def _single(values: Floats) -> NDArray[np.float32]:

@@ -126,8 +126,10 @@ def _mark_stop(
             continue
         line = {"color": colours.red, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=end, line=line, row="all", col=1)
+        late = end - ends[0] > (ends[-1] - ends[0]) / 2
         figure.add_annotation(
             x=end, y=1, yref="y domain", text=f"stop at {end:,.6g}", showarrow=False,
-            xanchor="left", yanchor="top", xshift=4, row=1, col=1,
+            xanchor="right" if late else "left", yanchor="top", xshift=-4 if late else 4,
+            bgcolor=soft(colours.paper, 0.8), row=1, col=1,
         )  # fmt: skip
         return

@@ -9,7 +9,7 @@ import polars as pl
 
 from earlycall.curves import CurveSet, Ragged
 from earlycall.errors import InputError
-from earlycall.plots.curves import curves
+from earlycall.plots.curves import MISSES, curves
 from earlycall.plots.theme import Figure, Theme
 
 if TYPE_CHECKING:
@@ -46,4 +46,5 @@ def fit(fit: Fit | Fits, *, ahead: float = AHEAD, theme: Theme = "light") -> Fig
     ]
     end = max(float(x[-1]) for x in axes if len(x))
     figure = curves(CurveSet.from_frame(pl.concat(tables)).prefix(horizon=ahead * end), theme=theme)
-    return figure.update_layout(showlegend=len(names) > 1)
+    missed = any(trace.name == MISSES for trace in figure.data)
+    return figure.update_layout(showlegend=len(names) > 1 or missed)

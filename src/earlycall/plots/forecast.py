@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ Floats = NDArray[np.float64]
 
 MIN_OBSERVATIONS = 8  # for a forecast worth drawing
 FIT_POINTS, FORECAST_POINTS = 80, 40
+STRETCHES, MIN_STRETCH = 8, 3  # of a curve that are compared with its fit; observations of each
+MAX_GAP = 0.03  # of the height of the axis, three widths of a line: what lies further off misses
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,28 @@ def forecast(
             ahead = (values[k][:n] for values in (beyond, middle, low, high))
             made[i] = Forecast(within[k], fitted[k], *ahead)
     return made
+
+
+def misses(x: Floats, y: Floats, made: Forecast, limits: Sequence[float], log: bool) -> bool:
+    """Whether a fit lies visibly off the values that it was made of, in the scale that is drawn.
+
+    The means of up to eight stretches of the curve, in which noise cancels, are compared with those
+    of the fit: one that is off by more than 3 % of the height of the axis misses.
+
+    Args:
+        x: shape (n,), along the curve.
+        y: shape (n,), what was seen.
+        made: the fit.
+        limits: of the axis, in powers of ten if it is logarithmic.
+        log: whether it is.
+    """
+    parts = np.array_split(np.arange(len(x)), min(max(len(x) // MIN_STRETCH, 1), STRETCHES))
+    fitted = np.interp(x, made.x, made.y)
+    means = np.array([[values[part].mean() for part in parts] for values in (y, fitted)])
+    if log:
+        means = np.log10(np.maximum(means, 10.0 ** limits[0]))
+    height = limits[1] - limits[0]
+    return height > 0 and bool(np.abs(means[0] - means[1]).max() > MAX_GAP * height)
 
 
 def _able(prefixes: Prefixes, i: int, n: int) -> bool:

@@ -10,6 +10,7 @@ import polars as pl
 from earlycall.errors import InputError
 from earlycall.formatting import labels, shown
 from earlycall.plots.theme import (
+    ABOVE,
     LEGEND_ABOVE,
     Figure,
     Palette,
@@ -76,8 +77,8 @@ def ranking(
             figure.update_yaxes(title=f"<b>{title}</b>", row=row, col=1)
     place = {"x": 1, "xanchor": "right", "bgcolor": "rgba(0, 0, 0, 0)"}
     return styled(
-        figure, colours, height=sum(heights) + 110 * len(tables), barmode="overlay", bargap=0.4,
-        legend=LEGEND_ABOVE | place,
+        figure, colours, height=sum(heights) + 110 * len(tables) + 26, barmode="overlay",
+        bargap=0.4, legend=LEGEND_ABOVE | place, margin={"t": ABOVE},
     )  # fmt: skip
 
 
@@ -132,8 +133,8 @@ def _name_rows(figure: Figure, rows: pl.DataFrame, row: int) -> None:
 def _draw_chances(figure: Figure, top: int, rows: pl.DataFrame, colours: Palette, row: int) -> None:
     """Bars (or, of many runs, lines) of the chances to end first, and among the best."""
     for column, name, colour in (
-        ("p_top", f"to end among the best {top}", soft(colours.blue, 0.28)),
-        ("p_first", "to end first", colours.blue),
+        ("p_top", f"best {top}", soft(colours.blue, 0.28)),
+        ("p_first", "first", colours.blue),
     ):
         trace: dict[str, Any] = {
             "x": 100 * rows[column].fill_null(float("nan")).to_numpy(), "y": np.arange(rows.height),

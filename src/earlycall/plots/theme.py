@@ -23,6 +23,8 @@ Theme = Literal["light", "dark"]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
 DASHES = ("solid", "dash", "dot")  # one after the other, once the colours are used up
 LEGEND_ABOVE: dict[str, Any] = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
+LEGEND_BELOW: dict[str, Any] = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0}
+ABOVE = 56  # pixels above a panel with words there: plotly's buttons take the upper half of them
 MAX_SVG_POINTS = 2000  # that a browser draws one by one without delay; more are drawn by WebGL
 
 

@@ -21,7 +21,7 @@ def markdown(report: ReportContents) -> str:
             lines += [f"## {escaped(verdict.group)}", ""]
         lines += [*(f"- {escaped(sentence)}" for sentence in verdict.sentences), ""]
     lines += [f"> {escaped(warning)}" for warning in report.warnings]
-    lines += ["", "## Runs", "", *_table(report.runs), "", "## How it was computed", ""]
+    lines += ["", "## Runs", "", *_table(report.runs.compact()), "", "## How it was computed", ""]
     lines += [f"- {escaped(term)}: {escaped(text)}" for term, text in report.how]
     made = f"{report.made:%Y-%m-%d %H:%M} UTC"
     lines += [f"- earlycall {escaped(report.version)}, {made}", ""]

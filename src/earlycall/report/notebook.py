@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from earlycall.formatting import number, plain
+from earlycall.formatting import common_ending, number, plain
 from earlycall.report.model import ReportContents
-from earlycall.report.run_table import run_table
+from earlycall.report.run_table import MAX_CELL, run_table
 from earlycall.report.templating import template
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from earlycall.stopping.replay import Replay
 
 MAX_ROWS = 40
+MAIN = {  # the columns of results that are too wide for a line
+    "Elasticities": ("group", "run", "loss", "gain", "advice"),
+    "Energy": ("group", "run", "kwh", "usd", "gco2e", "seconds", "mean_watts", "source", "reason"),
+    "Fits": ("group", "run", "n", "b1", "b2", "b3", "status", "lcga_d1", "tse"),
+    "SettingRanking": ("group", "rank", "run", "score", "low", "high", "n", "reason"),
+}
 
 Cell = dict[str, Any]  # text, and bar (the part of the cell that is filled, from 0 to 1)
 Table = tuple[list[str], list[list[Cell]]]  # headings, and rows
@@ -40,11 +46,20 @@ def report_html(report: ReportContents) -> str | None:
 
 
 def _any_table(result: Result) -> Table:
+    """The columns that matter most and hold something, a line a run; ``.table`` has all."""
+    table = result.table
+    wanted = [c for c in MAIN.get(type(result).__name__, table.columns) if table[c].count()]
+    if "group" in wanted and table["group"].n_unique() == 1:
+        wanted.remove("group")
+    if "status" in wanted and (table["status"] == "ok").all():
+        wanted.remove("status")
+    ending = common_ending(table["run"].to_list()) if "run" in wanted else ""
     rows = [
-        [_cell(number(v, 3) if isinstance(v, float | None) else str(v)) for v in row]
-        for row in result.table.iter_rows()
-    ]
-    return result.table.columns, rows
+        [_cell(number(v, 3) if isinstance(v, float | None) else str(v).removesuffix(ending))
+         for v in row]
+        for row in table.select(wanted).iter_rows()
+    ]  # fmt: skip
+    return wanted, rows
 
 
 def _ranking_table(ranking: Ranking) -> Table:
@@ -93,7 +108,7 @@ def _replay_table(replay: Replay) -> Table:
 
 
 def _cell(text: str, bar: float | None = None) -> Cell:
-    return {"text": plain(text, 80), "bar": bar}
+    return {"text": plain(text, MAX_CELL), "bar": bar}
 
 
 def _correlation(rho: float | None) -> Cell:

@@ -31,6 +31,7 @@ def page(report: ReportContents) -> str:
     figures = {section.key: section.figure for section in report.sections}
     return template("report.html.j2").render(
         report=report,
+        runs=report.runs.compact(),
         sizes={key: _size(figure) for key, figure in figures.items()},
         figures=_compressed(to_json_plotly(figures).encode()),
         library=_library() if figures else "",

@@ -26,6 +26,7 @@ from earlycall.ranking.rank import TIED, Ranking
 
 MAX_CELL = 160  # characters
 MAX_TITLE = 40
+MAX_SETTINGS = 2  # columns of settings that there is room for
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,30 @@ class RunTable:
         known = [i for i, key in enumerate(keys) if key is not None]
         known.sort(key=lambda i: _natural(keys[i]), reverse=descending)
         return self._take([*known, *(i for i, key in enumerate(keys) if key is None)])
+
+    def compact(self) -> RunTable:
+        """The columns that a screen has room for.
+
+        More than two settings share a column, without those that another one decides (as a recipe
+        decides its optimizer).
+        """
+        settings = [c for c in self.columns if c.key.startswith(SETTINGS_PREFIXES)]
+        if len(settings) <= MAX_SETTINGS:
+            return self
+        shown = [
+            column for i, column in enumerate(settings)
+            if not any(_decides(other, column) for other in settings[:i])
+        ]  # fmt: skip
+        texts = tuple(
+            ", ".join(f"{column.title} {text}" for column, text in zip(shown, row, strict=True))
+            for row in zip(*(column.texts for column in shown), strict=True)
+        )
+        hint = "The settings in which the runs differ, but for those that follow from another"
+        together = Column("settings", "settings", hint, "note", texts, texts)
+        columns = [
+            together if c is settings[0] else c for c in self.columns if c not in settings[1:]
+        ]
+        return RunTable(tuple(columns))
 
     def _take(self, rows: Iterable[int]) -> RunTable:
         rows = list(rows)
@@ -241,6 +266,14 @@ def _joined(
     return table.with_columns(
         like=pl.when(like).then(pl.col("reason").str.strip_prefix(LIKE)),
         note=pl.coalesce(reason.then("reason"), advice),
+    )
+
+
+def _decides(one: Column, other: Column) -> bool:
+    """Whether a setting that several runs share has one value of another for each of its own."""
+    values = set(one.texts)
+    return 2 * len(values) <= len(one.texts) and len(values) == len(
+        set(zip(one.texts, other.texts, strict=True))
     )
 
 

@@ -130,7 +130,8 @@ def energy(curves: CurveSet, metric: str) -> Section | None:
 def _curves(curves: CurveSet, ranking: Ranking | None, metric: str) -> Section:
     words = (
         "The leaders in colour, each with its fitted curve (dashed) and forecast; the band is the "
-        "90 % interval of the first one's. All others are grey, the better ones darker."
+        "90 % interval of the first one's. A fit that misses its curve is dotted, and forecasts "
+        "nothing. All others are grey, the better ones darker."
     )
     return Section("curves", "Curves", words, plots.curves(curves, metric=metric, ranking=ranking))
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earlycall.cli import options, output
 from earlycall.cli.nas.rank import Model, Top, read_architectures
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import RenderableType
 
 
 def command(
@@ -48,8 +52,18 @@ def command(
     elif fmt is options.Format.csv:
         output.print_csv(table)
     else:
-        for row in (table.head(top) if top > 0 else table).iter_rows(named=True):
-            direction = row["direction"]
-            sign = " " if direction is None else "+" if direction > 0 else "-"
-            line = f"{row['importance']:6.3f} {sign} {row['feature']}: {row['meaning']}"
-            output.console().print(line, markup=False, soft_wrap=True)
+        output.console().print(_table(table.head(top) if top > 0 else table))
+
+
+def _table(rows: pl.DataFrame) -> RenderableType:
+    """The features, the most important first."""
+    from earlycall.cli.fitted import FittedTable, TableColumn
+
+    signs = ["" if d is None else "better" if d > 0 else "worse" for d in rows["direction"]]
+    columns = [
+        TableColumn("lost", [f"{lost:.3f}" for lost in rows["importance"]]),
+        TableColumn("more is", signs, "text"),
+        TableColumn("feature", [output.shown(name) for name in rows["feature"]], "name"),
+        TableColumn("meaning", [output.shown(text) for text in rows["meaning"]], "note"),
+    ]
+    return FittedTable(columns)

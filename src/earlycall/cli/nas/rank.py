@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,9 @@ from earlycall.formatting import number
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import RenderableType
+
+    from earlycall.cli.fitted import TableColumn
 
 Top = Annotated[int, typer.Option(help="Number of rows (0 = all).")]
 Model = Annotated[Path, typer.Option(help="Predictor written by 'earlycall nas fit'.")]
@@ -51,8 +55,9 @@ def command(
     elif fmt is options.Format.csv:
         output.print_csv(ranked)
     else:
-        _print(ranked, top)
-        output.console().print(f"learnt from {predictor.quality_}", style="dim", markup=False)
+        out = output.console()
+        for line in (*output.words(f"Learnt from {predictor.quality_}."), *_tables(ranked, top)):
+            out.print(line)
 
 
 def read_architectures(path: Path) -> pl.DataFrame:
@@ -81,17 +86,22 @@ def read_architectures(path: Path) -> pl.DataFrame:
     return table.with_columns(parsed[c] for c in numbers if c not in ("run", "group"))
 
 
-def _print(ranked: pl.DataFrame, top: int) -> None:
-    from rich.text import Text
+def _tables(ranked: pl.DataFrame, top: int) -> Iterator[RenderableType]:
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
 
-    keys = ("group", "run") if ranked["group"].n_unique() > 1 else ("run",)
-    table = output.grid("rank", *keys, "score", "±", right=("rank", "score", "±"))
-    rows = ranked.head(top) if top > 0 else ranked
-    for row in rows.iter_rows(named=True):
-        numbers = [number(row["score"], 3), number(row["se"], 2)]
-        style = "bold green" if row["rank"] == 1 else None
-        table.add_row(str(row["rank"]), *(Text(row[key]) for key in keys), *numbers, style=style)
-    out = output.console()
-    out.print(table)
-    if rows.height < ranked.height:
-        out.print(f"… and {ranked.height - rows.height} more; --top 0 shows all", style="dim")
+    def body(_: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
+        ranks = TableColumn("rank", [str(rank) for rank in rows["rank"]])
+        styles = ["bold green" if rank == 1 else "" for rank in rows["rank"]]
+        yield FittedTable([ranks, names(rows["run"]), *scores(rows)], styles)
+
+    several = ranked["group"].n_unique() > 1
+    yield from output.by_group(ranked, top, lambda group: group if several else "", body)
+
+
+def scores(rows: pl.DataFrame) -> list[TableColumn]:
+    """The predicted standings, and their standard errors where any two of them differ."""
+    from earlycall.cli.fitted import TableColumn
+
+    errors = [number(se, 2) for se in rows["se"]]
+    shown = [TableColumn("score", [number(score, 3) for score in rows["score"]])]
+    return [*shown, TableColumn("±", errors)] if len(set(errors)) > 1 else shown

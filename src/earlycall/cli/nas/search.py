@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earlycall.cli import options, output
-from earlycall.cli.nas.rank import Top, read_architectures
+from earlycall.cli.nas.rank import Top, read_architectures, scores
 from earlycall.errors import InputError
 from earlycall.formatting import csv_of, number
 
@@ -165,7 +165,7 @@ def _write(table: pl.DataFrame, path: Path) -> None:
 
 
 def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None:
-    from rich.text import Text
+    from earlycall.cli.fitted import FittedTable, TableColumn, names
 
     if fmt is options.Format.json:
         output.print_json({"tried": result.tried, "candidates": result.table.to_dicts()})
@@ -173,18 +173,18 @@ def _show_proposals(result: SearchResult, top: int, fmt: options.Format) -> None
     if fmt is options.Format.csv:
         output.print_csv(result.table)
         return
-    costs = ("cost", "front") if "cost" in result.table.columns else ()
-    numbers = ("score", "±", *costs)
-    table = output.grid("run", *numbers, right=numbers)
     rows = result.table.head(top) if top > 0 else result.table
-    for row in rows.iter_rows(named=True):
-        cells = [number(row["score"], 3), number(row["se"], 2)]
-        if costs:
-            cells += [number(row["cost"], 4), "yes" if row["front"] else ""]
-        table.add_row(Text(row["run"]), *cells)
+    columns = [names(rows["run"]), *scores(rows)]
+    if "cost" in rows.columns:
+        front = ["yes" if front else "" for front in rows["front"]]
+        columns += [
+            TableColumn("cost", [number(cost, 4) for cost in rows["cost"]]),
+            TableColumn("front", front, "text"),
+        ]
     out = output.console()
-    out.print(table)
-    out.print(f"{result.table.height} different of {result.tried} candidates", style="dim")
+    for line in output.words(f"{result.table.height} different of {result.tried} candidates."):
+        out.print(line)
+    out.print(FittedTable(columns))
 
 
 def _show_progress(progress: Progress, fmt: options.Format) -> None:
@@ -192,6 +192,9 @@ def _show_progress(progress: Progress, fmt: options.Format) -> None:
         waiting = [candidate["name"] for candidate in progress.waiting]
         output.print_json(vars(progress) | {"waiting": waiting})
         return
-    for place, made in enumerate(progress.rounds, start=1):
-        print(f"round {place} ({made['by']}): {', '.join(made['chosen'])}")
-    print(f"trained {len(progress.trained)} runs in {progress.seconds:.0f} s")
+    said = [f"round {place} ({made['by']}): {', '.join(made['chosen'])}"
+            for place, made in enumerate(progress.rounds, start=1)]  # fmt: skip
+    said.append(f"trained {len(progress.trained)} runs in {progress.seconds:.0f} s")
+    out = output.console()
+    for sentence in said:
+        out.print(output.Sentences(sentence))

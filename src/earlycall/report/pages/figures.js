@@ -10,7 +10,7 @@ const earlycall = { figures: {} };
   const button = document.getElementById("theme");
 
   // A name of more than 14 letters, as HTML, before its place: "a&lt;b  <b>1</b>".
-  const LONG_NAME = /^((?:&[#\w]+;|[^&]){13})(?:&[#\w]+;|[^&]){2,}?(?=  <b>|$)/u;
+  const LONG_NAME = /^((?:(?!  <b>)(?:&[#\w]+;|[^&])){13})(?:(?!  <b>)(?:&[#\w]+;|[^&])){2,}/u;
 
   // A copy, which Plotly may change.
   function themed(value, theme) {
