@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -24,6 +24,7 @@ with needed_for("the pruner for Optuna", "optuna"):
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial, TrialState
 
+T = TypeVar("T")
 DATABASES = ("sqlite", "postgresql", "mysql", "redis")  # how the address of a storage begins
 
 
@@ -105,7 +106,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         if len(study.directions) > 1:
             raise InputError("a pruner needs a single objective; this study has several")
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        losses = _Losses(trial.intermediate_values, sign)
+        losses = _losses(trial, sign)
         if not losses:
             return False
         if self.rule is not None:
@@ -124,33 +125,38 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         trials[str(trial.number)] = trial
         return not self.halving.goes_on(
             str(trial.number),
-            {name: _Losses(of.intermediate_values, sign) for name, of in trials.items()},
-            outcomes={
-                name: sign * of.values[0] for name, of in trials.items()
-                if of.state == TrialState.COMPLETE and of.values
-            },
-            settings={name: of.params for name, of in trials.items()},
-        )  # fmt: skip
+            {name: of.intermediate_values for name, of in trials.items()}
+            if sign > 0
+            else {name: _losses(of, sign) for name, of in trials.items()},
+            outcomes=_View(trials, lambda of: _outcome(of, sign)),
+            settings=_View(trials, lambda of: of.params),
+        )
 
 
-class _Losses(Mapping[float, float]):
-    """Values reported, as losses; a NaN, which some storages keep as null, has diverged."""
+class _View(Mapping[str, T]):
+    """What a function tells of trials by name, called for those that are asked for alone."""
 
-    def __init__(self, values: dict[int, float], sign: int) -> None:
-        self._values, self._sign = values, sign
+    def __init__(self, trials: dict[str, FrozenTrial], tell: Callable[[FrozenTrial], T]) -> None:
+        self._trials, self._tell = trials, tell
 
-    def __getitem__(self, step: float) -> float:
-        value: float | None = self._values[step]  # type: ignore[index]
-        return math.nan if value is None else self._sign * value
+    def __getitem__(self, name: str) -> T:
+        return self._tell(self._trials[name])
 
-    def __contains__(self, step: object) -> bool:
-        return step in self._values
-
-    def __iter__(self) -> Iterator[float]:
-        return iter(self._values)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._trials)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._trials)
+
+
+def _losses(trial: FrozenTrial, sign: int) -> dict[int, float]:
+    values = trial.intermediate_values
+    return values if sign > 0 else {step: -value for step, value in values.items()}
+
+
+def _outcome(trial: FrozenTrial, sign: int) -> float:
+    """The value of a completed trial, as a loss; NaN of others."""
+    return sign * trial.value if trial.state == TrialState.COMPLETE else math.nan
 
 
 def _curves_of(past: Any) -> CurveSet:
@@ -179,8 +185,10 @@ def _curves_of(past: Any) -> CurveSet:
         raise InputError(
             f"the past study {past.study_name!r} has no completed trial that reported values"
         )
-    losses = {str(trial.number): _Losses(trial.intermediate_values, 1) for trial in trials}
-    rows = [(run, step, value) for run, of in losses.items() for step, value in of.items()]
+    rows = [
+        (str(trial.number), step, value)
+        for trial in trials for step, value in trial.intermediate_values.items()
+    ]  # fmt: skip
     known = [
         {"run": str(trial.number), "final": trial.value, "higher_is_better": up}
         | {f"hp.{name}": value for name, value in trial.params.items()}

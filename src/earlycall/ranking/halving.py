@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -117,13 +119,9 @@ class Halving:
             >>> halving.reached({1: 0.9, 2: 0.8}), halving.reached({2: 0.8, 3: 0.7})
             (2.0, None)
         """
-        resources = sorted(losses)
-        if not resources:
-            return None
-        rung = self.rung(resources[-1])
-        if rung is None or (len(resources) > 1 and resources[-2] >= rung):
-            return None
-        return rung
+        last = heapq.nlargest(2, losses)
+        rung = self.rung(last[0]) if last else None
+        return None if rung is None or (last[-1] >= rung and len(last) > 1) else rung
 
     def goes_on(
         self,
@@ -339,15 +337,16 @@ def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
     """At most 100 of the runs that reached a rung, evenly over their losses there; how many did."""
     there: dict[str, float] = {}
     for name, of in losses.items():
-        if rung in of:
-            there[name] = of[rung]
+        loss = of.get(rung)
+        if loss is not None:
+            there[name] = loss
         elif of and max(of) >= rung:
             there[name] = of[min(r for r in of if r >= rung)]
     names = list(there)
     if len(names) <= MAX_COMPARED:
         return names, len(names)
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
-    order = np.argsort(list(there.values()), kind="stable")
+    order = np.argsort(np.fromiter(there.values(), float, len(names)), kind="stable")
     return [names[i] for i in sorted(order[spread].tolist())], len(names)
 
 
@@ -358,12 +357,8 @@ def until(losses: Losses, rung: float) -> dict[float, float]:
         >>> until({1: 0.9, 5: 0.8, 9: 0.7}, rung=3)
         {1: 0.9, 5: 0.8}
     """
-    kept: dict[float, float] = {}
-    for resource in sorted(losses):
-        kept[resource] = losses[resource]
-        if resource >= rung:
-            break
-    return kept
+    resources = sorted(losses)
+    return {r: losses[r] for r in resources[: bisect_left(resources, rung) + 1]}
 
 
 def prefixes_of(
@@ -376,10 +371,13 @@ def prefixes_of(
         settings: of each run, by name; those of others do not matter.
         horizon: where training ends; by default the largest resource.
     """
-    lengths = [len(of) for of in losses.values()]
-    at = np.array([r for of in losses.values() for r in sorted(of)], dtype=np.float64)
-    loss = np.array([of[r] for of in losses.values() for r in sorted(of)], dtype=np.float64)
-    row = np.repeat(np.arange(len(losses)), lengths)
+    resources = [sorted(of) for of in losses.values()]
+    at = np.array([r for of in resources for r in of], dtype=np.float64)
+    loss = np.array(
+        [of[r] for of, mine in zip(losses.values(), resources, strict=True) for r in mine],
+        dtype=np.float64,
+    )
+    row = np.repeat(np.arange(len(losses)), [len(of) for of in resources])
     frame = pl.DataFrame({"run_id": row, "step": at, "train_loss": loss})
     return Prefixes(
         "all", tuple(losses), frame, "train_loss", horizon or float(at.max(initial=1.0)),
