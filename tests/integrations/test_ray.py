@@ -1,5 +1,6 @@
 """Stopper and scheduler in real Ray Tune experiments on a cluster of two nodes on loopback."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import ray
 from programs import KILLED, train
 from ray.cluster_utils import Cluster
 
+from conftest import wait_until
 from earlycall import CurveSet, InputError
 from earlycall.integrations.ray import EarlyCallScheduler, EarlyCallStopper
 
@@ -55,7 +57,30 @@ def test_the_scheduler_promotes_the_best_also_after_a_kill(cluster, tmp_path):
     assert set(stops) <= {3, 6, 12}
     assert sum(stops) < 0.75 * 12 * len(RATES)
     assert train("ray", tmp_path / "killed", kill_after=25, **options) == KILLED
-    assert train("ray", tmp_path / "killed", **options)["found"] == whole
+    killed = train("ray", tmp_path / "killed", **options)["found"]
+    assert killed | {"resumed": None} == whole | {"resumed": None}
+
+
+@pytest.mark.slow
+def test_paused_trials_go_on_from_their_checkpoints_also_when_a_node_is_lost(cluster, tmp_path):
+    """Best first: of two, four and six trials at the first rung, one, two and three may go on."""
+    options = {"what": "scheduler", "lr": sorted(RATES, reverse=True), "iterations": 12}
+    whole = train("ray", tmp_path / "whole", address=cluster, **options)["found"]
+    assert [whole[str(rate)] for rate in options["lr"]] == [12, 12, 6, 6, 3, 3, 3, 3]
+    assert whole["resumed"]  # from a checkpoint, not from the start
+    own = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        node = own.add_node(num_cpus=1)
+        options |= {"address": own.address, "hold": node.node_id}
+        with ThreadPoolExecutor() as pool:
+            going = pool.submit(train, "ray", tmp_path / "lost", **options)
+            wait_until(lambda: going.done() or (tmp_path / "lost" / "held").exists())
+            own.remove_node(node, allow_graceful=False)
+            lost = going.result()["found"]
+    finally:
+        own.shutdown()
+    assert lost | {"resumed": None} == whole | {"resumed": None}
+    assert set(lost["resumed"]) >= {rate for rate in lost["resumed"] if lost[str(rate)] > 3}
 
 
 def test_a_scheduler_without_metric_and_one_with_two_are_refused():
@@ -81,10 +106,12 @@ def test_a_past_says_which_of_two_trials_with_equal_results_goes_on():
     )
     verdicts = []
     for name, rate in [("good", 1.0), *((f"bad{i}", 0.02 * i) for i in range(1, 6))]:
-        trial = SimpleNamespace(trial_id=name, config={"lr": rate}, last_result={})
+        trial = SimpleNamespace(trial_id=name, config={"lr": rate}, last_result={}, checkpoint=None)
         scheduler.on_trial_add(None, trial)
         verdicts.append(
-            scheduler.on_trial_result(None, trial, {"loss": 2.0, "training_iteration": 1})
+            scheduler.on_trial_result(
+                None, trial, {"loss": 2.0, "training_iteration": 1, "should_checkpoint": False}
+            )
         )
     assert verdicts == ["CONTINUE"] + ["STOP"] * 5
 

@@ -353,7 +353,7 @@ def _inverse(matrix: Floats) -> Floats:
     wait for each other ten times as long as the work takes.
     """
     if not SHARED <= len(matrix) <= MAX_BLOCKED:
-        return np.linalg.inv(matrix)
+        return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     first = np.linalg.inv(matrix[:BLOCK, :BLOCK])
     across = matrix[:BLOCK, BLOCK:]
     left = first @ across

@@ -20,7 +20,6 @@ from earlycall.ranking.finished import Finished, learn, learn_from
 from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
-from earlycall.scores.ranks import mean_ranks, normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,10 +29,6 @@ Settings = Mapping[str, Any]
 
 MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
-MIN_PAST = 10  # finished runs that say which part of the runs should go on
-SIZES = 64, 1024  # of a search, between which parts are found for powers of two
-DRAWS = 4096  # runs drawn from what the past says
-FINER = 0.8  # by how much a part is made stricter at a time
 
 
 @dataclass(frozen=True)
@@ -145,39 +140,71 @@ class Halving:
         if run not in losses:
             raise InputError(f"no losses of the run {run!r}")
         rung = self.reached(losses[run])
-        if rung is None:
-            return True
-        there, others = _fewer({n: of for n, of in losses.items() if n != run}, rung)
-        compared = [run, *there]
-        count = others + 1
+        return rung is None or bool(
+            self.promoted([run], rung, losses, outcomes=outcomes, settings=settings)
+        )
+
+    def promoted(
+        self,
+        runs: Sequence[str],
+        rung: float,
+        losses: Mapping[str, Losses],
+        *,
+        outcomes: Mapping[str, float] | None = None,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> set[str]:
+        """Those of some runs at a rung that may go on from there, by all that came until now.
+
+        Args:
+            runs: a few runs that have reached the rung.
+            rung: where they are compared.
+            losses: for each run, these among them, its losses (smaller is better) so far.
+            outcomes: of the runs that were trained to their end (smaller is better).
+            settings: of each run, by name.
+
+        Examples:
+            >>> halving = Halving("last_loss", reduction_factor=2)
+            >>> losses = {"a": {1: 0.9}, "b": {1: 0.8}, "c": {1: 1.0}, "d": {1: 1.1}}
+            >>> halving.promoted(["a", "c"], 1, losses)
+            {'a'}
+        """
+        asked = set(runs)
+        there = _losses_at(rung, losses)
+        if self.score == "last_loss":  # to the letter
+            values = np.fromiter(there.values(), np.float64, len(there))
+            values = np.sort(values[~np.isnan(values)])
+            most = max(math.floor(len(values) / self.reduction_factor + 1e-9), 1)
+            finite = {run: there[run] for run in runs if not math.isnan(there[run])}
+            return {run for run, loss in finite.items() if np.searchsorted(values, loss) < most}
+        compared = [*runs, *_spread({n: loss for n, loss in there.items() if n not in asked})]
         cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
-            wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
-            return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
-        if not _finite(cut[run]):
-            return False
-        cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
-                if max(of) >= rung}  # fmt: skip
+            most = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
+            return asked & self.best(cut, most, outcomes=outcomes, settings=settings)
+        able = {run for run in runs if _finite(cut[run])}
+        cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()}
         known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
-        theirs = {f"past {name}": values for name, values in self.past.settings.items()}
-        mine = settings.get(run, {}) if settings else {}  # of others only what this run has, too
-        every = {**(settings or {}), **theirs}
-        shared = {n: {k: v for k, v in every.get(n, {}).items() if k in mine} for n in cut}
-        places = self._places(cut, {**(outcomes or {}), **known}, shared)
-        if run not in places:
-            return True
-        here = places[run]
-        better: float = sum(places.get(n, -math.inf) > here for n in compared)
-        most = len(compared) / self.reduction_factor
-        if any(mine.keys() & values.keys() for values in theirs.values()):
-            size = 2 ** round(math.log2(min(max(len(losses), SIZES[0]), SIZES[-1])))
-            part = self._parts(size).get(rung, self.min_resource / (rung * self.reduction_factor))
-            if better == 0 and len(losses) * part >= 1:
-                return True  # the best so far: however good the past was, something is to be found
-            of_past = sum(places.get(n, -math.inf) > here for n in known)
-            better = better * count / len(compared) + of_past
-            most = (len(losses) + len(known)) * part
-        return better < max(math.floor(most + 1e-9), 1)
+        given = settings or {}
+        every = {n: given.get(n, {}) for n in compared} | {
+            f"past {name}": values for name, values in self.past.settings.items()
+        }
+        shared = set().union(*(every[run] for run in runs))  # of others only what these have, too
+        every = {n: {k: v for k, v in of.items() if k in shared} for n, of in every.items()}
+        known |= {n: (outcomes or {}).get(n, math.nan) for n in compared}
+        places = self._places(cut, known, every)
+        mine = [places.get(name, -math.inf) for name in compared]
+        theirs = [places.get(f"past {name}", -math.inf) for name in self._survivors(rung)]
+        wanted = (len(there) + len(theirs)) / self.reduction_factor
+        each = len(there) / len(compared)  # of which one that is compared stands for some
+        found = set()
+        for run in able:
+            here = places.get(run, math.inf)
+            better = sum(place > here for place in mine)
+            above = better * each + sum(place > here for place in theirs)
+            first = not better and len(there) >= self.reduction_factor
+            if first or above < max(math.floor(wanted + 1e-9), 1):
+                found.add(run)
+        return found
 
     def best(
         self,
@@ -233,87 +260,21 @@ class Halving:
             place = score(prefixes).score
         return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
-    @cached_property
-    def _joint(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
-        """The rungs; of many runs drawn from what the past says, places there, and outcomes.
-
-        How well places at each rung tell one another and the outcome is read off the past runs,
-        each placed by what became of the others, as a normal copula.
-        """
-        end = self.max_resource or max(max(of) for of in self.past.losses.values())
-        rungs = [float(self.min_resource)]
-        while rungs[-1] * self.reduction_factor < end * (1 - 1e-9):
-            rungs.append(float(self.min_resource * self.reduction_factor ** len(rungs)))
-        outcome = np.array(list(self.past.outcomes.values()))
-        seen = [normal_scores(self._left_out(rung)) for rung in rungs]
-        with np.errstate(invalid="ignore"):  # where all runs begin alike
-            known = np.corrcoef([*seen, normal_scores(-outcome)])
-        value, vector = np.linalg.eigh(np.nan_to_num(known))
-        root = vector * np.sqrt(np.maximum(value, 0))
-        drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
-        drawn = drawn[np.argsort(-drawn[:, -1])]
-        return rungs, np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T]), drawn[:, -1]
-
-    def _parts(self, n: int) -> dict[float, float]:
-        """By rung, the part of n runs that goes on there: what would serve best by the past.
-
-        It costs no more than the same without a past, and is expected to find the best outcome, be
-        it that runs come to an end first, or what may be spent on them (the mean of both).
-        """
-        if n in self._found or len(self.past.outcomes) < MIN_PAST:
-            return self._found.get(n, {})
-        rungs, place, outcome = self._joint
-        end = max(self.max_resource or max(map(max, self.past.losses.values())), rungs[-1])
-        steps = np.diff([0.0, *rungs, end]) / end
-        plain = float(steps @ self._arrivals(n, rungs))
-
-        def tried(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            alive = np.logical_and.accumulate(place <= parts[:, None], axis=0)
-            return float(steps[0] + steps[1:] @ alive.mean(axis=1)), outcome[alive[-1]]
-
-        parts, best, found = np.ones(len(rungs)), -math.inf, {}
-        stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
-        cost, left = tried(parts)
-        while len(left) * n * max(plain / cost, 1) > DRAWS:  # some of the runs reach the end
-            before, here = cost, _highest(left, n)
-            lost = []  # for what each stricter part saves
-            for which in stricter:
-                cost, left = tried(parts * which)
-                saved = before - cost
-                lost.append((here - _highest(left, n)) / saved if saved > 0 else 0.0)
-            parts = parts * stricter[int(np.argmin(lost))]
-            cost, left = tried(parts)
-            value = _highest(left, n) + _highest(left, n * plain / cost)
-            if cost <= plain and value > best:
-                best, found = value, dict(zip(rungs, parts.tolist(), strict=True))
-        self._found[n] = found
-        return found
+    def _survivors(self, rung: float) -> list[str]:
+        """The past runs that would have come to a rung, had they been pruned like these."""
+        if rung not in self._found:
+            runs, at = list(self.past.losses), float(self.min_resource)
+            while at < rung:
+                place = dict(zip(self.past.losses, self._left_out(at).tolist(), strict=True))
+                runs.sort(key=lambda run: -place[run])
+                runs = runs[: max(math.floor(len(runs) / self.reduction_factor + 1e-9), 1)]
+                at *= self.reduction_factor
+            self._found[rung] = runs
+        return self._found[rung]
 
     @cached_property
-    def _found(self) -> dict[int, dict[float, float]]:
+    def _found(self) -> dict[float, list[str]]:
         return {}
-
-    def _arrivals(self, n: int, rungs: Sequence[float]) -> NDArray[np.float64]:
-        """Which parts of n runs like the past's train until each rung and the end without a past.
-
-        That is plain halving by the last loss, where equal losses go on together.
-        """
-        loss = np.array([[list(until(of, rung).values())[-1] for rung in rungs]
-                         for of in self.past.losses.values()])  # fmt: skip
-        rng = np.random.default_rng(0)
-        count = np.zeros(len(rungs) + 1)
-        orders = max(1, 512 // n)
-        for _ in range(orders):
-            came = rng.integers(0, len(loss), n)
-            for k in range(len(rungs)):
-                count[k] += len(came)
-                _, number, equal = np.unique(loss[:, k], return_inverse=True, return_counts=True)
-                mine = number[came] + rng.uniform(0, 1, len(came)) * (equal[number[came]] == 1)
-                better = np.tril(mine[None] < mine[:, None]).sum(axis=1)
-                wanted = np.maximum(np.arange(1, len(came) + 1) // self.reduction_factor, 1)
-                came = came[better < wanted]
-            count[-1] += len(came)
-        return count / (orders * n)
 
     def _left_out(self, rung: float) -> NDArray[np.float64]:
         """The place of each past run at a rung, by what became of the others."""
@@ -323,18 +284,12 @@ class Halving:
         return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
 
 
-def _highest(outcome: NDArray[np.float64], n: float) -> float:
-    """The highest outcome expected of n runs, where these are the survivors of `DRAWS`, sorted."""
-    none = np.exp(-n / DRAWS * np.arange(len(outcome) + 1))
-    return float(outcome @ (none[:-1] - none[1:]) - 3 * none[-1])
-
-
 def _finite(losses: Losses) -> bool:
     return all(map(math.isfinite, losses.values()))
 
 
-def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
-    """At most 100 of the runs that reached a rung, evenly over their losses there; how many did."""
+def _losses_at(rung: float, losses: Mapping[str, Losses]) -> dict[str, float]:
+    """The loss of each run that reached a rung, at its first report there."""
     there: dict[str, float] = {}
     for name, of in losses.items():
         loss = of.get(rung)
@@ -342,12 +297,17 @@ def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
             there[name] = loss
         elif of and max(of) >= rung:
             there[name] = of[min(r for r in of if r >= rung)]
+    return there
+
+
+def _spread(there: Mapping[str, float]) -> list[str]:
+    """At most 100 of some runs, evenly over their losses."""
     names = list(there)
     if len(names) <= MAX_COMPARED:
-        return names, len(names)
+        return names
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
-    order = np.argsort(np.fromiter(there.values(), float, len(names)), kind="stable")
-    return [names[i] for i in sorted(order[spread].tolist())], len(names)
+    order = np.argsort(np.fromiter(there.values(), np.float64, len(there)), kind="stable")
+    return [names[i] for i in sorted(order[spread].tolist())]
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:
