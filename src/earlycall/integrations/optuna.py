@@ -115,20 +115,22 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
             raise InputError("a pruner needs a single objective; this study has several")
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
         rung = self.halving.reached(_losses(trial, sign))
-        if rung is None:
+        if rung is None and self.resumes(trial) is None:
             return False
         if self._past is not None and self.halving.past is None:
             past = Past.of(self._past, direction="max" if sign < 0 else "min")
             self.halving = replace(self.halving, past=past)
-        compared = COMPARED if self.halving.score != "last_loss" else (*COMPARED, TrialState.FAIL)
-        found = study.get_trials(
-            deepcopy=False, states=compared
-        )  # Optuna compares failed ones, too
+        states = COMPARED
+        if self.halving.score == "last_loss" and not self._resume:
+            states = (*COMPARED, TrialState.FAIL)  # as Optuna's own halving does
+        found = study.get_trials(deepcopy=False, states=states)
         trials = {str(t.number): t for t in found} | {str(trial.number): trial}
         for left in _superseded(found):
             trials.pop(str(left), None)
         if str(trial.number) not in trials:
-            return True  # two processes have resumed one trial
+            return True  # two processes have enqueued the same one again
+        if rung is None:
+            return False
         losses = {name: _losses(of, sign) for name, of in trials.items()}
         paused = self._paused(study, trials, losses, rung) if self._resume else []
         promoted = self.halving.promoted(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import optuna
+import sqlalchemy
 from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import TrialState
 
@@ -33,6 +34,11 @@ def objective(trial):
         if done and step == 3 and x == options["kill"]:
             try:
                 (folder / "killed").touch(exist_ok=False)
+                beaten = sqlalchemy.text("SELECT 1 FROM trial_heartbeats WHERE trial_id = :id")
+                with storage.engine.connect() as tables:
+                    while not tables.execute(beaten, {"id": trial._trial_id}).first():
+                        tables.rollback()
+                        time.sleep(0.1)
                 os.kill(os.getpid(), signal.SIGKILL)
             except FileExistsError:
                 pass
