@@ -185,7 +185,8 @@ def searched(folder, kill=None):
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder}/study.db")
     ended = {
         trial.params["x"]: (trial.last_step, trial.state)
-        for trial in study.trials if trial.state != TrialState.FAIL and trial.last_step
+        for trial in sorted(study.trials, key=lambda trial: trial.last_step or 0)
+        if trial.state != TrialState.FAIL and trial.last_step
     }  # fmt: skip
     starts = [json.loads(line) for line in (folder / "starts").read_text().splitlines()]
     return ended, {x for x, done in starts if done}
@@ -269,7 +270,7 @@ def test_a_past_study_says_that_the_last_will_be_first(sign, tmp_path):
     optuna.copy_study(from_study_name="new", from_storage=past._storage, to_storage=url)
     blind = crossing_study(EarlyCallPruner(), trials=30, sign=sign)
     found = crossing_study(EarlyCallPruner(past=past), trials=30, sign=sign)
-    assert sum(lengths(found)) < 1.2 * sum(lengths(blind))
+    assert sum(lengths(found)) < 1.5 * sum(lengths(blind))
     assert sign * found.best_value < sign * blind.best_value - 0.1
     for given in (optuna.storages.get_storage(url), url, tmp_path / "past.db"):
         again = crossing_study(EarlyCallPruner(past=given), trials=6, sign=sign)

@@ -120,7 +120,7 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         if self._past is not None and self.halving.past is None:
             past = Past.of(self._past, direction="max" if sign < 0 else "min")
             self.halving = replace(self.halving, past=past)
-        states = COMPARED
+        states: tuple[TrialState, ...] = COMPARED
         if self.halving.score == "last_loss" and not self._resume:
             states = (*COMPARED, TrialState.FAIL)  # as Optuna's own halving does
         found = study.get_trials(deepcopy=False, states=states)

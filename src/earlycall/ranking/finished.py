@@ -78,6 +78,7 @@ class Learned:
         sd: shape (m,), its standard deviation.
         finished: shape (k,), the places of the group's own finished runs.
         left_out: shape (k,), where each of them should end by what became of all others.
+        early: shape (m + k,), the places of all by the score alone.
         like: for each running run, the finished runs of its group that moved it most, by row: those
             of which likeness × places gained is largest, in the direction in which it moved.
         gained: shape (k,), the places that each of them gained, as a number of runs.
@@ -88,6 +89,7 @@ class Learned:
     sd: Floats
     finished: Floats
     left_out: Floats
+    early: Floats
     like: NDArray[np.int64]
     gained: Floats
     count: int
@@ -340,6 +342,7 @@ def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Sco
         sd=np.sqrt((1 - rho**2) * unexplained / unexplained.mean()),
         finished=late[0],
         left_out=(rho / spread) * (known[0] + (gain - inverse @ gain / np.diag(inverse))[:k]),
+        early=early[0],
         like=like,
         gained=(above[0] - above[1]).astype(np.float64),
         count=count,

@@ -16,10 +16,11 @@ import scipy.spatial  # noqa: F401  # which learning needs: no decision should w
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
-from earlycall.ranking.finished import Finished, learn, learn_from
+from earlycall.ranking.finished import Finished, Learned, learn, learn_from
 from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
+from earlycall.scores.ranks import rank_correlation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +41,12 @@ class Halving:
     best ⌊n/η⌋ of the n, or the best. A run that cannot be scored goes on; a diverged one does not.
 
     The default score learns from runs that are trained to their end, as `earlycall.rank` does: from
-    those of this search, where their outcomes are given, and from those of an earlier one. The
-    earlier ones stand at each rung, too, beside all runs of this search (those that ended at an
-    earlier rung are worse), and say which part of them may go on: those parts by which a search of
-    this size finds the best outcome, for no more than it would cost without. The best so far of
-    this search goes on, too, once it has tried enough to expect one.
+    those of this search, where their outcomes are given, and from those of an earlier one; but only
+    where each of them is placed better by the others than by the score alone.
+
+    An earlier search (``past``) is a warm start: its runs stand at each rung as if they had been
+    the first of this one, each up to the rung to which it would have come. The best so far of this
+    search goes on, too, from η runs on: however good the past was, something is to be found.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -254,8 +256,10 @@ class Halving:
             return {}
         prefixes = prefixes_of({r: losses[r] for r in runs}, settings, self.max_resource)
         if learns:
-            learned = learn_from([prefixes], [-np.array(list(known.values()))], score)
-            place = np.concatenate([learned.place, learned.left_out])
+            outcome = -np.array(list(known.values()))
+            learned = learn_from([prefixes], [outcome], score)
+            both = learned.place, learned.left_out
+            place = np.concatenate(both) if _taught(learned, outcome) else learned.early
         else:
             place = score(prefixes).score
         return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
@@ -265,7 +269,7 @@ class Halving:
         if rung not in self._found:
             runs, at = list(self.past.losses), float(self.min_resource)
             while at < rung:
-                place = dict(zip(self.past.losses, self._left_out(at).tolist(), strict=True))
+                place = self._place_of_past(at)
                 runs.sort(key=lambda run: -place[run])
                 runs = runs[: max(math.floor(len(runs) / self.reduction_factor + 1e-9), 1)]
                 at *= self.reduction_factor
@@ -276,12 +280,19 @@ class Halving:
     def _found(self) -> dict[float, list[str]]:
         return {}
 
-    def _left_out(self, rung: float) -> NDArray[np.float64]:
-        """The place of each past run at a rung, by what became of the others."""
+    def _place_of_past(self, rung: float) -> dict[str, float]:
         cut = {name: until(of, rung) for name, of in self.past.losses.items()}
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
-        known = -np.array([self.past.outcomes[name] for name in cut])
-        return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
+        outcome = -np.array([self.past.outcomes[name] for name in cut])
+        learned = learn(prefixes, [Finished(prefixes, outcome)], [], get(self.score))
+        place = learned.left_out if _taught(learned, outcome) else learned.early[-len(cut) :]
+        return dict(zip(cut, place.tolist(), strict=True))
+
+
+def _taught(learned: Learned, outcome: NDArray[np.float64]) -> bool:
+    """Whether finished runs are placed better by the others than by the score alone."""
+    early = learned.early[-len(outcome) :]
+    return rank_correlation(learned.left_out, outcome) > rank_correlation(early, outcome)
 
 
 def _finite(losses: Losses) -> bool:

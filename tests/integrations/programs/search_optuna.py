@@ -1,11 +1,13 @@
 """One of several processes that search together in a study on SQLite; one may kill itself."""
 
+import contextlib
 import json
 import math
 import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import optuna
@@ -19,6 +21,7 @@ STEPS, TRIALS = 16, 16
 options = json.loads(sys.argv[1])
 folder = Path(options["folder"])
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def objective(trial):
@@ -73,7 +76,9 @@ else:
         fail_stale_trials(study)
         states = {trial.state for trial in study.get_trials(deepcopy=False)}
         if TrialState.WAITING in states:
-            study.optimize(objective, n_trials=1)
+            # SQLite locks no rows, so that Optuna may start a waiting trial twice.
+            with contextlib.suppress(ValueError, optuna.exceptions.UpdateFinishedTrialError):
+                study.optimize(objective, n_trials=1)
         elif TrialState.RUNNING in states:
             time.sleep(0.1)
         else:
