@@ -95,18 +95,11 @@ def replay_halving(
 
 def _searched(group: _Group, halving: Halving, order: NDArray[np.int64]) -> tuple[float, float]:
     """The cost and the regret of a search through runs in an order, in percent."""
-    whole = dict(zip(group.prefixes.runs, group.prefixes.loss.lengths.tolist(), strict=True))
-    table = group.prefixes.settings.select(pl.col("^(hp|arch)\\..*$"))
-    settings = dict(
-        zip(
-            group.prefixes.runs,
-            [
-                {name.removeprefix("hp."): value for name, value in row.items()}
-                for row in (table.to_dicts() or [{}] * len(group.prefixes))
-            ],
-            strict=True,
-        )
-    )
+    prefixes = group.prefixes
+    whole = dict(zip(prefixes.runs, prefixes.loss.lengths.tolist(), strict=True))
+    table = prefixes.settings.select(pl.col("^(hp|arch)\\..*$"))
+    rows = table.rename(lambda name: name.removeprefix("hp.")).to_dicts()
+    settings = dict(zip(prefixes.runs, rows, strict=False))  # no rows where none is known
     losses: dict[str, dict[float, float]] = {}
     outcomes: dict[str, float] = {}
     spent, best = 0.0, math.inf
