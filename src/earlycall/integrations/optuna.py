@@ -125,8 +125,9 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
             states = (*COMPARED, TrialState.FAIL)  # as Optuna's own halving does
         found = study.get_trials(deepcopy=False, states=states)
         trials = {str(t.number): t for t in found} | {str(trial.number): trial}
-        for left in _superseded(found):
-            trials.pop(str(left), None)
+        if self._resume:
+            for left in _superseded(found):
+                trials.pop(str(left), None)
         if str(trial.number) not in trials:
             return True  # two processes have enqueued the same one again
         if rung is None:
