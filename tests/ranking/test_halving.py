@@ -82,16 +82,16 @@ def test_a_past_without_settings_lets_about_as_many_go_on_as_without():
 
 
 def test_a_past_is_a_warm_start():
-    """A first run, which would go on by itself, is compared with those of the past."""
-    losses = {f"old {i}": falling(i / 40) for i in range(40)}
+    """A second run is not compared with the first alone, but with those of the past as well."""
+    losses = {f"old {i}": falling(i / 40) for i in range(40)}  # 36 ended worse than at 0.075
     outcomes = {name: of[27.0] for name, of in losses.items()}
     past = Past(losses, outcomes, {name: {} for name in losses})
-    halving = Halving(max_resource=27, past=past)
-    for rung in (1, 4, 16):  # 40, 10 and 2 of the past came there: 10, 2 and the first go on
-        bad, good = falling(0.9, rung), falling(-0.1, rung)
-        assert not halving.goes_on("bad", {"bad": bad})
-        assert halving.goes_on("good", {"good": good})
-        assert Halving(max_resource=27).goes_on("bad", {"bad": bad})
-    middle = falling(0.2, 4)
-    assert halving.goes_on("m", {"m": {k: v for k, v in middle.items() if k <= 1}})
-    assert not halving.goes_on("m", {"m": middle})
+    blind, halving = Halving(max_resource=27), Halving(max_resource=27, past=past)
+    for floor, goes_on in ((0.06, True), (0.09, False), (0.9, False)):
+        runs = {"first": falling(0.05, 1), "second": falling(floor, 1)}
+        assert not blind.goes_on("second", runs)
+        assert halving.goes_on("second", runs) == goes_on
+    for rung in (1, 4, 16):
+        assert halving.goes_on("alone", {"alone": falling(0.9, rung)})  # else none may ever end
+        runs = {"first": falling(0.05, rung), "second": falling(0.9, rung)}
+        assert not halving.goes_on("second", runs)

@@ -30,6 +30,7 @@ Settings = Mapping[str, Any]
 
 MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
+BEST = 0.1  # of the past: what is worse at a rung than all of these were does not go on
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Halving:
     where each of them is placed better by the others than by the score alone.
 
     An earlier search (``past``) is a warm start: its runs stand at each rung as if they had been
-    the first of this one, each up to the rung to which it would have come. The best so far of this
-    search goes on, too, from η runs on: however good the past was, something is to be found.
+    the first of this one, each up to the rung to which it would have come; and what is worse at a
+    rung than all of the tenth of them that ended best were there does not go on. The best so far of
+    this search always does: however good the past was, something is to be found.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -183,28 +185,40 @@ class Halving:
         if self.past is None:
             most = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
             return asked & self.best(cut, most, outcomes=outcomes, settings=settings)
-        able = {run for run in runs if _finite(cut[run])}
-        cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()}
-        known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
-        given = settings or {}
-        every = {n: given.get(n, {}) for n in compared} | {
-            f"past {name}": values for name, values in self.past.settings.items()
+        return self._beside_past(rung, asked, cut, len(there), outcomes or {}, settings or {})
+
+    def _beside_past(
+        self,
+        rung: float,
+        asked: set[str],
+        cut: Mapping[str, Losses],
+        count: int,
+        outcomes: Mapping[str, float],
+        settings: Mapping[str, Settings],
+    ) -> set[str]:
+        """As `promoted`, of runs cut off at the rung that stand for ``count`` of them."""
+        past = {name: f"past {name}" for name in self.past.losses}
+        every = {name: settings.get(name, {}) for name in cut} | {
+            past[name]: values for name, values in self.past.settings.items()
         }
-        shared = set().union(*(every[run] for run in runs))  # of others only what these have, too
-        every = {n: {k: v for k, v in of.items() if k in shared} for n, of in every.items()}
-        known |= {n: (outcomes or {}).get(n, math.nan) for n in compared}
-        places = self._places(cut, known, every)
-        mine = [places.get(name, -math.inf) for name in compared]
-        theirs = [places.get(f"past {name}", -math.inf) for name in self._survivors(rung)]
-        wanted = (len(there) + len(theirs)) / self.reduction_factor
-        each = len(there) / len(compared)  # of which one that is compared stands for some
+        shared = set().union(*(every[run] for run in asked))  # of others only what these have, too
+        places = self._places(
+            {**cut, **{past[name]: until(of, rung) for name, of in self.past.losses.items()}},
+            {name: outcomes.get(name, math.nan) for name in cut}
+            | {past[name]: outcome for name, outcome in self.past.outcomes.items()},
+            {name: {k: v for k, v in of.items() if k in shared} for name, of in every.items()},
+        )
+        mine = [places.get(name, -math.inf) for name in cut]
+        survivors = self._survivors(rung)
+        theirs = [places.get(past[name], -math.inf) for name in survivors]
+        least = min(places.get(past[name], -math.inf) for name in self._best_of_past)
+        most = max(math.floor((count + len(survivors)) / self.reduction_factor + 1e-9), 1)
         found = set()
-        for run in able:
+        for run in asked:
             here = places.get(run, math.inf)
             better = sum(place > here for place in mine)
-            above = better * each + sum(place > here for place in theirs)
-            first = not better and len(there) >= self.reduction_factor
-            if first or above < max(math.floor(wanted + 1e-9), 1):
+            above = better * count / len(cut) + sum(place > here for place in theirs)
+            if _finite(cut[run]) and (not better or (here >= least and above < most)):
                 found.add(run)
         return found
 
@@ -275,6 +289,12 @@ class Halving:
                 at *= self.reduction_factor
             self._found[rung] = runs
         return self._found[rung]
+
+    @cached_property
+    def _best_of_past(self) -> list[str]:
+        """The tenth of the past runs that ended best, two at least."""
+        outcome = self.past.outcomes
+        return sorted(outcome, key=outcome.__getitem__)[: max(math.ceil(BEST * len(outcome)), 2)]
 
     @cached_property
     def _found(self) -> dict[float, list[str]]:
