@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
-from earlycall import InputError
+from earlycall import CurveSet, InputError
+from earlycall.errors import CurveWarning
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.past import Past
 
@@ -95,3 +97,23 @@ def test_a_past_is_a_warm_start():
         assert halving.goes_on("alone", {"alone": falling(0.9, rung)})  # else none may ever end
         runs = {"first": falling(0.05, rung), "second": falling(0.9, rung)}
         assert not halving.goes_on("second", runs)
+
+
+@pytest.mark.parametrize("begun", [0.0, 1.0])
+def test_steps_of_a_past_that_are_counted_from_0_are_taken_one_on(begun):
+    """But not where the first losses, all alike, are from before training."""
+    losses = {f"r{i}": [2.0 + begun * i, 1.0 + i, 0.5 + i] for i in range(5)}
+    curves = CurveSet.from_frame(
+        pl.DataFrame({
+            "run": [run for run in losses for _ in range(3)], "step": [0, 1, 2] * 5,
+            "loss": [loss for of in losses.values() for loss in of],
+        }),
+        pl.DataFrame({"run": list(losses), "final": range(5), "final_metric": "loss"}),
+    )  # fmt: skip
+    assert sorted(Past.of(curves).losses["r1"]) == [0, 1, 2]
+    if begun:
+        with pytest.warns(CurveWarning, match="counted from 0, those of this search from 1"):
+            assert sorted(Past.of(curves, first=1).losses["r1"]) == [1, 2, 3]
+    else:
+        assert sorted(Past.of(curves, first=1).losses["r1"]) == [0, 1, 2]
+    assert sorted(Past.of(curves, first=0).losses["r1"]) == [0, 1, 2]

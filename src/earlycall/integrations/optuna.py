@@ -118,7 +118,11 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         if rung is None and self.resumes(trial) is None:
             return False
         if self._past is not None and self.halving.past is None:
-            past = Past.of(self._past, direction="max" if sign < 0 else "min")
+            past = Past.of(
+                self._past,
+                direction="max" if sign < 0 else "min",
+                first=min(trial.intermediate_values),
+            )
             self.halving = replace(self.halving, past=past)
         states: tuple[TrialState, ...] = COMPARED
         if self.halving.score == "last_loss" and not self._resume:

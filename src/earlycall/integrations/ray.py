@@ -168,7 +168,8 @@ class EarlyCallScheduler(FIFOScheduler):
                 "EarlyCallScheduler needs a metric and a mode: give them to it or to TuneConfig"
             )
         if self._past is not None and self.halving.past is None:
-            past = Past.of(self._past, metric=self._metric, direction=self._mode)
+            first = 1 if self._time_attr == "training_iteration" else None
+            past = Past.of(self._past, metric=self._metric, direction=self._mode, first=first)
             self.halving = replace(self.halving, past=past)
         self._losses[trial.trial_id] = {}
         self._settings[trial.trial_id] = _flat(trial.config)

@@ -99,5 +99,6 @@ found = {str(result.config["lr"]): result.metrics["training_iteration"] for resu
     "errors": results.num_errors,
 }
 starts = [json.loads(line) for line in (folder / "starts").read_text().splitlines()]
-found["resumed"] = sorted(lr for lr, done in starts if done)
+resumed = sorted({lr for lr, done in starts if done})
+(folder / "resumed.json").write_text(json.dumps(resumed))
 (folder / "found.json").write_text(json.dumps(found))
