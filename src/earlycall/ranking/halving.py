@@ -48,7 +48,8 @@ class Halving:
     An earlier search (``past``) is a warm start: its runs stand at each rung as if they had been
     the first of this one, each up to the rung to which it would have come; and what is worse at a
     rung than all of the tenth of them that ended best were there does not go on. The best so far of
-    this search does if it is not, or if it is the first to: something is to be found.
+    this search does, if it is the first to get there, or has so many behind it that one may be
+    expected to: however good the past was, something is to be found.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -216,13 +217,16 @@ class Halving:
         theirs = [places.get(past[name], -math.inf) for name in survivors]
         least = min(places.get(past[name], -math.inf) for name in self._best_of_past)
         most = max(math.floor((count + len(survivors)) / self.reduction_factor + 1e-9), 1)
+        enough = len(losses) >= rung / self.min_resource * self.reduction_factor
         found = set()
         for run in filter(lambda run: _finite(cut[run]), asked):
             here = places.get(run, math.inf)
             better = sum(place > here for place in mine)
             above = better * count / len(cut) + sum(place > here for place in theirs)
-            first = not better and all(max(losses[n]) <= max(of) for n, of in cut.items())
-            if first or (here >= least and (not better or above < most)):
+            best = not better and (
+                enough or all(max(losses[n]) <= max(of) for n, of in cut.items())
+            )
+            if best or (here >= least and above < most):
                 found.add(run)
         return found
 
