@@ -116,6 +116,21 @@ def test_a_past_says_which_of_two_trials_with_equal_results_goes_on():
     assert verdicts == ["CONTINUE"] + ["STOP"] * 5
 
 
+def test_only_what_can_go_on_later_is_paused():
+    scheduler = EarlyCallScheduler(metric="loss", mode="min", max_t=27)
+
+    def verdict(name, loss, saves):
+        trial = SimpleNamespace(trial_id=name, config={}, last_result={}, checkpoint=None)
+        scheduler.on_trial_add(None, trial)
+        result = {"loss": loss, "training_iteration": 1, "should_checkpoint": saves}
+        return scheduler.on_trial_result(None, trial, result)
+
+    assert verdict("first", 1.0, True) == "CONTINUE"
+    assert verdict("second", 2.0, True) == "PAUSE"
+    assert verdict("without a checkpoint", 3.0, False) == "STOP"
+    assert verdict("diverged", float("nan"), True) == "STOP"
+
+
 def test_a_stopper_names_what_a_trial_reports():
     with pytest.raises(InputError, match=r"'loss' was logged; logged were: 'accuracy'"):
         EarlyCallStopper()("t", {"accuracy": 1.0, "training_iteration": 1})

@@ -158,12 +158,13 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         """The best of the trials that were pruned at a rung and do not go on yet, by their loss."""
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         resumed = {str(self.resumes(trial)) for trial in waiting}
-        there = [
-            name for name, of in trials.items()
+        there = {
+            name: losses[name][max(losses[name])] for name, of in trials.items()
             if of.state == TrialState.PRUNED and name not in resumed
             and self.halving.reached(losses[name]) == rung
-        ]  # fmt: skip
-        return heapq.nsmallest(MAX_RESUMED, there, key=lambda n: losses[n][max(losses[n])])
+        }  # fmt: skip
+        able = [name for name, loss in there.items() if math.isfinite(loss)]
+        return heapq.nsmallest(MAX_RESUMED, able, key=there.__getitem__)
 
 
 def _superseded(trials: Sequence[FrozenTrial]) -> set[int]:

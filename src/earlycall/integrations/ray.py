@@ -200,7 +200,7 @@ class EarlyCallScheduler(FIFOScheduler):
         if self._promoted([name], rung):
             self._passed[name] = rung
             return str(TrialScheduler.CONTINUE)
-        if _can_resume(trial, result):
+        if math.isfinite(self._last(name)) and _can_resume(trial, result):
             self._waiting[name] = rung
             return str(TrialScheduler.PAUSE)
         self._stopped += 1
