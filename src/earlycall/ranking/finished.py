@@ -362,7 +362,12 @@ def _inverse(matrix: Floats) -> Floats:
     left = first @ across
     rest = _inverse(matrix[BLOCK:, BLOCK:] - across.T @ left)
     beside = -left @ rest
-    return np.block([[first - beside @ left.T, beside], [beside.T, rest]])
+    whole = np.empty_like(matrix)
+    whole[:BLOCK, :BLOCK] = first - beside @ left.T
+    whole[:BLOCK, BLOCK:] = beside
+    whole[BLOCK:, :BLOCK] = beside.T
+    whole[BLOCK:, BLOCK:] = rest
+    return whole
 
 
 def _taken(place: Floats, outcome: Floats) -> Floats:
