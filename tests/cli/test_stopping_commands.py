@@ -66,9 +66,20 @@ def test_replay_takes_the_metric_and_the_averaging(digits):
     assert rows[1]["regret_pct"] > rows[2]["regret_pct"]
 
 
+def test_replay_of_halving_has_the_form_of_replay(digits):
+    ran = earlycall("replay", digits, "--halving", "--format", "json")
+    assert ran.code == 0
+    assert [row["rule"] for row in ran.json["rows"]] == ["halving:outlook", "halving:last_loss"]
+    assert all(0 < row["cost_pct"] < 80 for row in ran.json["rows"])
+    shown = earlycall("replay", digits, "--halving").out
+    assert "digits: 14 runs by val_loss over step; 2 that hardly fell are left out" in shown
+    assert "halving:last_loss" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["replay", "{}", "--halving", "--choose", "2"], "--halving replays no stop rules"),
         (["replay", "{}", "--rules", "gian:0.1"], "unknown rule 'gian:0.1'; did you mean 'gain'?"),
         (["replay", "{}", "--rules", ","], "no rule was given"),
         (["replay", "{}", "--metric", "val"], "has no column 'val'; found:"),

@@ -1,5 +1,6 @@
 """Stopper and scheduler in real Ray Tune experiments on a cluster of two nodes on loopback."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import ray
 from programs import KILLED, train
 from ray.cluster_utils import Cluster
 
+from conftest import wait_until
 from earlycall import CurveSet, InputError
 from earlycall.integrations.ray import EarlyCallScheduler, EarlyCallStopper
 
@@ -58,6 +60,29 @@ def test_the_scheduler_promotes_the_best_also_after_a_kill(cluster, tmp_path):
     assert train("ray", tmp_path / "killed", **options)["found"] == whole
 
 
+@pytest.mark.slow
+def test_paused_trials_go_on_from_their_checkpoints_also_when_a_node_is_lost(cluster, tmp_path):
+    """Best first: of two, four and six trials at the first rung, one, two and three may go on."""
+    options = {"what": "scheduler", "lr": sorted(RATES, reverse=True), "iterations": 12}
+    whole = train("ray", tmp_path / "whole", address=cluster, **options)
+    ended = [whole["found"][str(rate)] for rate in options["lr"]]
+    assert ended == [12, 12, 6, 6, 3, 3, 3, 3]
+    assert whole["resumed"]  # from a checkpoint, not from the start
+    own = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        node = own.add_node(num_cpus=1)
+        options |= {"address": own.address, "hold": node.node_id}
+        with ThreadPoolExecutor() as pool:
+            going = pool.submit(train, "ray", tmp_path / "lost", **options)
+            wait_until(lambda: going.done() or (tmp_path / "lost" / "held").exists())
+            own.remove_node(node, allow_graceful=False)
+            lost = going.result()
+    finally:
+        own.shutdown()
+    assert lost["found"] == whole["found"]
+    assert lost["resumed"]
+
+
 def test_a_scheduler_without_metric_and_one_with_two_are_refused():
     scheduler = EarlyCallScheduler()
     with pytest.raises(InputError, match="needs a metric and a mode"):
@@ -81,12 +106,29 @@ def test_a_past_says_which_of_two_trials_with_equal_results_goes_on():
     )
     verdicts = []
     for name, rate in [("good", 1.0), *((f"bad{i}", 0.02 * i) for i in range(1, 6))]:
-        trial = SimpleNamespace(trial_id=name, config={"lr": rate}, last_result={})
+        trial = SimpleNamespace(trial_id=name, config={"lr": rate}, last_result={}, checkpoint=None)
         scheduler.on_trial_add(None, trial)
         verdicts.append(
-            scheduler.on_trial_result(None, trial, {"loss": 2.0, "training_iteration": 1})
+            scheduler.on_trial_result(
+                None, trial, {"loss": 2.0, "training_iteration": 1, "should_checkpoint": False}
+            )
         )
     assert verdicts == ["CONTINUE"] + ["STOP"] * 5
+
+
+def test_only_what_can_go_on_later_is_paused():
+    scheduler = EarlyCallScheduler(metric="loss", mode="min", max_t=27)
+
+    def verdict(name, loss, saves):
+        trial = SimpleNamespace(trial_id=name, config={}, last_result={}, checkpoint=None)
+        scheduler.on_trial_add(None, trial)
+        result = {"loss": loss, "training_iteration": 1, "should_checkpoint": saves}
+        return scheduler.on_trial_result(None, trial, result)
+
+    assert verdict("first", 1.0, True) == "CONTINUE"
+    assert verdict("second", 2.0, True) == "PAUSE"
+    assert verdict("without a checkpoint", 3.0, False) == "STOP"
+    assert verdict("diverged", float("nan"), True) == "STOP"
 
 
 def test_a_stopper_names_what_a_trial_reports():

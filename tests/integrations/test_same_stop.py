@@ -1,20 +1,17 @@
 """The same losses stop a plain monitor and every adapter at one step, each as it is by default.
 
-XGBoost, LightGBM, skorch and Ignite, which compute their losses themselves, are compared with a
+In Optuna, objectives update a plain monitor. XGBoost, LightGBM, skorch and Ignite, which compute their losses themselves, are compared with a
 plain monitor in test_loops.py.
 """
 
 import json
 
 import numpy as np
-import optuna
 import pytest
-from optuna.trial import TrialState
 from programs import KILLED, train
 from ray.cluster_utils import Cluster
 
 from earlycall import Monitor
-from earlycall.integrations.optuna import EarlyCallPruner
 
 # In units of 1/4096: the hosts' means over batches in single precision are exact.
 NOISE = np.random.default_rng(5).normal(size=60) * 0.004
@@ -45,28 +42,6 @@ def test_a_plain_monitor_resumed(plain):
         assert stop(first, LOSSES[:kill]) is None
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
         assert stop(second, LOSSES[kill:], after=kill) == plain
-
-
-def report(study, trial, losses):
-    """Report losses until the pruner says stop; how many were reported."""
-    for step, loss in losses:
-        trial.report(loss, step)
-        if trial.should_prune():
-            return step
-    return None
-
-
-def test_optuna(plain, tmp_path):
-    """Straight, and gone on with by another process's study."""
-    where = {"storage": f"sqlite:///{tmp_path / 'study.db'}", "study_name": "s"}
-    steps = list(enumerate(LOSSES, start=1))
-    study = optuna.create_study(**where, pruner=EarlyCallPruner(None, rule="gain:0.02"))
-    assert report(study, study.ask(), steps) == plain
-    trial = study.ask()
-    assert report(study, trial, steps[:7]) is None
-    again = optuna.load_study(**where, pruner=EarlyCallPruner(None, rule="gain:0.02"))
-    [running] = [t for t in again.trials if t.state == TrialState.RUNNING and t.number]
-    assert report(again, optuna.trial.Trial(again, running._trial_id), steps[7:]) == plain
 
 
 @pytest.fixture

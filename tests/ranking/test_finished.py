@@ -6,6 +6,7 @@ import pytest
 
 from earlycall import CurveSet, evaluate, rank
 from earlycall.errors import InputError
+from earlycall.ranking.finished import _inverse
 from earlycall.scores.ranks import rank_correlation
 
 STEPS = 60
@@ -199,3 +200,10 @@ def test_evaluate_hides_all_outcomes_but_those_of_the_finished():
     assert learned["n"].to_list() == [50, 50]
     margin = [t["spearman"][0] - t["spearman"][1] for t in (without, learned)]
     assert margin[1] > margin[0] + 0.1
+
+
+@pytest.mark.parametrize("n", [1, 89, 90, 137, 200, 201])
+def test_an_inverse_by_blocks_is_the_inverse(n):
+    x = np.random.default_rng(n).normal(size=(n, 5))
+    matrix = np.exp(-np.abs(x[:, None] - x).mean(-1)) + 0.15 * np.eye(n)
+    np.testing.assert_allclose(_inverse(matrix) @ matrix, np.eye(n), atol=1e-12)

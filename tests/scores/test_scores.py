@@ -3,12 +3,14 @@
 import numpy as np
 import polars as pl
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earlycall import CurveSet, InputError, rank, scores
 from earlycall.approximation.fit import fit
 from earlycall.scores import tse
+from earlycall.scores.ranks import mean_ranks
 
 STEPS_PER_EPOCH = 7
 
@@ -174,3 +176,13 @@ def test_every_score_has_its_formula_in_its_documentation():
     for name in ("last_loss", "min_loss", "last_val_loss", "best_val_metric", "tse", "tse_e",
                  "tse_ema", "lcga_d1", "lcga_norm", "lcga_d1_ema", "lcga_norm_ema"):  # fmt: skip
         assert "Raw:" in (scores.get(name).compute.__doc__ or ""), name
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 10**6])
+def test_mean_ranks_are_those_of_scipy_row_by_row(kinds):
+    values = np.random.default_rng(0).integers(0, kinds, (4, 25)).astype(float)
+    values[1, :5] = np.inf
+    expected = scipy.stats.rankdata(values, axis=1)
+    np.testing.assert_array_equal(mean_ranks(values), expected)
+    np.testing.assert_array_equal(mean_ranks(values[1]), expected[1])
+    assert mean_ranks(np.empty(0)).shape == (0,)

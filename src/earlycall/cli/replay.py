@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -52,6 +52,14 @@ def command(
             help="Find the cheapest gain threshold with a mean regret below PCT %.",
         ),
     ] = None,
+    halving: Annotated[
+        bool,
+        typer.Option(
+            "--halving",
+            help="Replay a tuner's successive halving instead, by earlycall's score and by the "
+            "last loss.",
+        ),
+    ] = False,
     by_group: options.ByGroup = False,
     plot: Annotated[
         Path | None,
@@ -74,8 +82,14 @@ def command(
       earlycall replay study/ --choose 2 --cost seconds
 
       earlycall replay runs/ --cost joules --power gpu.csv
+
+      earlycall replay study/ --halving
     """
+    from earlycall.ranking.replayed import replay_halving
     from earlycall.stopping.replay import DEFAULT_RULES, replay
+
+    if halving and (rules is not None or choose is not None or every is not None):
+        raise InputError("--halving replays no stop rules; leave out --rules, --choose and --every")
 
     curve_sets = [
         output.read_with_cost(
@@ -91,16 +105,21 @@ def command(
     ]
     for curves in curve_sets:
         output.watched_metric(curves, metric)
-    with output.working("replaying"):
-        result = replay(
-            curve_sets,
-            DEFAULT_RULES if rules is None else options.words(rules),
-            metric=metric,
-            direction=options.direction(maximize),
-            cost=cost.value,
-            every=_every(every),
-            choose=choose,
-        )
+    judged: dict[str, Any] = {
+        "metric": metric, "direction": options.direction(maximize), "cost": cost.value
+    }  # fmt: skip
+    if halving:
+        with output.progress("runs") as progress:
+            result = replay_halving(curve_sets, **judged, progress=progress)
+    else:
+        with output.working("replaying"):
+            result = replay(
+                curve_sets,
+                DEFAULT_RULES if rules is None else options.words(rules),
+                **judged,
+                every=_every(every),
+                choose=choose,
+            )
     if plot is not None:
         from earlycall.plots import write
 

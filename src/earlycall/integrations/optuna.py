@@ -1,11 +1,12 @@
-"""An Optuna pruner that ranks trials by a score of their whole curves, or stops by elasticity."""
+"""An Optuna pruner that ranks trials by a score of their whole curves."""
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, TypeVar, cast
 
 import polars as pl
 
@@ -16,44 +17,45 @@ from earlycall.ranking.halving import Halving
 from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.readers.as_curve_set import as_curve_set
-from earlycall.stopping import Monitor, Rule
-from earlycall.stopping.parse import as_rule
 
 with needed_for("the pruner for Optuna", "optuna"):
     import optuna
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial, TrialState
 
+T = TypeVar("T")
+RESUMES = "earlycall:resumes"  # the attribute of a trial that goes on from a pruned one
+COMPARED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+MAX_RESUMED = 10  # trials that one decision may enqueue again
 DATABASES = ("sqlite", "postgresql", "mysql", "redis")  # how the address of a storage begins
 
 
 class EarlyCallPruner(optuna.pruners.BasePruner):
-    """Prunes trials by successive halving on a score of their curves, by a stop rule, or by both.
+    """Prunes trials by successive halving on a score of their whole curves.
 
-    With a score, a trial that reaches a rung (``min_resource``·η^k steps) goes on if it is among
-    the best 1/η of the trials that came so far, ranked by the score of their curves until then
-    (see `earlycall.ranking.halving.Halving`), rather than by their last value. With a rule, a trial
-    ends when more training is no longer worth its cost, whatever the others did.
-
-    The default score learns from the trials that were completed, with their parameters, and from
-    those of an earlier study on the same task (``past``).
+    A trial that reaches a rung (``min_resource``·η^k steps) goes on if it is among the best 1/η of
+    the trials that came so far, ranked by the score of their curves until then (see
+    `earlycall.ranking.halving.Halving`), rather than by their last value. The default score learns
+    from the trials that were completed, with their parameters, and from those of an earlier study
+    on the same task (``past``).
 
     Everything is computed from the values in the storage: the pruner has no state, so it works
     with every sampler and storage, in several processes, and in a study that is resumed. Trials
     may report at different steps and end at different ones. Values that are not finite (a diverged
-    trial) are pruned at the next rung, or at once by a rule.
+    trial) are pruned at the next rung.
 
     Args:
-        score: the name of a score (``outlook``, ``last_loss``, ``tse``, ``lcga_d1`` …), or None
-            for no halving.
+        score: the name of a score (``outlook``, ``last_loss``, ``tse``, ``lcga_d1`` …).
         min_resource: the first rung, in the unit of the steps that are reported.
         reduction_factor: η, above 1.
         max_resource: the step at which training ends, if it is known.
-        rule: a stop rule (see `earlycall.parse_rule`), judged on each trial's own values.
-        every: how many values are averaged before the rule sees them (see `earlycall.Monitor`).
         past: an earlier search on the same task: a study, a storage that holds one (or its URL), or
             curves with outcomes in any form that `earlycall.rank` takes. Where those have several
             metrics, the validation loss is taken as what is reported, with a warning.
+        resume: whether the objective can go on from where a pruned trial ended. One that is among
+            the best of its rung only later is then enqueued again, with its parameters and values;
+            `resumes` names the trial whose checkpoint to load.
+        rule: refused: a stop rule ends a trial, with its value.
 
     Raises:
         InputError: if an argument cannot be used; on use, if the study has several objectives, or
@@ -83,74 +85,135 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
         min_resource: float = 1,
         reduction_factor: float = 4,
         max_resource: float | None = None,
-        rule: str | Rule | None = None,
-        every: int | Literal["auto"] = "auto",
         past: Any = None,
+        resume: bool = False,
+        rule: Any = None,
     ) -> None:
-        if score is None and rule is None:
-            raise InputError("give a score, a rule or both: nothing would ever be pruned")
-        self.halving = (
-            None if score is None else Halving(score, min_resource, reduction_factor, max_resource)
-        )
+        if score is None or rule is not None:
+            raise InputError(
+                "a stop rule ends a trial with its value, it does not prune it: update an "
+                f"earlycall.Monitor({'rule' if rule is None else repr(str(rule))}) in the "
+                "objective, leave the loop when it should stop, and return the value"
+            )
+        self.halving = Halving(score, min_resource, reduction_factor, max_resource)
         if past is not None and score != DEFAULT_SCORE:
             raise InputError(
                 f"past= needs the score {DEFAULT_SCORE}, which learns; this is {score}"
             )
         self._past = None if past is None else _curves_of(past)
-        self.rule = None if rule is None else as_rule(rule)
-        self.every = every
+        self._resume = resume
+
+    @staticmethod
+    def resumes(trial: optuna.trial.Trial | FrozenTrial) -> int | None:
+        """The number of the pruned trial that a trial goes on from; None if it starts anew."""
+        number: int | None = trial.user_attrs.get(RESUMES)
+        return number
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether a trial should end after its last report."""
         if len(study.directions) > 1:
             raise InputError("a pruner needs a single objective; this study has several")
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        losses = _Losses(trial.intermediate_values, sign)
-        if not losses:
-            return False
-        if self.rule is not None:
-            self.rule.reset()
-            monitor = Monitor(self.rule, every=self.every)
-            if any(monitor.update(losses[step], step) for step in sorted(losses)):
-                return True
-        rung = None if self.halving is None else self.halving.reached(losses)
-        if self.halving is None or rung is None:
+        rung = self.halving.reached(_losses(trial, sign))
+        if rung is None and self.resumes(trial) is None:
             return False
         if self._past is not None and self.halving.past is None:
-            past = Past.of(self._past, direction="max" if sign < 0 else "min")
+            past = Past.of(
+                self._past,
+                direction="max" if sign < 0 else "min",
+                first=min(trial.intermediate_values),
+            )
             self.halving = replace(self.halving, past=past)
-        states = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
-        trials = {str(t.number): t for t in study.get_trials(deepcopy=False, states=states)}
-        trials[str(trial.number)] = trial
-        return not self.halving.goes_on(
-            str(trial.number),
-            {name: _Losses(of.intermediate_values, sign) for name, of in trials.items()},
-            outcomes={
-                name: sign * of.values[0] for name, of in trials.items()
-                if of.state == TrialState.COMPLETE and of.values
-            },
-            settings={name: of.params for name, of in trials.items()},
+        states: tuple[TrialState, ...] = COMPARED
+        if self.halving.score == "last_loss" and not self._resume:
+            states = (*COMPARED, TrialState.FAIL)  # as Optuna's own halving does
+        found = study.get_trials(deepcopy=False, states=states)
+        trials = {str(t.number): t for t in found} | {str(trial.number): trial}
+        if self._resume:
+            for left in _superseded(found):
+                trials.pop(str(left), None)
+        if str(trial.number) not in trials:
+            return True  # two processes have enqueued the same one again
+        if rung is None:
+            return False
+        losses = {name: _losses(of, sign) for name, of in trials.items()}
+        paused = self._paused(study, trials, losses, rung) if self._resume else []
+        promoted = self.halving.promoted(
+            [str(trial.number), *paused], rung, losses,
+            outcomes=_View(trials, lambda of: _outcome(of, sign)),
+            settings=_View(trials, lambda of: of.params),
         )  # fmt: skip
+        for name in paused:
+            if name in promoted:
+                _enqueue_again(study, trials[name])
+        return str(trial.number) not in promoted
+
+    def _paused(
+        self,
+        study: optuna.Study,
+        trials: Mapping[str, FrozenTrial],
+        losses: Mapping[str, Mapping[float, float]],
+        rung: float,
+    ) -> list[str]:
+        """The best of the trials that were pruned at a rung and do not go on yet, by their loss."""
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        resumed = {str(self.resumes(trial)) for trial in waiting}
+        there = {
+            name: losses[name][max(losses[name])] for name, of in trials.items()
+            if of.state == TrialState.PRUNED and name not in resumed
+            and self.halving.reached(losses[name]) == rung
+        }  # fmt: skip
+        able = [name for name, loss in there.items() if math.isfinite(loss)]
+        return heapq.nsmallest(MAX_RESUMED, able, key=there.__getitem__)
 
 
-class _Losses(Mapping[float, float]):
-    """Values reported, as losses; a NaN, which some storages keep as null, has diverged."""
+def _superseded(trials: Sequence[FrozenTrial]) -> set[int]:
+    """The numbers of trials that another goes on from; of several that do, all but the first."""
+    first: dict[int, int] = {}
+    left = set()
+    for trial in trials:
+        number = trial.user_attrs.get(RESUMES)
+        if number is not None:
+            left.add(number if number not in first else trial.number)
+            first.setdefault(number, trial.number)
+    return left
 
-    def __init__(self, values: dict[int, float], sign: int) -> None:
-        self._values, self._sign = values, sign
 
-    def __getitem__(self, step: float) -> float:
-        value: float | None = self._values[step]  # type: ignore[index]
-        return math.nan if value is None else self._sign * value
+def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    again = optuna.trial.create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+        user_attrs=trial.user_attrs | {RESUMES: trial.number},
+    )
+    study.add_trial(again)
 
-    def __contains__(self, step: object) -> bool:
-        return step in self._values
 
-    def __iter__(self) -> Iterator[float]:
-        return iter(self._values)
+class _View(Mapping[str, T]):
+    """What a function tells of trials by name, called for those that are asked for alone."""
+
+    def __init__(self, trials: dict[str, FrozenTrial], tell: Callable[[FrozenTrial], T]) -> None:
+        self._trials, self._tell = trials, tell
+
+    def __getitem__(self, name: str) -> T:
+        return self._tell(self._trials[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._trials)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._trials)
+
+
+def _losses(trial: FrozenTrial, sign: int) -> Mapping[float, float]:
+    values = cast("Mapping[float, float]", trial.intermediate_values)
+    return values if sign > 0 else {step: -value for step, value in values.items()}
+
+
+def _outcome(trial: FrozenTrial, sign: int) -> float:
+    """The value of a completed trial, as a loss; NaN of others."""
+    return sign * trial.values[0] if trial.state == TrialState.COMPLETE else math.nan
 
 
 def _curves_of(past: Any) -> CurveSet:
@@ -179,8 +242,10 @@ def _curves_of(past: Any) -> CurveSet:
         raise InputError(
             f"the past study {past.study_name!r} has no completed trial that reported values"
         )
-    losses = {str(trial.number): _Losses(trial.intermediate_values, 1) for trial in trials}
-    rows = [(run, step, value) for run, of in losses.items() for step, value in of.items()]
+    rows = [
+        (str(trial.number), step, value)
+        for trial in trials for step, value in trial.intermediate_values.items()
+    ]  # fmt: skip
     known = [
         {"run": str(trial.number), "final": trial.value, "higher_is_better": up}
         | {f"hp.{name}": value for name, value in trial.params.items()}

@@ -47,6 +47,7 @@ PRIOR_RUNS = 100.0  # finished runs whose errors count as much as what the score
 MIN_FINISHED = 2  # one run can only hold its own place
 MAX_ELSEWHERE = 1000
 MAX_VALUES = 200  # of a setting that is no number
+SHARED, BLOCK, MAX_BLOCKED = 90, 48, 200  # rows of a matrix that is inverted
 ALIKE = 2  # finished runs that a reason names
 LIKE = "like "  # how such a reason begins
 
@@ -77,6 +78,7 @@ class Learned:
         sd: shape (m,), its standard deviation.
         finished: shape (k,), the places of the group's own finished runs.
         left_out: shape (k,), where each of them should end by what became of all others.
+        early: shape (m + k,), the places of all by the score alone.
         like: for each running run, the finished runs of its group that moved it most, by row: those
             of which likeness × places gained is largest, in the direction in which it moved.
         gained: shape (k,), the places that each of them gained, as a number of runs.
@@ -87,6 +89,7 @@ class Learned:
     sd: Floats
     finished: Floats
     left_out: Floats
+    early: Floats
     like: NDArray[np.int64]
     gained: Floats
     count: int
@@ -312,7 +315,7 @@ def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Sco
     among = np.exp(-cdist(x_finished, x_finished, "cityblock"))
     among *= np.where(group[:, None] == group, 1.0, BETWEEN_GROUPS)
     among[np.diag_indices(count)] += np.where(group == 0, NOISE, NOISE_ELSEWHERE)
-    inverse = np.linalg.inv(among)
+    inverse = _inverse(among)
     gained = near @ (inverse @ gain)
     place = early[0][:m] + gained
     single = near.astype(np.float32)  # of variances seven digits will do
@@ -339,10 +342,32 @@ def learn_from(groups: Sequence[Prefixes], outcome: Sequence[Floats], score: Sco
         sd=np.sqrt((1 - rho**2) * unexplained / unexplained.mean()),
         finished=late[0],
         left_out=(rho / spread) * (known[0] + (gain - inverse @ gain / np.diag(inverse))[:k]),
+        early=early[0],
         like=like,
         gained=(above[0] - above[1]).astype(np.float64),
         count=count,
     )
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """The inverse of a positive definite matrix.
+
+    By blocks where it is small: from 100 rows on, LAPACK shares the work between threads, which
+    wait for each other ten times as long as the work takes.
+    """
+    if not SHARED <= len(matrix) <= MAX_BLOCKED:
+        return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    first = np.linalg.inv(matrix[:BLOCK, :BLOCK])
+    across = matrix[:BLOCK, BLOCK:]
+    left = first @ across
+    rest = _inverse(matrix[BLOCK:, BLOCK:] - across.T @ left)
+    beside = -left @ rest
+    whole = np.empty_like(matrix)
+    whole[:BLOCK, :BLOCK] = first - beside @ left.T
+    whole[:BLOCK, BLOCK:] = beside
+    whole[BLOCK:, :BLOCK] = beside.T
+    whole[BLOCK:, BLOCK:] = rest
+    return whole
 
 
 def _taken(place: Floats, outcome: Floats) -> Floats:
@@ -397,7 +422,8 @@ def _looks(prefixes: Prefixes, place: Floats) -> Floats:
     """What prefixes look like, in normal scores: levels, falls, noise, shape and place."""
     raw = Standing(prefixes.loss, prefixes.step)
     here = averaged(prefixes.loss, prefixes.step)
-    start, quarter, half, now = (here.at_part(part) for part in (0, 1 / 4, 1 / 2, 1))
+    quarter, half = here.at_part(1 / 4), here.at_part(1 / 2)
+    start, now = here.loss.first(), here.last
     y, row = raw.loss.values, raw.loss.row
     with np.errstate(over="ignore", invalid="ignore"):
         bend = np.abs(np.diff(y, 2)) * (row[2:] == row[:-2])
@@ -407,8 +433,8 @@ def _looks(prefixes: Prefixes, place: Floats) -> Floats:
             start, quarter, half, now, here.after_first()[0], raw.after_first()[1], half - now,
             quarter - half, noise, noise / span, (start - quarter) / span, here.step.last(),
         ]  # fmt: skip
-    scores = [normal_scores(np.nan_to_num(f, nan=0.0)) for f in features]
-    return np.column_stack([*scores, *[place] * PLACE_WEIGHT])
+    scores = normal_scores(np.nan_to_num(np.array(features), nan=0.0))
+    return np.column_stack([scores.T, *[place] * PLACE_WEIGHT])
 
 
 def _settings(table: pl.DataFrame) -> list[Floats]:

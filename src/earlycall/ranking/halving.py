@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +16,11 @@ import scipy.spatial  # noqa: F401  # which learning needs: no decision should w
 
 from earlycall.curves import Prefixes
 from earlycall.errors import InputError
-from earlycall.ranking.finished import Finished, learn, learn_from
+from earlycall.ranking.finished import Finished, Learned, learn, learn_from
 from earlycall.ranking.past import Past
 from earlycall.ranking.rank import DEFAULT_SCORE, ranks
 from earlycall.scores import get
-from earlycall.scores.ranks import mean_ranks, normal_scores
+from earlycall.scores.ranks import rank_correlation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +30,7 @@ Settings = Mapping[str, Any]
 
 MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
-MIN_PAST = 10  # finished runs that say which part of the runs should go on
-SIZES = 64, 1024  # of a search, between which parts are found for powers of two
-DRAWS = 4096  # runs drawn from what the past says
-FINER = 0.8  # by how much a part is made stricter at a time
+BEST = 0.1  # of the past: what is worse at a rung than all of these were does not go on
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,14 @@ class Halving:
     best ⌊n/η⌋ of the n, or the best. A run that cannot be scored goes on; a diverged one does not.
 
     The default score learns from runs that are trained to their end, as `earlycall.rank` does: from
-    those of this search, where their outcomes are given, and from those of an earlier one. The
-    earlier ones stand at each rung, too, beside all runs of this search (those that ended at an
-    earlier rung are worse), and say which part of them may go on: those parts by which a search of
-    this size finds the best outcome, for no more than it would cost without. The best so far of
-    this search goes on, too, once it has tried enough to expect one.
+    those of this search, where their outcomes are given, and from those of an earlier one; but only
+    where each of them is placed better by the others than by the score alone.
+
+    An earlier search (``past``) is a warm start: its runs stand at each rung as if they had been
+    the first of this one, each up to the rung to which it would have come; and what is worse at a
+    rung than all of the tenth of them that ended best were there does not go on. The best so far of
+    this search does, if it is the first to get there, or has so many behind it that one may be
+    expected to: however good the past was, something is to be found.
 
     Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, which
     compares the last loss.
@@ -117,13 +119,9 @@ class Halving:
             >>> halving.reached({1: 0.9, 2: 0.8}), halving.reached({2: 0.8, 3: 0.7})
             (2.0, None)
         """
-        resources = sorted(losses)
-        if not resources:
-            return None
-        rung = self.rung(resources[-1])
-        if rung is None or (len(resources) > 1 and resources[-2] >= rung):
-            return None
-        return rung
+        last = heapq.nlargest(2, losses)
+        rung = self.rung(last[0]) if last else None
+        return None if rung is None or (last[-1] >= rung and len(last) > 1) else rung
 
     def goes_on(
         self,
@@ -147,39 +145,90 @@ class Halving:
         if run not in losses:
             raise InputError(f"no losses of the run {run!r}")
         rung = self.reached(losses[run])
-        if rung is None:
-            return True
-        there, others = _fewer({n: of for n, of in losses.items() if n != run}, rung)
-        compared = [run, *there]
-        count = others + 1
+        return rung is None or bool(
+            self.promoted([run], rung, losses, outcomes=outcomes, settings=settings)
+        )
+
+    def promoted(
+        self,
+        runs: Sequence[str],
+        rung: float,
+        losses: Mapping[str, Losses],
+        *,
+        outcomes: Mapping[str, float] | None = None,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> set[str]:
+        """Those of some runs at a rung that may go on from there, by all that came until now.
+
+        Args:
+            runs: a few runs that have reached the rung.
+            rung: where they are compared.
+            losses: for each run, these among them, its losses (smaller is better) so far.
+            outcomes: of the runs that were trained to their end (smaller is better).
+            settings: of each run, by name.
+
+        Examples:
+            >>> halving = Halving("last_loss", reduction_factor=2)
+            >>> losses = {"a": {1: 0.9}, "b": {1: 0.8}, "c": {1: 1.0}, "d": {1: 1.1}}
+            >>> halving.promoted(["a", "c"], 1, losses)
+            {'a'}
+        """
+        asked = set(runs)
+        there = _losses_at(rung, losses)
+        if self.score == "last_loss":  # to the letter
+            values = np.fromiter(there.values(), np.float64, len(there))
+            values = np.sort(values[~np.isnan(values)])
+            most = max(math.floor(len(values) / self.reduction_factor + 1e-9), 1)
+            finite = {run: there[run] for run in runs if not math.isnan(there[run])}
+            return {run for run, loss in finite.items() if np.searchsorted(values, loss) < most}
+        compared = [*runs, *_spread({n: loss for n, loss in there.items() if n not in asked})]
         cut = {name: until(losses[name], rung) for name in compared}
         if self.past is None:
-            wanted = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
-            return run in self.best(cut, wanted, outcomes=outcomes, settings=settings)
-        if not _finite(cut[run]):
-            return False
-        cut |= {f"past {name}": until(of, rung) for name, of in self.past.losses.items()
-                if max(of) >= rung}  # fmt: skip
-        known = {f"past {name}": outcome for name, outcome in self.past.outcomes.items()}
-        theirs = {f"past {name}": values for name, values in self.past.settings.items()}
-        mine = settings.get(run, {}) if settings else {}  # of others only what this run has, too
-        every = {**(settings or {}), **theirs}
-        shared = {n: {k: v for k, v in every.get(n, {}).items() if k in mine} for n in cut}
-        places = self._places(cut, {**(outcomes or {}), **known}, shared)
-        if run not in places:
-            return True
-        here = places[run]
-        better: float = sum(places.get(n, -math.inf) > here for n in compared)
-        most = len(compared) / self.reduction_factor
-        if any(mine.keys() & values.keys() for values in theirs.values()):
-            size = 2 ** round(math.log2(min(max(len(losses), SIZES[0]), SIZES[-1])))
-            part = self._parts(size).get(rung, self.min_resource / (rung * self.reduction_factor))
-            if better == 0 and len(losses) * part >= 1:
-                return True  # the best so far: however good the past was, something is to be found
-            of_past = sum(places.get(n, -math.inf) > here for n in known)
-            better = better * count / len(compared) + of_past
-            most = (len(losses) + len(known)) * part
-        return better < max(math.floor(most + 1e-9), 1)
+            most = max(math.floor(len(cut) / self.reduction_factor + 1e-9), 1)
+            return asked & self.best(cut, most, outcomes=outcomes, settings=settings)
+        return self._beside_past(
+            rung, asked, cut, losses, len(there), outcomes or {}, settings or {}
+        )
+
+    def _beside_past(
+        self,
+        rung: float,
+        asked: set[str],
+        cut: Mapping[str, Losses],
+        losses: Mapping[str, Losses],
+        count: int,
+        outcomes: Mapping[str, float],
+        settings: Mapping[str, Settings],
+    ) -> set[str]:
+        """As `promoted`, of runs cut off at the rung that stand for ``count`` of them."""
+        past = {name: f"past {name}" for name in self.past.losses}
+        every = {name: settings.get(name, {}) for name in cut} | {
+            past[name]: values for name, values in self.past.settings.items()
+        }
+        shared = set().union(*(every[run] for run in asked))  # of others only what these have, too
+        places = self._places(
+            {**cut, **{past[name]: until(of, rung) for name, of in self.past.losses.items()}},
+            {name: outcomes.get(name, math.nan) for name in cut}
+            | {past[name]: outcome for name, outcome in self.past.outcomes.items()},
+            {name: {k: v for k, v in of.items() if k in shared} for name, of in every.items()},
+        )
+        mine = [places.get(name, -math.inf) for name in cut]
+        survivors = self._survivors(rung)
+        theirs = [places.get(past[name], -math.inf) for name in survivors]
+        least = min(places.get(past[name], -math.inf) for name in self._best_of_past)
+        most = max(math.floor((count + len(survivors)) / self.reduction_factor + 1e-9), 1)
+        enough = len(losses) >= rung / self.min_resource * self.reduction_factor
+        found = set()
+        for run in filter(lambda run: _finite(cut[run]), asked):
+            here = places.get(run, math.inf)
+            better = sum(place > here for place in mine)
+            above = better * count / len(cut) + sum(place > here for place in theirs)
+            best = not better and (
+                enough or all(max(losses[n]) <= max(of) for n, of in cut.items())
+            )
+            if best or (here >= least and above < most):
+                found.add(run)
+        return found
 
     def best(
         self,
@@ -229,126 +278,75 @@ class Halving:
             return {}
         prefixes = prefixes_of({r: losses[r] for r in runs}, settings, self.max_resource)
         if learns:
-            learned = learn_from([prefixes], [-np.array(list(known.values()))], score)
-            place = np.concatenate([learned.place, learned.left_out])
+            outcome = -np.array(list(known.values()))
+            learned = learn_from([prefixes], [outcome], score)
+            both = learned.place, learned.left_out
+            place = np.concatenate(both) if _taught(learned, outcome) else learned.early
         else:
             place = score(prefixes).score
         return {r: p for r, p in zip(runs, place.tolist(), strict=True) if math.isfinite(p)}
 
-    @cached_property
-    def _joint(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
-        """The rungs; of many runs drawn from what the past says, places there, and outcomes.
-
-        How well places at each rung tell one another and the outcome is read off the past runs,
-        each placed by what became of the others, as a normal copula.
-        """
-        end = self.max_resource or max(max(of) for of in self.past.losses.values())
-        rungs = [float(self.min_resource)]
-        while rungs[-1] * self.reduction_factor < end * (1 - 1e-9):
-            rungs.append(float(self.min_resource * self.reduction_factor ** len(rungs)))
-        outcome = np.array(list(self.past.outcomes.values()))
-        seen = [normal_scores(self._left_out(rung)) for rung in rungs]
-        with np.errstate(invalid="ignore"):  # where all runs begin alike
-            known = np.corrcoef([*seen, normal_scores(-outcome)])
-        value, vector = np.linalg.eigh(np.nan_to_num(known))
-        root = vector * np.sqrt(np.maximum(value, 0))
-        drawn = np.random.default_rng(0).standard_normal((DRAWS, len(known))) @ root.T
-        drawn = drawn[np.argsort(-drawn[:, -1])]
-        return rungs, np.array([mean_ranks(-of) / DRAWS for of in drawn[:, :-1].T]), drawn[:, -1]
-
-    def _parts(self, n: int) -> dict[float, float]:
-        """By rung, the part of n runs that goes on there: what would serve best by the past.
-
-        It costs no more than the same without a past, and is expected to find the best outcome, be
-        it that runs come to an end first, or what may be spent on them (the mean of both).
-        """
-        if n in self._found or len(self.past.outcomes) < MIN_PAST:
-            return self._found.get(n, {})
-        rungs, place, outcome = self._joint
-        end = max(self.max_resource or max(map(max, self.past.losses.values())), rungs[-1])
-        steps = np.diff([0.0, *rungs, end]) / end
-        plain = float(steps @ self._arrivals(n, rungs))
-
-        def tried(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            alive = np.logical_and.accumulate(place <= parts[:, None], axis=0)
-            return float(steps[0] + steps[1:] @ alive.mean(axis=1)), outcome[alive[-1]]
-
-        parts, best, found = np.ones(len(rungs)), -math.inf, {}
-        stricter = np.where(np.eye(len(rungs)), FINER, 1.0)
-        cost, left = tried(parts)
-        while len(left) * n * max(plain / cost, 1) > DRAWS:  # some of the runs reach the end
-            before, here = cost, _highest(left, n)
-            lost = []  # for what each stricter part saves
-            for which in stricter:
-                cost, left = tried(parts * which)
-                saved = before - cost
-                lost.append((here - _highest(left, n)) / saved if saved > 0 else 0.0)
-            parts = parts * stricter[int(np.argmin(lost))]
-            cost, left = tried(parts)
-            value = _highest(left, n) + _highest(left, n * plain / cost)
-            if cost <= plain and value > best:
-                best, found = value, dict(zip(rungs, parts.tolist(), strict=True))
-        self._found[n] = found
-        return found
+    def _survivors(self, rung: float) -> list[str]:
+        """The past runs that would have come to a rung, had they been pruned like these."""
+        if rung not in self._found:
+            runs, at = list(self.past.losses), float(self.min_resource)
+            while at < rung:
+                place = self._place_of_past(at)
+                runs.sort(key=lambda run: -place[run])
+                runs = runs[: max(math.floor(len(runs) / self.reduction_factor + 1e-9), 1)]
+                at *= self.reduction_factor
+            self._found[rung] = runs
+        return self._found[rung]
 
     @cached_property
-    def _found(self) -> dict[int, dict[float, float]]:
+    def _best_of_past(self) -> list[str]:
+        """The tenth of the past runs that ended best, two at least."""
+        outcome = self.past.outcomes
+        return sorted(outcome, key=outcome.__getitem__)[: max(math.ceil(BEST * len(outcome)), 2)]
+
+    @cached_property
+    def _found(self) -> dict[float, list[str]]:
         return {}
 
-    def _arrivals(self, n: int, rungs: Sequence[float]) -> NDArray[np.float64]:
-        """Which parts of n runs like the past's train until each rung and the end without a past.
-
-        That is plain halving by the last loss, where equal losses go on together.
-        """
-        loss = np.array([[list(until(of, rung).values())[-1] for rung in rungs]
-                         for of in self.past.losses.values()])  # fmt: skip
-        rng = np.random.default_rng(0)
-        count = np.zeros(len(rungs) + 1)
-        orders = max(1, 512 // n)
-        for _ in range(orders):
-            came = rng.integers(0, len(loss), n)
-            for k in range(len(rungs)):
-                count[k] += len(came)
-                _, number, equal = np.unique(loss[:, k], return_inverse=True, return_counts=True)
-                mine = number[came] + rng.uniform(0, 1, len(came)) * (equal[number[came]] == 1)
-                better = np.tril(mine[None] < mine[:, None]).sum(axis=1)
-                wanted = np.maximum(np.arange(1, len(came) + 1) // self.reduction_factor, 1)
-                came = came[better < wanted]
-            count[-1] += len(came)
-        return count / (orders * n)
-
-    def _left_out(self, rung: float) -> NDArray[np.float64]:
-        """The place of each past run at a rung, by what became of the others."""
+    def _place_of_past(self, rung: float) -> dict[str, float]:
         cut = {name: until(of, rung) for name, of in self.past.losses.items()}
         prefixes = prefixes_of(cut, self.past.settings, self.max_resource)
-        known = -np.array([self.past.outcomes[name] for name in cut])
-        return learn(prefixes, [Finished(prefixes, known)], [], get(self.score)).left_out
+        outcome = -np.array([self.past.outcomes[name] for name in cut])
+        learned = learn(prefixes, [Finished(prefixes, outcome)], [], get(self.score))
+        place = learned.left_out if _taught(learned, outcome) else learned.early[-len(cut) :]
+        return dict(zip(cut, place.tolist(), strict=True))
 
 
-def _highest(outcome: NDArray[np.float64], n: float) -> float:
-    """The highest outcome expected of n runs, where these are the survivors of `DRAWS`, sorted."""
-    none = np.exp(-n / DRAWS * np.arange(len(outcome) + 1))
-    return float(outcome @ (none[:-1] - none[1:]) - 3 * none[-1])
+def _taught(learned: Learned, outcome: NDArray[np.float64]) -> bool:
+    """Whether finished runs are placed better by the others than by the score alone."""
+    early = learned.early[-len(outcome) :]
+    return rank_correlation(learned.left_out, outcome) > rank_correlation(early, outcome)
 
 
 def _finite(losses: Losses) -> bool:
     return all(map(math.isfinite, losses.values()))
 
 
-def _fewer(losses: Mapping[str, Losses], rung: float) -> tuple[list[str], int]:
-    """At most 100 of the runs that reached a rung, evenly over their losses there; how many did."""
+def _losses_at(rung: float, losses: Mapping[str, Losses]) -> dict[str, float]:
+    """The loss of each run that reached a rung, at its first report there."""
     there: dict[str, float] = {}
     for name, of in losses.items():
-        if rung in of:
-            there[name] = of[rung]
+        loss = of.get(rung)
+        if loss is not None:
+            there[name] = loss
         elif of and max(of) >= rung:
             there[name] = of[min(r for r in of if r >= rung)]
+    return there
+
+
+def _spread(there: Mapping[str, float]) -> list[str]:
+    """At most 100 of some runs, evenly over their losses."""
     names = list(there)
     if len(names) <= MAX_COMPARED:
-        return names, len(names)
+        return names
     spread = np.linspace(0, len(names) - 1, MAX_COMPARED).astype(int)
-    order = np.argsort(list(there.values()), kind="stable")
-    return [names[i] for i in sorted(order[spread].tolist())], len(names)
+    order = np.argsort(np.fromiter(there.values(), np.float64, len(there)), kind="stable")
+    return [names[i] for i in sorted(order[spread].tolist())]
 
 
 def until(losses: Losses, rung: float) -> dict[float, float]:
@@ -358,12 +356,8 @@ def until(losses: Losses, rung: float) -> dict[float, float]:
         >>> until({1: 0.9, 5: 0.8, 9: 0.7}, rung=3)
         {1: 0.9, 5: 0.8}
     """
-    kept: dict[float, float] = {}
-    for resource in sorted(losses):
-        kept[resource] = losses[resource]
-        if resource >= rung:
-            break
-    return kept
+    resources = sorted(losses)
+    return {r: losses[r] for r in resources[: bisect_left(resources, rung) + 1]}
 
 
 def prefixes_of(
@@ -376,10 +370,13 @@ def prefixes_of(
         settings: of each run, by name; those of others do not matter.
         horizon: where training ends; by default the largest resource.
     """
-    lengths = [len(of) for of in losses.values()]
-    at = np.array([r for of in losses.values() for r in sorted(of)], dtype=np.float64)
-    loss = np.array([of[r] for of in losses.values() for r in sorted(of)], dtype=np.float64)
-    row = np.repeat(np.arange(len(losses)), lengths)
+    resources = [sorted(of) for of in losses.values()]
+    at = np.array([r for of in resources for r in of], dtype=np.float64)
+    loss = np.array(
+        [of[r] for of, mine in zip(losses.values(), resources, strict=True) for r in mine],
+        dtype=np.float64,
+    )
+    row = np.repeat(np.arange(len(losses)), [len(of) for of in resources])
     frame = pl.DataFrame({"run_id": row, "step": at, "train_loss": loss})
     return Prefixes(
         "all", tuple(losses), frame, "train_loss", horizon or float(at.max(initial=1.0)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earlycall.curves import CurveSet, Direction
+from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.columns import watched_loss
 from earlycall.curves.outcomes import outcomes
 from earlycall.errors import CurveWarning, InputError, UnknownDirectionError
@@ -18,7 +18,10 @@ from earlycall.readers.as_curve_set import as_curve_set
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
 MAX_PAST = 200  # runs that are learned from
+ALIKE = 0.1  # of the spread of their second losses: that of the first, where all begin alike
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,12 @@ class Past:
 
     @classmethod
     def of(
-        cls, curves: Any, *, metric: str | None = None, direction: Direction | None = None
+        cls,
+        curves: Any,
+        *,
+        metric: str | None = None,
+        direction: Direction | None = None,
+        first: float | None = None,
     ) -> Past:
         """The finished runs of whatever holds curves with outcomes: a path, a curve set, a table.
 
@@ -47,6 +55,9 @@ class Past:
             curves: a `CurveSet`, or what `as_curve_set` makes one from.
             metric: what the new search reports, by name; by default the loss that is watched.
             direction: whether less or more of what the new search reports is better.
+            first: the step of the first report of the new search. Where that is 1, steps of the
+                past that are counted from 0 are taken one on, with a warning; not where all of its
+                runs begin alike, as before training.
 
         Raises:
             InputError: if there is no finished run, several groups or metrics could be meant, or
@@ -84,11 +95,20 @@ class Past:
         rows = usable[
             np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_PAST)).astype(int))
         ]
+        on = 0
+        if first == 1 and _counted_from_0(prefixes, rows):
+            on = 1
+            warnings.warn(
+                f"{what}: its steps are counted from 0, those of this search from 1; step 0 is "
+                "taken as its first, and so on",
+                CurveWarning,
+                stacklevel=3,
+            )
         columns = [c for c in prefixes.settings.columns if c.startswith(("hp.", "arch."))]
         settings = prefixes.settings.select(columns).to_dicts() if columns else [{}] * len(prefixes)
         keys = {i: prefixes.runs[i] for i in rows.tolist()}
         return cls(
-            {k: dict(zip(prefixes.step[i].tolist(), prefixes.loss[i].tolist(), strict=True))
+            {k: dict(zip((prefixes.step[i] + on).tolist(), prefixes.loss[i].tolist(), strict=True))
              for i, k in keys.items()},
             {k: float(outcome[i]) for i, k in keys.items()},
             {k: {c.removeprefix("hp."): v for c, v in settings[i].items()}
@@ -116,6 +136,15 @@ def _metric(curves: CurveSet, wanted: str | None, direction: Direction | None, w
         stacklevel=4,
     )
     return guess
+
+
+def _counted_from_0(prefixes: Prefixes, rows: NDArray[np.int64]) -> bool:
+    """Whether runs begin at step 0, and differ there: not a loss from before training."""
+    if len(rows) < 2 or prefixes.step.first()[rows].max() > 0:
+        return False
+    losses = [prefixes.loss[i] for i in rows]
+    begun = np.std([loss[0] for loss in losses])
+    return bool(begun > ALIKE * np.std([loss[min(1, len(loss) - 1)] for loss in losses]))
 
 
 def _direction(curves: CurveSet, metric: str) -> Direction | None:

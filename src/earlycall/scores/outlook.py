@@ -37,6 +37,7 @@ PRIOR_RUNS_SPEED = 20.0  # the same of what it tells of speed
 RELIABILITY = 0.99  # of an averaged observation: the part of its spread that is not noise
 MAX_AVERAGED = 1 / 10  # of a prefix: more would blur its course
 SPLITS = ((1 / 4, 1 / 2), (1 / 3, 2 / 3), (1 / 2, 3 / 4))
+PARTS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # of a prefix, at which its loss is read
 AGREEMENT = 0.965  # of a final standing in training loss with that of the outcome, at best
 EXHAUSTION = 1 / 12  # how fast that fades as training losses go to 0
 FADING = 1 / 3  # of the last doubling's change of standing, what each later one should bring
@@ -49,13 +50,13 @@ REFERENCES = 64  # steps at which runs of different lengths are compared
 
 
 def centred_rank(values: Floats) -> Floats:
-    """Ranks in [−1, 1], larger for larger values; ties share their mean rank; 0 for a single run.
+    """Ranks in [−1, 1] along the last axis, larger for larger values; ties share their mean rank.
 
     Examples:
         >>> centred_rank(np.array([3.0, 1.0, 3.0])).round(3).tolist()
         [0.333, -0.667, 0.333]
     """
-    n = len(values)
+    n = values.shape[-1]
     return np.asarray((mean_ranks(values) - (n + 1) / 2) * (2 / max(n, 1)))
 
 
@@ -100,22 +101,33 @@ class Standing:
         return 1e-9 * (spread if spread > 0 else float(np.ptp(self.last)))
 
     def at(self, clock: Floats | float) -> Floats:
-        """The loss at a time of each run, linear between observations, the nearest beyond them."""
+        """The loss at a time of each run, linear between observations, the nearest beyond them.
+
+        Args:
+            clock: one time, or of shape (m,) or (k, m).
+        """
         key, span = self._key
-        time = np.broadcast_to(np.asarray(clock, dtype=np.float64), len(self.loss))
+        time = np.broadcast_to(np.asarray(clock, dtype=np.float64), np.broadcast_shapes(
+            np.shape(clock), (len(self.loss),)
+        )) + span * np.arange(len(self.loss))  # fmt: skip
         first, end = self.loss.offsets[:-1], self.loss.offsets[1:] - 1
-        right = np.searchsorted(key, time + span * np.arange(len(self.loss)))
-        right = np.clip(right, first, end)
+        right = np.minimum(np.maximum(np.searchsorted(key, time), first), end)
         left = np.maximum(right - 1, first)
         width = key[right] - key[left]
-        part = np.where(width > 0, time + span * np.arange(len(time)) - key[left], 0.0)
-        part = np.clip(part / np.where(width > 0, width, 1.0), 0, 1)
+        apart = width > 0
+        part = np.where(apart, time - key[left], 0.0) / np.where(apart, width, 1.0)
+        part = np.minimum(np.maximum(part, 0), 1)
         y = self.loss.values
         return np.asarray(y[left] + part * (y[right] - y[left]))
 
+    @cached_property
+    def _at_parts(self) -> dict[float, Floats]:
+        losses = self.at(np.array(PARTS)[:, None] * self.clock.last())
+        return dict(zip(PARTS, losses, strict=True))
+
     def at_part(self, part: float) -> Floats:
-        """The loss at a part of each run's own prefix."""
-        return self.at(part * self.clock.last())
+        """The loss at a part of each run's own prefix, one of `PARTS`."""
+        return self._at_parts[part]
 
     def rounded(self, values: Floats) -> Floats:
         """Values in units of rounding, so that what differs by rounding ties."""
@@ -168,12 +180,10 @@ class Standing:
         n = len(self.loss)
         if n < 3 or np.median(self.loss.lengths) < 3:
             return 0.0
-        found = []
-        for early, middle in SPLITS:
-            f0, f1 = self.at_part(early), self.at_part(middle)
-            given = centred_rank(-f1)
-            found.append(_partial(self.fall(f0, f1), self.fall(f1, self.last), given))
-        return max(0.0, float(np.mean(found))) * n / (n + PRIOR_RUNS_SPEED)
+        early, middle = (np.array([self.at_part(s[i]) for s in SPLITS]) for i in (0, 1))
+        before, after = self.fall(early, middle), self.fall(middle, self.last)
+        found = map(_partial, before, after, centred_rank(-middle))
+        return max(0.0, float(np.mean(list(found)))) * n / (n + PRIOR_RUNS_SPEED)
 
     def rank_stability(self) -> float:
         """The part of its standing that a run keeps over a doubling of training, in [0.5, 1)."""

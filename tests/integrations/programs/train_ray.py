@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "0"
@@ -31,7 +32,13 @@ def descend(config):
         with checkpoint.as_directory() as there:
             saved = json.loads(Path(there, "state.json").read_text())
             done, weights = saved["done"], np.array(saved["weights"])
+    with Path(config["starts"]).open("a") as file:
+        file.write(json.dumps([config["lr"], done]) + "\n")
     for i in range(done + 1, config["iterations"] + 1):
+        held = Path(config["starts"]).with_name("held")
+        if ray.get_runtime_context().get_node_id() == config["hold"] and i == 2:
+            held.touch()
+            threading.Event().wait()  # for the node to be lost
         weights -= config["lr"] * x.T @ (x @ weights - y) / len(x)
         loss = float(np.mean((x @ weights - y) ** 2))
         if config["losses"]:
@@ -58,6 +65,8 @@ space = {
     "lr": tune.grid_search(options["lr"]),
     "iterations": options["iterations"],
     "losses": options.get("losses"),
+    "starts": str(folder / "starts"),
+    "hold": options.get("hold"),
 }
 name, storage = "experiment", str(folder)
 here = str(folder / name)
@@ -71,7 +80,7 @@ else:
         tune_config=tune.TuneConfig(
             metric="loss",
             mode="min",
-            max_concurrent_trials=options.get("at_once", 2),
+            max_concurrent_trials=options.get("at_once"),
             scheduler=EarlyCallScheduler(
                 max_t=options["iterations"], grace_period=3, reduction_factor=2
             )
@@ -85,6 +94,7 @@ else:
             if what == "stopper"
             else None,
             callbacks=[Kill()],
+            failure_config=tune.FailureConfig(max_failures=3),
             verbose=0,
         ),
     )
@@ -93,4 +103,7 @@ found = {str(result.config["lr"]): result.metrics["training_iteration"] for resu
     "best": results.get_best_result().config["lr"],
     "errors": results.num_errors,
 }
+starts = [json.loads(line) for line in (folder / "starts").read_text().splitlines()]
+resumed = sorted({lr for lr, done in starts if done})
+(folder / "resumed.json").write_text(json.dumps(resumed))
 (folder / "found.json").write_text(json.dumps(found))
