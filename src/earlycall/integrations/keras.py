@@ -62,10 +62,11 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = MetricMonitor(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.watched = MetricMonitor(
+            metric, rule, cost, mode, stop_file=stop_file, show_to=show_to, verbose=verbose
+        )
         self.monitor = self.watched.monitor
         self.state_path = None if state_path is None else Path(state_path)
-        self.verbose = verbose
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on from the state of a training that was killed."""
@@ -76,20 +77,18 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judge the metric; save the state."""
         done = epoch + 1
-        stopped = self.monitor.should_stop
         step = done * (self.params["steps"] or 1)
-        stop = self.watched.update(logs or {}, step=step, epoch=done)
+        stop = self.watched.update(
+            logs or {}, step=step, epoch=done, progress=done / self.params["epochs"]
+        )
         if self.state_path is not None:
             self.watched.save(self.state_path)
         if stop:
             self.model.stop_training = True
-            if self.verbose and not stopped:
-                print(f"\nearlycall: {self.monitor.explain()}", flush=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Log the run to its trackers; remove the state of a completed training."""
-        if problem := self.watched.log_summary():
-            print(f"\n{problem}", flush=True)
+        self.watched.log_summary()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
 

@@ -117,7 +117,11 @@ class EarlyCall(Callback):
         if value is not None:
             logs[self.watched.metric] = trainer.strategy.reduce(value, reduce_op="mean")
         stopped = self.monitor.should_stop
-        stop = self.watched.update(logs, step=trainer.global_step, epoch=trainer.current_epoch + 1)
+        done = trainer.global_step
+        stop = self.watched.update(
+            logs, step=done, epoch=trainer.current_epoch + 1,
+            progress=done / trainer.estimated_stepping_batches,
+        )  # fmt: skip
         if trainer.strategy.broadcast(stop):
             trainer.should_stop = True
             if self.verbose and not stopped:

@@ -52,6 +52,7 @@ class MetricMonitor:
         stop_file: a file whose existence stops the run (see `Monitor`).
         show_to: the trackers that get a picture of the run when it ends (see
             `earlycall.integrations.trackers.trackers`).
+        verbose: whether to print why the run stops, and why no picture could be logged.
 
     Raises:
         InputError: if an argument cannot be used.
@@ -66,10 +67,11 @@ class MetricMonitor:
         every: int | Literal["auto"] = "auto",
         stop_file: str | Path | None = None,
         show_to: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.metric, self.mode = metric, mode_of(metric, mode)
         self.monitor = Monitor(rule, cost=cost, mode=self.mode, every=every, stop_file=stop_file)
-        self.show_to = show_to
+        self.show_to, self.verbose = show_to, verbose
         self._begin()
 
     def _begin(self) -> None:
@@ -87,8 +89,9 @@ class MetricMonitor:
         self._begin()
 
     def update(
-        self, logs: Mapping[str, Any], *, step: float, epoch: float, seconds: float | None = None
-    ) -> bool:
+        self, logs: Mapping[str, Any], *, step: float, epoch: float, seconds: float | None = None,
+        progress: float | None = None,
+    ) -> bool:  # fmt: skip
         """Take the metric from some logs; whether to stop.
 
         A step that was taken before (a loop that went back to a checkpoint repeats some) is not
@@ -99,6 +102,7 @@ class MetricMonitor:
             step: the optimiser steps (boosting rounds, reports) so far.
             epoch: the epochs so far.
             seconds: the time so far, where the host keeps it; by default the clock tells.
+            progress: the part of training that is done, above 0, where the host knows its end.
 
         Raises:
             InputError: if the metric or the cost was not logged, listing what was.
@@ -113,10 +117,14 @@ class MetricMonitor:
                 raise InputError(f"nothing called {name!r} was logged; logged were: {logged}")
         spent = {"step": step, "epoch": epoch, "seconds": seconds}.get(cost, logs.get(cost))
         self._last_step = float(step)
-        value = float(logs[self.metric])
+        if progress:
+            self.monitor.rule.plan(cost, (self.monitor.updates + 1) / progress)
+        value, stopped = float(logs[self.metric]), self.monitor.should_stop
         stop = self.monitor.update(value, spent)
         if self._history is not None:
             self._history.add(value, self.monitor.spent)
+        if stop and not stopped:
+            self._print(f"earlycall: {self.monitor.explain()}")
         return stop
 
     def resolve(self, loggers: Sequence[Any] = ()) -> None:
@@ -147,8 +155,14 @@ class MetricMonitor:
         try:
             self._log(self._history)
         except InputError as error:
-            return f"earlycall: no picture was logged: {error}"
+            problem = f"earlycall: no picture was logged: {error}"
+            self._print(problem)
+            return problem
         return None
+
+    def _print(self, sentence: str) -> None:
+        if self.verbose:
+            print(f"\n{sentence}", flush=True)
 
     def _log(self, history: History) -> None:
         from earlycall.integrations.trackers import log_figure, trackers
