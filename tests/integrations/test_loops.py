@@ -122,8 +122,13 @@ def test_a_state_file_of_an_older_lightgbm_training_is_not_taken_up(data, tmp_pa
         early = EarlyCall("training/l2", "budget:30", state_path=tmp_path / "s.json", verbose=False)
         return lightgbm.train(parameters, d, 99, valid_sets=[d], callbacks=[early, *more])
 
-    stop = lightgbm.early_stopping(5, min_delta=1e9, verbose=False)  # ends training before ours
-    parameters["metric"] = "l2"
+    class Stop:  # as a training that ended otherwise, with the state left behind
+        def __call__(self, env):
+            if env.iteration == 10:
+                raise lightgbm.callback.EarlyStopException(10, env.evaluation_result_list)
+
+    stop = Stop()
+    stop.order = 99
     assert train(stop).current_iteration() < 30
     assert train().current_iteration() == 30
 
@@ -131,8 +136,8 @@ def test_a_state_file_of_an_older_lightgbm_training_is_not_taken_up(data, tmp_pa
 def test_skorch_clones_the_callback_and_begins_anew_at_each_fit():
     pytest.importorskip("skorch")
     import torch
-    from skorch import NeuralNetRegressor
     from sklearn.base import clone
+    from skorch import NeuralNetRegressor
 
     from earlycall.integrations.skorch import EarlyCall
 

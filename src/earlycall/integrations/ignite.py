@@ -9,7 +9,7 @@ from typing import Any
 from earlycall.curves import Direction
 from earlycall.extras import needed_for
 from earlycall.integrations.watch import MetricMonitor
-from earlycall.stopping import Monitor, Rule
+from earlycall.stopping import Rule
 
 with needed_for("the handler for Ignite", "ignite"):
     import ignite.distributed as idist

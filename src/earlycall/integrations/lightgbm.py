@@ -50,9 +50,6 @@ class EarlyCall:
         (True, True)
     """
 
-    order = 40  # after LightGBM's own callbacks, which a stop would leave out
-    before_iteration = False
-
     def __init__(
         self,
         metric: str,
@@ -69,6 +66,8 @@ class EarlyCall:
             metric, rule, cost, mode, stop_file=stop_file, show_to=show_to, verbose=verbose
         )
         self.state_path = None if state_path is None else Path(state_path)
+        # After LightGBM's own callbacks, which a stop would leave out. LightGBM asks the object.
+        self.order = 40
 
     @property
     def monitor(self) -> Monitor:

@@ -80,7 +80,7 @@ class EarlyCall(Callback):  # type: ignore[misc]
         self.watched_.resolve()
         self.end_ = len(net.history) + net.max_epochs
         for epochs in range(1, len(net.history) + 1):
-            self._take(net.history[:epochs])
+            self._take(list(net.history)[:epochs])
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Judge the metric.
@@ -88,18 +88,18 @@ class EarlyCall(Callback):  # type: ignore[misc]
         Raises:
             KeyboardInterrupt: to stop, as skorch's own callbacks do.
         """
-        if self._take(net.history):
+        if self._take(list(net.history)):
             raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Log the run to its trackers."""
         self.watched_.log_summary()
 
-    def _take(self, history: Any) -> bool:
+    def _take(self, epochs: list[dict[str, Any]]) -> bool:
         return self.watched_.update(
-            history[-1],
-            step=sum(history[:, "train_batch_count"]),
-            epoch=len(history),
-            seconds=sum(history[:, "dur"]),
-            progress=len(history) / self.end_,
+            epochs[-1],
+            step=sum(epoch["train_batch_count"] for epoch in epochs),
+            epoch=len(epochs),
+            seconds=sum(epoch["dur"] for epoch in epochs),
+            progress=len(epochs) / self.end_,
         )

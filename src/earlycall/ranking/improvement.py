@@ -60,12 +60,11 @@ def chance_of_improvement(
         return 1.0
     k = max(2, round(TAIL * len(best)))
     scale = float(np.mean(best[k] - best[:k]))
-    if margin == 0:
-        beyond = 1.0
-    else:
-        beyond = (1 + margin / (k * scale)) ** -k if scale > 0 else 0.0
+    beyond = 1.0  # the chance that a better one is better by more than the margin
+    if margin > 0:
+        beyond = math.pow(1 + margin / (k * scale), -k) if scale > 0 else 0.0
     n = len(values)
-    return 1 - (n / (n + trials)) ** ((GUIDED if guided else 1.0) * beyond)
+    return 1 - math.pow(n / (n + trials), (GUIDED if guided else 1.0) * beyond)
 
 
 class SearchLimit:

@@ -1,4 +1,4 @@
-"""Stop when the whole run will cost more than it may: the cost, forecast from what it took so far."""
+"""Stop when the whole run will cost more than it may, forecast from what it cost so far."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Costs(Stateful):
     Examples:
         >>> costs = Costs()
         >>> for spent in (9.0, 10.0, 11.1, 12.1, 13.0):
-        ...     costs.add(spent)
+        ...     _ = costs.add(spent)
         >>> tuple(round(value, 1) for value in costs.forecast(20))
         (28.0, 24.6, 31.4)
     """

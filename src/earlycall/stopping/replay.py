@@ -296,8 +296,7 @@ def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
         losses, costs = loss.tolist(), cost.tolist()
         gains = iter(gain_stops(losses, costs, thresholds, group.every))
         stops = [
-            next(gains) if _shares(rule) else _stop(losses, costs, rule, group)
-            for rule in rules
+            next(gains) if _shares(rule) else _stop(losses, costs, rule, group) for rule in rules
         ]
         points[:, i, 0] = cost[stops] / cost[-1]
         with np.errstate(over="ignore", invalid="ignore"):

@@ -49,14 +49,14 @@ class Rule(Stateful, ABC):
         """Whether the cost alone, without a new loss, says stop now."""
         return False
 
-    def plan(self, cost: str, observations: float | None = None) -> None:  # noqa: B027  # most do not ask
+    def plan(self, cost: str, observations: float | None = None) -> None:  # most do not ask
         """Take what the cost is called and, where it is known, how many observations will come.
 
         Raises:
             InputError: if the rule is of another cost.
         """
 
-    def observe(self, n: int, cost: float) -> None:  # noqa: B027  # most do not ask
+    def observe(self, n: int, cost: float) -> None:  # most do not ask
         """Take the cost so far at the n-th observation (from 1), before losses are averaged."""
 
     def state_dict(self) -> dict[str, Any]:
