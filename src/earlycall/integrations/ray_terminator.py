@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from typing import Any
 
 from earlycall.curves import Direction
@@ -14,6 +15,11 @@ from earlycall.ranking.improvement import SearchLimit
 with needed_for("the terminator for Ray Tune", "ray"):
     from ray.tune import Callback, Stopper
     from ray.tune.experiment import Trial
+
+
+# Of each terminator, the outcome and the seconds of the trials that ended. Ray restores the stopper
+# and the callback apart, so that what was one object is two, which know each other by its key.
+_ENDED: dict[str, dict[str, tuple[float, float]]] = {}
 
 
 class EarlyCallTerminator(Stopper, Callback):
@@ -63,24 +69,25 @@ class EarlyCallTerminator(Stopper, Callback):
         self.metric, self.mode = metric, mode_of(metric, mode)
         self.limit = SearchLimit(margin, chance, trials, seconds)
         self.max_t, self.guided = max_t, guided
-        self._ended: dict[str, tuple[float, float]] = {}  # outcome and seconds of each trial
-        self._watches = self._reached = False
+        self._key = uuid.uuid4().hex
+        self._asked = 0  # trials that had ended when the chance was last asked
+        self._reached = False
 
     def setup(self, stop: Any = None, num_samples: Any = None, **info: Any) -> None:
         """Ray has it as a callback."""
-        self._watches = True
+        _ENDED.setdefault(self._key, {})
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Take the outcome of a trial that ended; decide."""
+        """Take the outcome of a trial that ended."""
         self._take(trial)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Take a trial that failed as tried; decide."""
-        self._take(trial)
+        """Take a trial that failed as tried."""
+        self._take(trial, failed=True)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never: trials end by themselves, or by another stopper.
@@ -88,7 +95,7 @@ class EarlyCallTerminator(Stopper, Callback):
         Raises:
             InputError: if it was not given as a callback, or the metric is not reported.
         """
-        if not self._watches:
+        if self._key not in _ENDED:
             raise InputError(
                 "EarlyCallTerminator must be given as a callback, too: "
                 "RunConfig(stop=terminator, callbacks=[terminator])"
@@ -99,6 +106,11 @@ class EarlyCallTerminator(Stopper, Callback):
 
     def stop_all(self) -> bool:
         """Whether the experiment should end."""
+        ended = _ENDED.get(self._key, {})
+        if not self._reached and len(ended) > self._asked:
+            self._asked = len(ended)
+            outcomes, seconds = zip(*ended.values(), strict=True)
+            self._reached = self.limit.reached(outcomes, seconds=seconds, guided=self.guided)
         return self._reached
 
     def explain(self) -> str:
@@ -106,23 +118,19 @@ class EarlyCallTerminator(Stopper, Callback):
         done = "Ended" if self._reached else "Goes on"
         return f"{done}: {self.limit.explain()}."
 
-    def _take(self, trial: Trial) -> None:
-        if self._reached:  # those that Ray ends now did not end by themselves
-            return
+    def _take(self, trial: Trial, *, failed: bool = False) -> None:
         result = trial.last_result or {}
         value = float(result.get(self.metric, math.nan))
-        short = self.max_t is not None and result.get("training_iteration", 0) < self.max_t
-        outcome = math.inf if short or trial.status == Trial.ERROR else value
-        sign = -1 if self.mode == "max" else 1
-        self._ended[trial.trial_id] = (sign * outcome if math.isfinite(outcome) else math.inf,
-                                       float(result.get("time_total_s", 0.0)))  # fmt: skip
-        outcomes, seconds = zip(*self._ended.values(), strict=True)
-        self._reached = self.limit.reached(outcomes, seconds=seconds, guided=self.guided)
+        if failed or (self.max_t is not None and result.get("training_iteration", 0) < self.max_t):
+            value = math.nan
+        outcome = -value if self.mode == "max" else value
+        _ENDED[self._key][trial.trial_id] = outcome, float(result.get("time_total_s", 0.0))
 
     def get_state(self) -> dict[str, Any]:
         """What goes into Ray's experiment checkpoints."""
-        return {"ended": dict(self._ended), "reached": self._reached}
+        return {"key": self._key, "ended": dict(_ENDED.get(self._key, {}))}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self._ended, self._reached = dict(state["ended"]), state["reached"]
+        self._key = state["key"]
+        _ENDED[self._key] = dict(state["ended"])

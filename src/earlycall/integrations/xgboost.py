@@ -90,9 +90,11 @@ class EarlyCall(TrainingCallback):  # type: ignore[misc]
             f"{name}/{metric}": values[-1][0] if isinstance(values[-1], tuple) else values[-1]
             for name, metrics in evals_log.items() for metric, values in metrics.items()
         }  # fmt: skip
-        stop = self.watched.update(logs, step=done, epoch=done)
+        stop = bool(collective.broadcast(self.watched.update(logs, step=done, epoch=done), 0))
         model.set_attr(**{ATTRIBUTE: json.dumps(self.watched.state_dict())})
-        return bool(collective.broadcast(stop, 0))
+        if stop and hasattr(model, "cvfolds"):
+            model.best_iteration = epoch  # where `cv` cuts its table, if it is stopped
+        return stop
 
     def after_training(self, model: Any) -> Any:
         """Log the run to its trackers; remove the state of a completed training."""

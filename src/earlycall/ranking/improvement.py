@@ -24,11 +24,12 @@ def chance_of_improvement(
 
     Where the order of n trials does not matter, as in a random search, the best of the next m is
     the best of all with probability m/(n + m), whatever the outcomes are. By how much it would be
-    is told by the k best: with σ the mean distance of them from the one behind them, beyond the
-    best the outcomes go on exponentially, and σ is known as well as k distances tell (the
-    predictive distribution of an exponential one). With g = 1.5 for a sampler that learns, else 1::
+    is told by the k best, a tenth: with σ their mean distance from the one behind them, outcomes
+    are taken to thin out exponentially, and σ is as uncertain as k distances leave it (so that the
+    predictive distribution is a Pareto one). For exponential tails, the next m then beat the best
+    by a margin as m·S would beat it at all. With g = 1.5 for a sampler that learns, else 1::
 
-        S = (1 + margin/(k·σ))^(−k)        chance = 1 − (n/(n + m))^(g·S)
+        S = (1 + margin/(k·σ))^(−k)        chance = g·m·S / (n + g·m·S)
 
     Args:
         outcomes: of the trials so far, smaller is better; infinity or NaN for those that diverged
@@ -48,7 +49,7 @@ def chance_of_improvement(
         >>> chance_of_improvement(outcomes)
         0.5
         >>> round(chance_of_improvement(outcomes, margin=0.1), 2)
-        0.22
+        0.26
     """
     if not 0 <= margin < math.inf:
         raise InputError(f"margin {margin!r} must be at least 0, in the unit of what is optimised")
@@ -64,7 +65,8 @@ def chance_of_improvement(
     if margin > 0:
         beyond = math.pow(1 + margin / (k * scale), -k) if scale > 0 else 0.0
     n = len(values)
-    return 1 - math.pow(n / (n + trials), (GUIDED if guided else 1.0) * beyond)
+    coming = (GUIDED if guided else 1.0) * trials * beyond
+    return coming / (n + coming)
 
 
 class SearchLimit:
@@ -89,7 +91,7 @@ class SearchLimit:
         >>> limit.reached(outcomes, seconds=[30.0] * 10, guided=False)
         True
         >>> limit.explain()
-        'the chance that one of the next 2 trials is better by more than 0.1 is 0.0635, below 0.1'
+        'the chance that one of the next 2 trials is better by more than 0.1 is 0.0672, below 0.1'
     """
 
     def __init__(
