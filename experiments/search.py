@@ -17,14 +17,23 @@ import polars as pl
 
 import earlycall as ec
 from earlycall.ranking import improvement
-from earlycall.ranking.improvement import SearchLimit, chance_of_improvement
+from earlycall.ranking.improvement import (
+    GUIDED as FACTOR,
+)  # fmt: skip
+from earlycall.ranking.improvement import (
+    PRIOR,
+    TAIL,
+    SearchLimit,
+    chance_of_improvement,
+)
 
 TRIALS, AHEAD = 100, 10
 RANDOM, TPE = 50, 4  # searches of each pool
 AT = (10, 20, 40, 80)  # trials after which the chance is asked
 MARGINS = (0.0, 0.02, 0.1)  # as a part of the spread between a pool's best and its median
 MIN_POOL = 120
-TAILS, GUIDED = (0.05, 0.1, 0.2, 0.3), (1.0, 1.5, 2.0, 3.0)
+SHAPES = [(tail, prior) for tail in (0.05, 0.1, 0.2, 0.3) for prior in (0.0, 1.0, 2.0, 4.0)]
+GUIDED = (1.0, 1.5, 2.0, 3.0)
 EVERY = 10  # trials between two looks of Optuna's own terminators, which are slow
 
 
@@ -167,59 +176,65 @@ def main() -> None:
     write(searches)
 
 
+def rows_of(found: list[Any], kind: str, shape: tuple[float, float], guided: float) -> list[Any]:
+    """Of each case of some searches: trials, margin, the chance that was told, what came."""
+    improvement.TAIL, improvement.PRIOR = shape
+    improvement.GUIDED = guided
+    return [
+        (n, part, chance_of_improvement(v, part * spread, trials=AHEAD, guided=kind == "TPE"), came)
+        for _, values, spread, _ in found
+        for n, part, v, came in cases(values, spread)
+    ]
+
+
 def write(searches: dict[tuple[str, str], list[tuple[int, np.ndarray, float, Any]]]) -> None:
     print(HEAD)
-    losses: dict[tuple[str, str, float, float], float] = {}
+    losses: dict[Any, float] = {}
     for (name, kind), found in searches.items():
-        for tail in TAILS:
-            improvement.TAIL = tail
+        for shape in SHAPES:
             for guided in GUIDED if kind == "TPE" else (1.0,):
-                improvement.GUIDED = guided
-                rows = [
-                    (chance_of_improvement(v, part * spread, trials=AHEAD, guided=kind == "TPE"), came)
-                    for _, values, spread, _ in found for _, part, v, came in cases(values, spread)
-                ]  # fmt: skip
-                losses[name, kind, tail, guided] = log_loss(*zip(*rows, strict=True))
+                rows = rows_of(found, kind, shape, guided)
+                losses[name, kind, shape, guided] = log_loss(*list(zip(*rows, strict=True))[2:])
+        print(name, kind, "told", file=sys.stderr, flush=True)
+
+    def best(keys: list[tuple[str, str]]) -> tuple[tuple[float, float], float]:
+        """The constants with the least mean log loss: those of the tail first."""
+        shape = min(SHAPES, key=lambda s: np.mean([losses[*key, s, 1.0] for key in keys]))
+        tpe = [key for key in keys if key[1] == "TPE"]
+        return shape, min(GUIDED, key=lambda g: np.mean([losses[*key, shape, g] for key in tpe]))
+
     print("## Calibration\n")
     print("Chance as told / as it came, by trials so far; margins as parts of the spread between a")
-    print("pool's best and its median. Constants as chosen on the other sets.\n")
+    print("pool's best and its median. The constants are those chosen on the other sets; on all")
     print(
-        "| set | search | margin | " + " | ".join(f"after {n}" for n in AT) + " | tail | guided |"
+        "sets they are {} and {}, and those of the package are {} and {}.\n".format(
+            *best(list(searches)), (TAIL, PRIOR), FACTOR
+        )
     )
-    print("|---|---|---|" + "---|" * len(AT) + "---|---|")
+    print("| set | search | margin | " + " | ".join(f"after {n}" for n in AT) + " | constants |")
+    print("|---|---|---|" + "---|" * len(AT) + "---|")
     chosen = {}
     for name, kind in searches:
-        others = [key for key in searches if key[0] != name]
-        tail = min(TAILS, key=lambda t: np.mean([losses[n, k, t, 1.0] for n, k in others]))
-        tpe = [key for key in others if key[1] == "TPE"]
-        guided = (
-            min(GUIDED, key=lambda g: np.mean([losses[n, k, tail, g] for n, k in tpe]))
-            if kind == "TPE" else 1.0
-        )  # fmt: skip
-        chosen[name, kind] = tail, guided
-        improvement.TAIL, improvement.GUIDED = tail, guided
+        shape, guided = best([key for key in searches if key[0] != name])
+        chosen[name, kind] = shape, guided
+        rows = rows_of(searches[name, kind], kind, shape, guided)
         for part in MARGINS:
             cells = []
             for n in AT:
-                rows = [
-                    (chance_of_improvement(v, p * spread, trials=AHEAD, guided=kind == "TPE"), came)
-                    for _, values, spread, _ in searches[name, kind]
-                    for at, p, v, came in cases(values, spread) if (at, p) == (n, part)
-                ]  # fmt: skip
-                told, came = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
-                cells.append(f"{told:.2f} / {came:.2f}")
-            print(f"| {name} | {kind} | {part:.0%} | {' | '.join(cells)} | {tail} | {guided} |")
+                told = [row[2:] for row in rows if row[:2] == (n, part)]
+                cells.append("{:.2f} / {:.2f}".format(*np.mean(told, axis=0)) if told else "–")
+            print(f"| {name} | {kind} | {part:.0%} | {' | '.join(cells)} | {shape}, {guided} |")
     table(searches, chosen)
 
 
 def table(searches: Any, chosen: Any) -> None:
     rows = []
     for (name, kind), found in searches.items():
-        improvement.TAIL, improvement.GUIDED = chosen[name, kind]
+        (improvement.TAIL, improvement.PRIOR), improvement.GUIDED = chosen[name, kind]
         for number, values, spread, study in found:
             wanted = 0.02 * spread
-            ends = {f"patience of {p} trials": patience(values, p) for p in (10, 20, 30)}
-            for chance in (0.3, 0.2, 0.1, 0.05):
+            ends = {f"patience of {p} trials": patience(values, p) for p in (10, 15, 20, 30)}
+            for chance in (0.3, 0.25, 0.2, 0.15, 0.1):
                 limit = SearchLimit(wanted, chance, AHEAD)
                 ends[f"`EarlyCallTerminator`, chance {chance}"] = ended(
                     values, limit, kind == "TPE"

@@ -66,12 +66,15 @@ def test_the_direction_does_not_matter_and_neither_does_a_restart(tmp_path):
 
 
 def test_a_random_search_is_not_taken_as_guided():
-    random, _ = study_of(optuna.samplers.RandomSampler(seed=0), chance=0.2)
-    terminator = EarlyCallTerminator(0.2, chance=0.2)
-    seen = optuna.create_study(sampler=optuna.samplers.TPESampler())
-    seen.add_trials(random.trials)
-    terminator(seen, seen.trials[-1])
-    assert terminator.limit.last_chance > 0.2  # what TPE proposes next is likelier to be better
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    random = EarlyCallTerminator(0.0, chance=1e-6)
+    tpe = EarlyCallTerminator(0.0, chance=1e-6)
+    study.optimize(objective, 10)
+    tpe(study, study.trials[-1])
+    study.sampler = optuna.samplers.RandomSampler()
+    random(study, study.trials[-1])
+    assert random.limit.last_chance == pytest.approx(10 / 20)
+    assert tpe.limit.last_chance == pytest.approx(15 / 25)  # likelier to be better than by chance
 
 
 def test_a_time_that_pays_for_less_ends_a_study_earlier():

@@ -9,8 +9,9 @@ import numpy as np
 
 from earlycall.errors import InputError
 
-# Chosen on recorded searches, each set judged by what the others chose (docs/tuners.md).
+# Chosen on recorded searches, each set judged by what the others chose (docs/search.md).
 TAIL = 0.1  # the part of the outcomes that tells how far better ones lie apart
+PRIOR = 2.0  # better trials, as though seen, that were better by more than any margin
 GUIDED = 1.5  # how many times likelier than by chance a sampler that learns finds a better trial
 DEFAULT_TRIALS = 10
 MAX_TRIALS = 1e9  # of a time that pays for more, the chance is as good as 1
@@ -26,10 +27,13 @@ def chance_of_improvement(
     the best of all with probability m/(n + m), whatever the outcomes are. By how much it would be
     is told by the k best, a tenth: with σ their mean distance from the one behind them, outcomes
     are taken to thin out exponentially, and σ is as uncertain as k distances leave it (so that the
-    predictive distribution is a Pareto one). For exponential tails, the next m then beat the best
-    by a margin as m·S would beat it at all. With g = 1.5 for a sampler that learns, else 1::
+    predictive distribution is a Pareto one, T). Where all trials so far failed alike, they do not
+    tell how good a good one is: T counts as much as the r = 1 + 1/2 + … + 1/n trials that were the
+    best so far in their turn, beside two that would have been better by any margin. For exponential
+    tails, the next m beat the best by a margin as m·S would beat it at all. With g = 1.5 for a
+    sampler that learns, else 1::
 
-        S = (1 + margin/(k·σ))^(−k)        chance = g·m·S / (n + g·m·S)
+        T = (1 + margin/(k·σ))^(−k)     S = (2 + r·T) / (2 + r)     chance = g·m·S / (n + g·m·S)
 
     Args:
         outcomes: of the trials so far, smaller is better; infinity or NaN for those that diverged
@@ -49,7 +53,7 @@ def chance_of_improvement(
         >>> chance_of_improvement(outcomes)
         0.5
         >>> round(chance_of_improvement(outcomes, margin=0.1), 2)
-        0.26
+        0.38
     """
     if not 0 <= margin < math.inf:
         raise InputError(f"margin {margin!r} must be at least 0, in the unit of what is optimised")
@@ -61,10 +65,12 @@ def chance_of_improvement(
         return 1.0
     k = max(2, round(TAIL * len(best)))
     scale = float(np.mean(best[k] - best[:k]))
+    n = len(values)
     beyond = 1.0  # the chance that a better one is better by more than the margin
     if margin > 0:
-        beyond = math.pow(1 + margin / (k * scale), -k) if scale > 0 else 0.0
-    n = len(values)
+        tail = math.pow(1 + margin / (k * scale), -k) if scale > 0 else 0.0
+        records = float(np.sum(1 / np.arange(1, n + 1)))
+        beyond = (PRIOR + records * tail) / (PRIOR + records)
     coming = (GUIDED if guided else 1.0) * trials * beyond
     return coming / (n + coming)
 
@@ -86,12 +92,12 @@ class SearchLimit:
         InputError: if an argument cannot be used.
 
     Examples:
-        >>> limit = SearchLimit(0.1, seconds=60)
+        >>> limit = SearchLimit(0.1, seconds=30)
         >>> outcomes = [0.9, 0.5, 0.7, 0.4, 0.8, 0.6, 0.95, 0.55, 0.45, 0.85]
         >>> limit.reached(outcomes, seconds=[30.0] * 10, guided=False)
         True
         >>> limit.explain()
-        'the chance that one of the next 2 trials is better by more than 0.1 is 0.0672, below 0.1'
+        'the chance that one of the next 1 trials is better by more than 0.1 is 0.0584, below 0.1'
     """
 
     def __init__(
