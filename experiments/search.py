@@ -17,22 +17,13 @@ import polars as pl
 
 import earlycall as ec
 from earlycall.ranking import improvement
-from earlycall.ranking.improvement import (
-    GUIDED as FACTOR,
-)  # fmt: skip
-from earlycall.ranking.improvement import (
-    PRIOR,
-    TAIL,
-    SearchLimit,
-    chance_of_improvement,
-)
+from earlycall.ranking.improvement import SearchLimit, chance_of_improvement
 
 TRIALS, AHEAD = 100, 10
 RANDOM, TPE = 50, 4  # searches of each pool
 AT = (10, 20, 40, 80)  # trials after which the chance is asked
 MARGINS = (0.0, 0.02, 0.1)  # as a part of the spread between a pool's best and its median
 MIN_POOL = 120
-SHAPES = [(tail, prior) for tail in (0.05, 0.1, 0.2, 0.3) for prior in (0.0, 1.0, 2.0, 4.0)]
 GUIDED = (1.0, 1.5, 2.0, 3.0)
 EVERY = 10  # trials between two looks of Optuna's own terminators, which are slow
 
@@ -176,9 +167,8 @@ def main() -> None:
     write(searches)
 
 
-def rows_of(found: list[Any], kind: str, shape: tuple[float, float], guided: float) -> list[Any]:
+def rows_of(found: list[Any], kind: str, guided: float) -> list[Any]:
     """Of each case of some searches: trials, margin, the chance that was told, what came."""
-    improvement.TAIL, improvement.PRIOR = shape
     improvement.GUIDED = guided
     return [
         (n, part, chance_of_improvement(v, part * spread, trials=AHEAD, guided=kind == "TPE"), came)
@@ -189,48 +179,42 @@ def rows_of(found: list[Any], kind: str, shape: tuple[float, float], guided: flo
 
 def write(searches: dict[tuple[str, str], list[tuple[int, np.ndarray, float, Any]]]) -> None:
     print(HEAD)
+    ours = improvement.GUIDED
     losses: dict[Any, float] = {}
     for (name, kind), found in searches.items():
-        for shape in SHAPES:
-            for guided in GUIDED if kind == "TPE" else (1.0,):
-                rows = rows_of(found, kind, shape, guided)
-                losses[name, kind, shape, guided] = log_loss(*list(zip(*rows, strict=True))[2:])
-        print(name, kind, "told", file=sys.stderr, flush=True)
+        for guided in GUIDED if kind == "TPE" else (1.0,):
+            rows = rows_of(found, kind, guided)
+            losses[name, kind, guided] = log_loss(*list(zip(*rows, strict=True))[2:])
 
-    def best(keys: list[tuple[str, str]]) -> tuple[tuple[float, float], float]:
-        """The constants with the least mean log loss: those of the tail first."""
-        shape = min(SHAPES, key=lambda s: np.mean([losses[*key, s, 1.0] for key in keys]))
+    def best(keys: list[tuple[str, str]]) -> float:
+        """The factor of TPE with the least mean log loss."""
         tpe = [key for key in keys if key[1] == "TPE"]
-        return shape, min(GUIDED, key=lambda g: np.mean([losses[*key, shape, g] for key in tpe]))
+        return min(GUIDED, key=lambda g: np.mean([losses[*key, g] for key in tpe]))
 
     print("## Calibration\n")
     print("Chance as told / as it came, by trials so far; margins as parts of the spread between a")
-    print("pool's best and its median. The constants are those chosen on the other sets; on all")
-    print(
-        "sets they are {} and {}, and those of the package are {} and {}.\n".format(
-            *best(list(searches)), (TAIL, PRIOR), FACTOR
-        )
-    )
-    print("| set | search | margin | " + " | ".join(f"after {n}" for n in AT) + " | constants |")
+    print("pool's best and its median. The factor of TPE is the one chosen on the other sets; on")
+    print(f"all sets it is {best(list(searches))}, and that of the package is {ours}.\n")
+    print("| set | search | margin | " + " | ".join(f"after {n}" for n in AT) + " | factor |")
     print("|---|---|---|" + "---|" * len(AT) + "---|")
     chosen = {}
-    for name, kind in searches:
-        shape, guided = best([key for key in searches if key[0] != name])
-        chosen[name, kind] = shape, guided
-        rows = rows_of(searches[name, kind], kind, shape, guided)
+    for (name, kind), found in searches.items():
+        guided = best([key for key in searches if key[0] != name]) if kind == "TPE" else 1.0
+        chosen[name, kind] = guided
+        rows = rows_of(found, kind, guided)
         for part in MARGINS:
             cells = []
             for n in AT:
                 told = [row[2:] for row in rows if row[:2] == (n, part)]
                 cells.append("{:.2f} / {:.2f}".format(*np.mean(told, axis=0)) if told else "–")
-            print(f"| {name} | {kind} | {part:.0%} | {' | '.join(cells)} | {shape}, {guided} |")
+            print(f"| {name} | {kind} | {part:.0%} | {' | '.join(cells)} | {guided} |")
     table(searches, chosen)
 
 
 def table(searches: Any, chosen: Any) -> None:
     rows = []
     for (name, kind), found in searches.items():
-        (improvement.TAIL, improvement.PRIOR), improvement.GUIDED = chosen[name, kind]
+        improvement.GUIDED = chosen[name, kind]
         for number, values, spread, study in found:
             wanted = 0.02 * spread
             ends = {f"patience of {p} trials": patience(values, p) for p in (10, 15, 20, 30)}

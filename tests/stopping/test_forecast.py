@@ -19,7 +19,7 @@ def test_the_interval_by_hand():
         costs.add(spent)
     each = np.array([10.0, 12.0, 8.0])
     left, k = 16, 3
-    error = math.sqrt(each.var(ddof=1) * (left**2 * (1 / k + 1) + left) + (0.02 * left * 10) ** 2)
+    error = math.sqrt(each.var(ddof=1) * (left**2 * (1 / k + 2) + left) + (0.02 * left * 10) ** 2)
     margin = stats.t.ppf(0.95, 2) * error
     expected, low, high = costs.forecast(20)
     assert (expected, high) == pytest.approx((240, 240 + margin))

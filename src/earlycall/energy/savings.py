@@ -110,17 +110,18 @@ class Energy(Result):
     def _forecast(self) -> str:
         """What the runs that are not at their end would have used there, and all runs with them."""
         known = self.forecasts.drop_nulls("joules")
-        low, expected, high = (known[f"joules{e}"].sum() / KWH for e in ("_low", "", "_high"))
-        done = self.table.join(known, on=["group", "run"], how="anti")["joules"].sum() / KWH
+        total: dict[str, float] = known.select(pl.selectors.float()).sum().row(0, named=True)
+        low, expected, high = (total[f"joules{end}"] / KWH for end in ("_low", "", "_high"))
+        others = self.table.join(known, on=["group", "run"], how="anti")["kwh"].sum()
         runs = "1 run" if known.height == 1 else f"{known.height} runs"
         hours = ""
         if "seconds" in known.columns and not known["seconds"].null_count():
-            times = [duration(known[f"seconds{end}"].sum()) for end in ("", "_low", "_high")]
+            times = [duration(total[f"seconds{end}"]) for end in ("", "_low", "_high")]
             hours = "{} ({} to {}) and ".format(*times)
         return (
-            f"{runs} not at the end yet would take {hours}{self.amounts(expected)} until there, "
-            f"between {self.amounts(low)} and {self.amounts(high)}; all runs "
-            f"{self.amounts(done + expected)}"
+            f"{runs} not at the end yet would use {hours}{self.amounts(expected)} until there "
+            f"({self.amounts(low)} to {self.amounts(high)}), and all runs "
+            f"{self.amounts(float(others) + expected)}"
         )
 
     def amounts(self, kwh: float) -> str:

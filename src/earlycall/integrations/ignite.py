@@ -13,11 +13,10 @@ from earlycall.stopping import Rule
 
 with needed_for("the handler for Ignite", "ignite"):
     import ignite.distributed as idist
-    from ignite.base import Serializable
     from ignite.engine import Engine, Events
 
 
-class EarlyCall(Serializable):
+class EarlyCall:
     """Stops an Ignite trainer when a metric's gain is no longer worth its cost.
 
     Attach it to the evaluator, as Ignite's own ``EarlyStopping``, or to the trainer for a metric of
@@ -81,15 +80,15 @@ class EarlyCall(Serializable):
     def __call__(self, engine: Engine) -> None:
         """Judge the metric."""
         at = self.trainer.state
-        planned = at.max_iters or at.max_epochs * at.epoch_length
+        planned = at.max_iters or (at.max_epochs or 0) * (at.epoch_length or 0)
         stop = self.watched.update(
             engine.state.metrics, step=at.iteration, epoch=at.epoch,
-            progress=at.iteration / planned,
+            progress=at.iteration / planned if planned else None,
         )  # fmt: skip
         if idist.broadcast(float(stop)):
             self.trainer.terminate()
 
-    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
+    def state_dict(self) -> dict[str, Any]:
         """What goes into Ignite's checkpoints."""
         return self.watched.state_dict()
 

@@ -82,8 +82,8 @@ class EarlyCall:
         """
         if env.iteration == env.begin_iteration:
             self._begin(env)
-        done = env.iteration + 1
-        logs = {f"{name}/{metric}": value for name, metric, value, *_ in env.evaluation_result_list}
+        done, results = env.iteration + 1, env.evaluation_result_list or []
+        logs = {f"{name}/{metric}": value for name, metric, value, *_ in results}
         stop = self.watched.update(logs, step=done, epoch=done, progress=done / env.end_iteration)
         if stop or done == env.end_iteration:
             self.watched.log_summary()
@@ -92,11 +92,11 @@ class EarlyCall:
         elif self.state_path is not None:
             self.watched.save(self.state_path)
         if stop:
-            raise EarlyStopException(env.iteration, env.evaluation_result_list)
+            raise EarlyStopException(env.iteration, results)
 
     def _begin(self, env: CallbackEnv) -> None:
         """Begin anew, or go on from the state of a training that was killed."""
-        for name, metric, _, maximize, *_ in env.evaluation_result_list:
+        for name, metric, _, maximize, *_ in env.evaluation_result_list or []:
             taken = "max" if maximize else "min"
             if f"{name}/{metric}" == self.watched.metric and taken != self.watched.mode:
                 raise InputError(

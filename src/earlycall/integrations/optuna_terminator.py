@@ -46,9 +46,9 @@ class EarlyCallTerminator:
         >>> study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 1000,
         ...                callbacks=[terminator])
         >>> len(study.trials)
-        44
+        35
         >>> print(terminator.explain())
-        Ended: the chance that one of the next 10 trials is better by more than 0.1 is 0.0889, below
+        Ended: the chance that one of the next 10 trials is better by more than 0.1 is 0.0968, below
         0.1.
     """
 

@@ -73,7 +73,7 @@ class EarlyCallTerminator(Stopper, Callback):
         self._asked = 0  # trials that had ended when the chance was last asked
         self._reached = False
 
-    def setup(self, stop: Any = None, num_samples: Any = None, **info: Any) -> None:
+    def setup(self, *args: Any, **info: Any) -> None:
         """Ray has it as a callback."""
         _ENDED.setdefault(self._key, {})
 

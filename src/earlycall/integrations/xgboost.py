@@ -19,7 +19,7 @@ with needed_for("the callback for XGBoost", "xgboost"):
 ATTRIBUTE = "earlycall"  # of the booster, which its model files keep
 
 
-class EarlyCall(TrainingCallback):  # type: ignore[misc]
+class EarlyCall(TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Stops XGBoost's boosting when a metric's gain is no longer worth its cost.
 
     The state is an attribute of the booster while it is trained, so that checkpoints

@@ -17,7 +17,7 @@ MAX_POINTS = 40
 MIN_OBSERVATIONS = 3  # the first, with its set-up, and two that tell how much they differ
 LEVEL = 0.9  # of the interval; the rule asks one side of it, so that 1 in 20 would be wrong
 # Chosen on real timings, each set judged by what the others chose (docs/energy.md).
-DRIFT = 1.0  # variances of one point by which the mean of those to come may differ
+DRIFT = 2.0  # variances of one point by which the mean of those to come may differ
 SLACK = 0.02  # of what is still to be spent: no machine keeps its speed to the percent
 
 
@@ -36,7 +36,7 @@ class Costs(Stateful):
     of what the observations but the first cost (that has the set-up in it), k of them; L = N − n
     still to come; and t Student's quantile with k − 1 degrees of freedom::
 
-        c + L·m ± t·√( s²·(L²·(1/k + 1) + L) + (0.02·L·m)² )
+        c + L·m ± t·√( s²·(L²·(1/k + 2) + L) + (0.02·L·m)² )
 
     From the 40th observation on, points of 2, 4, 8 … observations stand for them.
 
@@ -49,7 +49,7 @@ class Costs(Stateful):
         >>> for spent in (9.0, 10.0, 11.1, 12.1, 13.0):
         ...     _ = costs.add(spent)
         >>> tuple(round(value, 1) for value in costs.forecast(20))
-        (28.0, 24.6, 31.4)
+        (28.0, 23.6, 32.4)
     """
 
     FIELDS = ("n", "cost", "points")
@@ -111,7 +111,7 @@ class ForecastRule(Rule):
         >>> for n, spent in enumerate([60, 120, 181, 240], start=1):
         ...     rule.observe(n, spent)
         >>> rule.update(1.0, 240), rule.reason
-        (True, 'the whole run would cost 6000 seconds (5532 to 6468), above the limit of 3600')
+        (True, 'the whole run would cost 6000 seconds (5455 to 6545), above the limit of 3600')
     """
 
     FORM = "forecast:seconds|joules|usd:LIMIT[:OBSERVATIONS]"
