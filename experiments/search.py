@@ -255,8 +255,22 @@ def table(searches: Any, chosen: Any) -> None:
 
 HEAD = """# Ending a search, as measured
 
-Written by `experiments/search.py`. Recorded pools of trials: random orders of each, and TPE where
-runs have settings.
+When does a search not pay any more? [`EarlyCallTerminator`](tuners.md#end-the-search) computes the
+chance that one of the next trials beats the best by more than a margin
+(`earlycall.ranking.improvement.chance_of_improvement` has the formula) and ends the search when it
+is too small. Its one chosen constant is how much likelier than by chance TPE finds a better trial.
+
+Written by `experiments/search.py`: recorded pools of trials with their outcomes, in random orders,
+and by TPE (which learns from 10 random trials on) where they have settings; what it proposes is
+the nearest run of the pool that was not tried yet.
+
+- **Calibrated** in random search without a margin, as it must be, and about so with one (on
+  deepobs, whose outcomes lie close above a floor, it hopes too much). TPE's first trials after its
+  random ones beat the best more often than it says; later, with a margin, less often.
+- **As good as patience of the right length**, no better: at equal numbers of trials its regret is
+  within an error of that of waiting for 10 to 30 trials without a better one. What it gains is
+  that nobody has to guess that length: a chance, a margin and a cost say what is wanted.
+- Optuna's own terminators, asked for the same margin, hardly end a search of 100 trials.
 """
 
 if __name__ == "__main__":

@@ -41,6 +41,20 @@ def test_a_metric_that_is_not_there_is_named(undisturbed, tmp_path):
     assert "InputError: nothing called 'eval/logloss' was logged; logged were: " in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("host", "observations"),
+    [("keras", 60), ("lightning", 4), ("transformers", 60), ("lightgbm", 300), ("skorch", 100),
+     ("ignite", 100)],
+)  # fmt: skip
+def test_a_host_that_knows_the_end_tells_a_forecast_of_it(host, observations, tmp_path):
+    options = {"rule": "forecast:seconds:1e-9", "cost": "seconds", "max_epochs": 4}
+    found = train(host, tmp_path, **options)["found"]
+    assert found["planned"] == pytest.approx(observations)
+    assert found["reason"].startswith("the whole run would cost ")
+    assert found["updates"] <= 30
+
+
 def test_the_seconds_of_a_skorch_history_go_on_after_a_kill(tmp_path):
     pytest.importorskip("skorch")
     options = {"rule": "budget:1e9 or patience:20", "cost": "seconds"}

@@ -24,7 +24,9 @@ optimizer = torch.optim.Adam(model.parameters(), 0.01)
 loss = torch.nn.MSELoss()
 trainer = create_supervised_trainer(model, optimizer, loss)
 evaluator = create_supervised_evaluator(model, {"val_loss": Loss(loss)})
-early = EarlyCall(options.get("metric", "val_loss"), trainer, options["rule"])
+early = EarlyCall(
+    options.get("metric", "val_loss"), trainer, options["rule"], cost=options.get("cost", "epoch")
+)
 evaluator.add_event_handler(Events.COMPLETED, early)
 losses = []
 kept = {"trainer": trainer, "model": model, "optimizer": optimizer, "early": early}
@@ -55,6 +57,7 @@ found = {
     "step": trainer.state.epoch,
     "reason": early.monitor.reason,
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
 }
 (folder / "found.json").write_text(json.dumps(found))
 (folder / "losses.json").write_text(json.dumps(losses))

@@ -32,8 +32,9 @@ def kill(env):
 
 save.order, kill.order = 50, 51
 early = EarlyCall(
-    options.get("metric", "valid/l2"), options["rule"], state_path=folder / "state" / "early.json"
-)
+    options.get("metric", "valid/l2"), options["rule"], cost=options.get("cost", "step"),
+    state_path=folder / "state" / "early.json",
+)  # fmt: skip
 evaluated = {}
 booster = lightgbm.train(
     {"verbosity": -1, "learning_rate": 0.1, "max_depth": 3, "metric": "l2", "num_threads": 1},
@@ -45,6 +46,7 @@ found = {
     "step": booster.num_trees(),
     "reason": early.monitor.reason,
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
     "left": [path.name for path in (folder / "state").iterdir()],
 }
 (folder / "found.json").write_text(json.dumps(found))

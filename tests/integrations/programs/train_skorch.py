@@ -45,6 +45,7 @@ found = {
     "step": len(net.history),
     "reason": early.monitor.reason,
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
 }
 (folder / "found.json").write_text(json.dumps(found))
 (folder / "losses.json").write_text(json.dumps(net.history[:, "valid_loss"]))
