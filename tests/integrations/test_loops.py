@@ -1,12 +1,19 @@
 """XGBoost, LightGBM, skorch and Ignite: real trainings stop as a plain monitor, also resumed."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from programs import KILLED, train
 
+from conftest import PATIENCE
 from earlycall import InputError, Monitor
 
-HOSTS = {"xgboost": "xgboost", "lightgbm": "lightgbm", "skorch": "skorch", "ignite": "ignite"}
+HOSTS = ("xgboost", "lightgbm", "skorch", "ignite")
 RULE = "gain:0.1"
 
 
@@ -62,6 +69,18 @@ def test_the_seconds_of_a_skorch_history_go_on_after_a_kill(tmp_path):
     assert train("skorch", tmp_path, kill_at=6, **options) == KILLED
     spent, in_history = train("skorch", tmp_path, **options)["spent"]
     assert spent == pytest.approx(in_history)
+
+
+@pytest.mark.parametrize("host", ["xgboost", "ignite"])
+def test_rank_0_decides_for_all(host):
+    pytest.importorskip(host)
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent / "programs" / "two_workers.py", host],
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(re.findall(r"rank (\d) ended at (\d+)", done.stdout)) == [("0", "5"), ("1", "5")]
 
 
 @pytest.fixture
