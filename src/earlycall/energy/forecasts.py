@@ -31,24 +31,23 @@ def forecasts(curves: CurveSet) -> pl.DataFrame:
         100.0
     """
     names = [cost for cost in COSTS if cost in curves.observations.columns]
+    ends = {group: curves.end(group) for group in curves.groups}
+    runs = curves.runs.select("group", "run").rows()
     rows: list[dict[str, Any]] = []
-    for group in curves.groups:
-        end = curves.end(group)
+    for (run_id, *_), observed in curves.observations.group_by("run_id", maintain_order=True):
+        group, run = runs[int(run_id)]
+        end = ends[group]
         if end.source is None:
             continue
-        of_group = curves.select(group=group)
-        for run in of_group.runs["run"]:
-            observed = of_group.select(runs=[run]).observations
-            found = {name: _forecast(observed.select("step", name), end.step) for name in names}
-            known = {name: forecast for name, forecast in found.items() if forecast is not None}
-            if known:
-                last: Any = observed["step"].max()
-                rows.append(
-                    {"group": group, "run": run, "done": last / end.step}
-                    | {name: f.expected for name, f in known.items()}
-                    | {f"{name}_low": f.low for name, f in known.items()}
-                    | {f"{name}_high": f.high for name, f in known.items()}
-                )
+        found = {name: _forecast(observed.select("step", name), end.step) for name in names}
+        known = {name: forecast for name, forecast in found.items() if forecast is not None}
+        if known:
+            rows.append(
+                {"group": group, "run": run, "done": observed["step"][-1] / end.step}
+                | {name: f.expected for name, f in known.items()}
+                | {f"{name}_low": f.low for name, f in known.items()}
+                | {f"{name}_high": f.high for name, f in known.items()}
+            )
     kinds: dict[str, Any] = {"group": pl.String, "run": pl.String, "done": pl.Float64}
     kinds |= {f"{name}{end}": pl.Float64 for name in names for end in ("", "_low", "_high")}
     return pl.DataFrame(rows, schema=kinds)

@@ -103,7 +103,7 @@ class Energy(Result):
             )
         if self.savings["would_kwh"].null_count():
             sentences.append(UNKNOWN_END)
-        elif self.forecasts["joules"].count():
+        if self.forecasts["joules"].count():
             sentences.append(self._forecast())
         return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
 
@@ -112,17 +112,19 @@ class Energy(Result):
         known = self.forecasts.drop_nulls("joules")
         total: dict[str, float] = known.select(pl.selectors.float()).sum().row(0, named=True)
         low, expected, high = (total[f"joules{end}"] / KWH for end in ("_low", "", "_high"))
-        others = self.table.join(known, on=["group", "run"], how="anti")["kwh"].sum()
         runs = "1 run" if known.height == 1 else f"{known.height} runs"
         hours = ""
         if "seconds" in known.columns and not known["seconds"].null_count():
             times = [duration(total[f"seconds{end}"]) for end in ("", "_low", "_high")]
             hours = "{} ({} to {}) and ".format(*times)
-        return (
+        sentence = (
             f"{runs} not at the end yet would use {hours}{self.amounts(expected)} until there "
-            f"({self.amounts(low)} to {self.amounts(high)}), and all runs "
-            f"{self.amounts(float(others) + expected)}"
+            f"({self.amounts(low)} to {self.amounts(high)})"
         )
+        if self.savings["would_kwh"].null_count():
+            return sentence
+        others = self.table.join(known, on=["group", "run"], how="anti")["kwh"].sum()
+        return f"{sentence}, and all runs {self.amounts(float(others) + expected)}"
 
     def amounts(self, kwh: float) -> str:
         """An energy with its unit, and with its money and CO2e if they are known."""

@@ -1,4 +1,4 @@
-"""Train with two workers of whom rank 0 wants to stop at 5 and rank 1 at 50; print where each did."""
+"""Two workers of whom rank 0 wants to stop at 5 and rank 1 at 50; print where each did."""
 
 import multiprocessing
 import sys
