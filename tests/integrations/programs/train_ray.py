@@ -55,7 +55,7 @@ ray.init(address=options["address"], logging_level=logging.ERROR)
 trainable = tune.with_resources(descend, {"cpu": 1})
 space = {"lr": tune.grid_search(options["lr"]), "iterations": options["iterations"]}
 name, storage, what = "experiment", str(folder), options["what"]
-terminator = EarlyCallTerminator("loss", options.get("margin", 0), guided=False)
+terminator = EarlyCallTerminator("loss", options.get("margin", 0), trials=2, guided=False)
 here = str(folder / name)
 if tune.Tuner.can_restore(here):
     tuner = tune.Tuner.restore(here, trainable, param_space=space)
