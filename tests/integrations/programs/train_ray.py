@@ -15,7 +15,6 @@ import ray
 from ray import tune
 
 from earlycall.integrations.ray import EarlyCallScheduler, EarlyCallStopper
-from earlycall.integrations.ray_terminator import EarlyCallTerminator
 
 options = json.loads(sys.argv[1])
 folder = Path(options["folder"])
@@ -54,12 +53,12 @@ class Kill(tune.Callback):
 ray.init(address=options["address"], logging_level=logging.ERROR)
 trainable = tune.with_resources(descend, {"cpu": 1})
 space = {"lr": tune.grid_search(options["lr"]), "iterations": options["iterations"]}
-name, storage, what = "experiment", str(folder), options["what"]
-terminator = EarlyCallTerminator("loss", options.get("margin", 0), trials=2, guided=False)
+name, storage = "experiment", str(folder)
 here = str(folder / name)
 if tune.Tuner.can_restore(here):
     tuner = tune.Tuner.restore(here, trainable, param_space=space)
 else:
+    what = options["what"]
     tuner = tune.Tuner(
         trainable,
         param_space=space,
@@ -76,10 +75,8 @@ else:
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage,
-            stop={"stopper": EarlyCallStopper("loss", "gain:0.3"), "terminator": terminator}.get(
-                what
-            ),
-            callbacks=[Kill(), *([terminator] if what == "terminator" else [])],
+            stop=EarlyCallStopper("loss", "gain:0.3") if what == "stopper" else None,
+            callbacks=[Kill()],
             verbose=0,
         ),
     )
@@ -88,7 +85,4 @@ found = {str(result.config["lr"]): result.metrics["training_iteration"] for resu
     "best": results.get_best_result().config["lr"],
     "errors": results.num_errors,
 }
-if what == "terminator":
-    ended = [result for result in results if result.metrics.get("training_iteration")]
-    found = {"trials": len(ended), "ended": terminator.explain()}
 (folder / "found.json").write_text(json.dumps(found))
