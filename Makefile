@@ -32,7 +32,7 @@ bench: .venv/bench.stamp
 	$(BIN)/python -m pytest benchmarks
 
 measure: .venv/bench.stamp  ## write the measured pages again: make measure SETS="a/ b/" CELLS=c/ (hours)
-	for page in calibration coverage evaluation halving lcga; do \
+	for page in calibration coverage evaluation halving lcga search; do \
 		$(BIN)/python experiments/$$page.py $(SETS) > docs/$$page.md.part && mv docs/$$page.md.part docs/$$page.md || exit 1; \
 	done
 	$(BIN)/python experiments/peers.py $(SETS)

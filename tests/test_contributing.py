@@ -115,6 +115,27 @@ class BelowRule(Rule):
         "[ec.parse_rule('below:1.5').update(loss, 0) for loss in (2.0, 1.0)]",
         [False, True],
     ),
+    "loop's callback": (
+        {"integrations/fake.py": '''
+from earlycall.integrations.watch import MetricMonitor
+
+
+class EarlyCall:
+    """What a host calls after each epoch; True ends the training."""
+
+    def __init__(self, metric, rule=None, cost="epoch"):
+        self.watched = MetricMonitor(metric, rule, cost, None)
+
+    def after_epoch(self, epoch, logs):
+        return self.watched.update(logs, step=10 * epoch, epoch=epoch)
+'''},
+        [],
+        {},
+        "[early.after_epoch(e, {'loss': 0.5 ** e}) for early in [__import__("
+        "'earlycall.integrations.fake').integrations.fake.EarlyCall('loss', 'budget:3')] "
+        "for e in (1, 2, 3)]",
+        [False, False, True],
+    ),
     "figure": (
         {"plots/last.py": '''
 from earlycall.plots.theme import palette, panels, styled

@@ -1,6 +1,7 @@
 """The pages say what the program does."""
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +67,7 @@ NOT_RUN = {
 SLOW = {
     "coming_from.md": "runs Optuna, W&B, TensorBoard and Keras",
     "energy.md": "CodeCarbon takes its time to look for hardware",
-    "loops.md": "trains with Lightning, Transformers and Keras, as tests/integrations do",
+    "loops.md": "trains with every host, as tests/integrations do",
     "nas.md": "fits and searches, as tests/nas do",
     "studies.md": "trains a second study, of a model and images of one's own",
     "trackers.md": "draws in MLflow by a browser, as test_log_verdict.py does",
@@ -255,10 +257,46 @@ def keras_network() -> dict[str, Any]:
     return {"model": model, "x": x, "y": x.sum(axis=1)}
 
 
+def boosted(package: str) -> dict[str, Any]:
+    import numpy as np
+
+    module = importlib.import_module(package)
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    made = {"xgboost": "DMatrix", "lightgbm": "Dataset"}[package]
+    train, valid = (getattr(module, made)(x[at], label=x[at].sum(axis=1))
+                    for at in (slice(100), slice(100, 200)))  # fmt: skip
+    parameters = {"xgboost": {}, "lightgbm": {"metric": "l2", "verbosity": -1}}[package]
+    return {"parameters": parameters, "train": train, "valid": valid}
+
+
+def skorch_network() -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    module = torch.nn.Sequential(torch.nn.Linear(8, 2), torch.nn.Softmax(dim=-1))
+    return {"module": module, "x": x, "y": (x[:, 0] > 0).astype("int64")}
+
+
+def ignite_network() -> dict[str, Any]:
+    import torch
+    from ignite.engine import create_supervised_evaluator, create_supervised_trainer
+
+    model = torch.nn.Linear(8, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+    evaluator = create_supervised_evaluator(model)
+    return {"model": model, "optimizer": optimizer, "trainer": trainer, "evaluator": evaluator}
+
+
 NETWORKS = {
     "earlycall.integrations.lightning": lightning_network,
     "earlycall.integrations.transformers": transformers_network,
     "earlycall.integrations.keras": keras_network,
+    "earlycall.integrations.xgboost": partial(boosted, "xgboost"),
+    "earlycall.integrations.lightgbm": partial(boosted, "lightgbm"),
+    "earlycall.integrations.skorch": skorch_network,
+    "earlycall.integrations.ignite": ignite_network,
 }
 
 

@@ -137,3 +137,26 @@ def test_a_group_of_one_run_is_only_stopped():
 def test_a_set_without_joules_says_so():
     with pytest.raises(InputError, match="no energy is known: it logged no joules"):
         ec.energy(CurveSet.from_losses({"a": [1.0, 0.5]}))
+
+
+def test_runs_that_still_train_are_forecast_where_their_end_is_known(tmp_path):
+    steps = {"done": 100, "young": 20, "begun": 2}
+    for name, last in steps.items():
+        rows = [f"{k},{2 / k + 0.1},{60 * k},{720 * k}" for k in range(1, last + 1)]
+        (tmp_path / f"{name}.csv").write_text(
+            "step,train_loss,seconds,joules\n" + "\n".join(rows) + "\n"
+        )
+    told, _ = document("energy", tmp_path, "--price", "0.5", "--horizon", "100")
+    [young] = told["forecasts"]  # of two steps, nothing is told
+    assert (young["run"], young["done"]) == ("young.csv", 0.2)
+    assert young["joules"] == pytest.approx(72_000)
+    assert young["seconds"] == pytest.approx(6_000)
+    assert young["usd"] == pytest.approx(0.01)
+    assert 0.9 * 72_000 < young["joules_low"] < 72_000 < young["joules_high"] < 1.1 * 72_000
+    shown = " ".join(earlycall("energy", tmp_path, "--horizon", "100").out.split())
+    assert "1 run not at the end yet would use 1 h 40 min (" in shown
+    assert "and 20 Wh until there (" in shown
+    assert "and all runs 40.4 Wh." in shown
+    told, _ = document("energy", tmp_path)  # whose end nobody knows
+    assert told["forecasts"] == []
+    assert "not at the end yet" not in told["summary"]

@@ -48,6 +48,36 @@ def test_codecarbon_counts_joules_that_never_fall(tmp_path, scope):
     assert ("an estimate" in source) == (estimated == "True")
 
 
+SET_UP = """
+import time
+from codecarbon import OfflineEmissionsTracker
+
+class Slow(OfflineEmissionsTracker):
+    def start(self):
+        time.sleep(2)  # set-up before it counts
+        super().start()
+        time.sleep(2)  # and after
+
+import codecarbon
+codecarbon.OfflineEmissionsTracker = Slow
+import earlycall as ec
+with ec.measure(scope="machine") as run:
+    run.log(0, train_loss=1.0)
+    time.sleep(1)
+    run.log(1, train_loss=1.0)
+print(*run.table["seconds"], *run.table["joules"])
+"""
+
+
+def test_neither_seconds_nor_joules_count_the_set_up():
+    done = subprocess.run([sys.executable, "-c", SET_UP], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds, seconds_later, joules, joules_later = map(float, done.stdout.split())
+    assert seconds < seconds_later / 2
+    assert joules < joules_later / 2
+
+
 def test_without_codecarbon_and_without_a_gpu_it_says_so(tmp_path):
     before = "sys.modules['codecarbon'] = None"
     (joules, *_), source = run(tmp_path, before=before)

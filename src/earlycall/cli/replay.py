@@ -32,7 +32,8 @@ def command(
         typer.Option(
             help="Stop rules, separated by commas: gain:THRESHOLD, loss:THRESHOLD, "
             "patience:P[:REL_DELTA], plateau[:WINDOW[:SHARE]], budget:COST, target:LOSS:HORIZON, "
-            "joined by and/or (default: some of gain and patience).",
+            "forecast:COST:LIMIT, joined by and/or (default: some of gain and "
+            "patience).",
         ),
     ] = None,
     metric: options.WatchedMetric = None,

@@ -17,7 +17,7 @@ _COUNTED = ("rapl", "emi", "powermetrics", "power gadget")  # ways to read a CPU
 
 
 class Meter:
-    """Measures energy from its creation on.
+    """Measures energy and time from when it is set up, which may take seconds that do not count.
 
     Args:
         scope: ``machine`` for all that the machine draws, ``process`` for the share of this process
@@ -43,10 +43,10 @@ class Meter:
         if scope not in ("machine", "process"):
             raise InputError(f"scope {scope!r} is unknown; use machine or process")
         self.estimated, self.before = False, before
-        self._begun = time.perf_counter()
         self._last: float | None = None
         self._stop: Callable[[], object] = lambda: None
         self._read = self._from_codecarbon(scope) or self._from_nvml()
+        self._begun = time.perf_counter()
 
     def joules(self) -> float | None:
         """The energy so far, which never falls; None if nothing measures it.
@@ -111,11 +111,12 @@ class Meter:
         )
         tracker.start()
 
-        def read() -> float | None:
+        def total() -> float | None:
             tracker.flush()
             return None if latest.kwh is None else latest.kwh * KWH
 
-        if read() is None:
+        first = total()  # of the set-up
+        if first is None:
             self.source = "CodeCarbon cannot measure this machine"
             return None
         parts = [str(part.description()) for part in getattr(tracker, "_hardware", [])]
@@ -123,6 +124,11 @@ class Meter:
         how = "; the CPU by its load and rated power: an estimate" if self.estimated else ""
         self.source = f"CodeCarbon ({', '.join(parts)}{how})"
         self._stop = tracker.stop
+
+        def read() -> float | None:
+            now = total()
+            return None if now is None else now - first
+
         return read
 
     def _from_nvml(self) -> Callable[[], float | None] | None:

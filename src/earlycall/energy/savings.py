@@ -14,6 +14,7 @@ from earlycall.curves import CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
 from earlycall.curves.columns import training_loss
 from earlycall.curves.horizon import UNKNOWN_END, assumptions
+from earlycall.energy.forecasts import forecasts
 from earlycall.energy.join import (
     EnergyTable,
     Paths,
@@ -22,6 +23,7 @@ from earlycall.energy.join import (
     with_energy,
 )
 from earlycall.errors import InputError
+from earlycall.formatting import duration
 from earlycall.ranking.rank import DEFAULT_SCORE, rank
 from earlycall.readers.power.trace import KWH
 from earlycall.results import Result, draw
@@ -48,6 +50,8 @@ class Energy(Result):
             ``saved_gco2e``, ``regret_pct`` (how much of the group's best run's gain would have
             been missed; for ``stop`` the mean over runs of their own) and ``winner_kept``. Only
             ``used_kwh`` where the end of the group's training is unknown.
+        forecasts: a row per run that did not get to the end of its training, where that is known:
+            what it would have cost there (see `earlycall.energy.forecasts.forecasts`).
         curves: the runs with known energy, with ``joules`` (and ``usd``).
         metric: the loss by which they are judged.
         score: the score by which runs are chosen.
@@ -61,6 +65,7 @@ class Energy(Result):
 
     table: pl.DataFrame
     savings: pl.DataFrame
+    forecasts: pl.DataFrame
     curves: CurveSet
     metric: str
     score: str
@@ -98,7 +103,28 @@ class Energy(Result):
             )
         if self.savings["would_kwh"].null_count():
             sentences.append(UNKNOWN_END)
+        if self.forecasts["joules"].count():
+            sentences.append(self._forecast())
         return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
+
+    def _forecast(self) -> str:
+        """What the runs that are not at their end would have used there, and all runs with them."""
+        known = self.forecasts.drop_nulls("joules")
+        total: dict[str, float] = known.select(pl.selectors.float()).sum().row(0, named=True)
+        low, expected, high = (total[f"joules{end}"] / KWH for end in ("_low", "", "_high"))
+        runs = "1 run" if known.height == 1 else f"{known.height} runs"
+        hours = ""
+        if "seconds" in known.columns and not known["seconds"].null_count():
+            times = [duration(total[f"seconds{end}"]) for end in ("", "_low", "_high")]
+            hours = "{} ({} to {}) and ".format(*times)
+        sentence = (
+            f"{runs} not at the end yet would use {hours}{self.amounts(expected)} until there "
+            f"({self.amounts(low)} to {self.amounts(high)})"
+        )
+        if self.savings["would_kwh"].null_count():
+            return sentence
+        others = self.table.join(known, on=["group", "run"], how="anti")["kwh"].sum()
+        return f"{sentence}, and all runs {self.amounts(float(others) + expected)}"
 
     def amounts(self, kwh: float) -> str:
         """An energy with its unit, and with its money and CO2e if they are known."""
@@ -121,6 +147,7 @@ class Energy(Result):
             "summary": self.summary(),
             "runs": self.table.to_dicts(),
             "savings": self.savings.to_dicts(),
+            "forecasts": self.forecasts.to_dicts(),
         }
 
     def plot(self, **options: Any) -> Figure:
@@ -206,6 +233,7 @@ def energy(
     return Energy(
         table=_used(runs.table, measured, price, carbon),
         savings=_savings(savings, price, carbon),
+        forecasts=forecasts(measured),
         curves=measured, metric=metric, score=score, budget=part, keep=keep, rule=rule,
         price=price, carbon=carbon,
         notes=(*runs.notes, *assumptions(measured.horizons, counted=False)),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from earlycall.atomic import write_whole
 from earlycall.curves import Direction
 from earlycall.energy.meter import Scope
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.integrations.joules import JoulesLogger
-from earlycall.integrations.watch import MetricMonitor
+from earlycall.integrations.watch import MetricMonitor, write_state
 from earlycall.stopping import Rule
 
 with needed_for("the callback for Keras", "keras"):
@@ -64,41 +62,33 @@ class EarlyCall(keras.callbacks.Callback):  # type: ignore[misc]
         show_to: Any = None,
     ) -> None:
         super().__init__()
-        self.watched = MetricMonitor(metric, rule, cost, mode, stop_file=stop_file, show_to=show_to)
+        self.watched = MetricMonitor(
+            metric, rule, cost, mode, stop_file=stop_file, show_to=show_to, verbose=verbose
+        )
         self.monitor = self.watched.monitor
         self.state_path = None if state_path is None else Path(state_path)
-        self.verbose = verbose
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on from the state of a training that was killed."""
         self.watched.resolve()
-        if self.state_path is None or not self.state_path.exists():
-            return
-        try:
-            self.watched.load_state_dict(json.loads(self.state_path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            why = str(error) if isinstance(error, InputError) else "it is no saved state"
-            raise InputError(
-                f"{self.state_path}: {why}; remove the file to train from the start"
-            ) from None
+        if self.state_path is not None:
+            self.watched.load(self.state_path)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judge the metric; save the state."""
         done = epoch + 1
-        stopped = self.monitor.should_stop
         step = done * (self.params["steps"] or 1)
-        stop = self.watched.update(logs or {}, step=step, epoch=done)
+        stop = self.watched.update(
+            logs or {}, step=step, epoch=done, progress=done / self.params["epochs"]
+        )
         if self.state_path is not None:
-            _write(self.state_path, self.watched.state_dict())
+            self.watched.save(self.state_path)
         if stop:
             self.model.stop_training = True
-            if self.verbose and not stopped:
-                print(f"\nearlycall: {self.monitor.explain()}", flush=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Log the run to its trackers; remove the state of a completed training."""
-        if problem := self.watched.log_summary():
-            print(f"\n{problem}", flush=True)
+        self.watched.log_summary()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
 
@@ -145,16 +135,10 @@ class Joules(JoulesLogger, keras.callbacks.Callback):  # type: ignore[misc]
         if logs is not None:
             logs["joules"] = now
         if self.state_path is not None:
-            _write(self.state_path, {"joules": now})
+            write_state(self.state_path, {"joules": now})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Stop to measure; remove the file of a completed training."""
         self.close_meter()
         if self.state_path is not None:
             self.state_path.unlink(missing_ok=True)
-
-
-def _write(path: Path, state: dict[str, Any]) -> None:
-    with suppress(OSError):  # what is wrong is said by the writing
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(state))

@@ -117,7 +117,10 @@ class EarlyCall(Callback):
         if value is not None:
             logs[self.watched.metric] = trainer.strategy.reduce(value, reduce_op="mean")
         stopped = self.monitor.should_stop
-        stop = self.watched.update(logs, step=trainer.global_step, epoch=trainer.current_epoch + 1)
+        stop = self.watched.update(
+            logs, step=trainer.global_step, epoch=trainer.current_epoch + 1,
+            progress=_progress(trainer),
+        )  # fmt: skip
         if trainer.strategy.broadcast(stop):
             trainer.should_stop = True
             if self.verbose and not stopped:
@@ -131,6 +134,17 @@ class EarlyCall(Callback):
         """Go on from a checkpoint."""
         self.watched.load_state_dict(state_dict)
         self._in_validation = state_dict["in_validation"]
+
+
+def _progress(trainer: Trainer) -> float | None:
+    """The part of training that is done; None where its end is not known."""
+    parts = []
+    if trainer.max_steps > 0:
+        parts.append(trainer.global_step / trainer.max_steps)
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        parts.append(batches / (trainer.max_epochs * trainer.num_training_batches))
+    return max(parts, default=None)
 
 
 class Joules(JoulesLogger, Callback):

@@ -62,8 +62,6 @@ class EarlyCallStopper(Stopper):
         cost: str = "step",
         mode: Direction | None = None,
     ) -> None:
-        # Ray's own clock goes on after a restore.
-        cost = "time_total_s" if cost == "seconds" else cost
         self._fresh = MetricMonitor(metric, rule, cost, mode)
         self._trials: dict[str, MetricMonitor] = {}
 
@@ -72,7 +70,8 @@ class EarlyCallStopper(Stopper):
         if trial_id not in self._trials:
             self._trials[trial_id] = copy.deepcopy(self._fresh)
         done = result["training_iteration"]
-        return self._trials[trial_id].update(result, step=done, epoch=done)
+        spent = result.get("time_total_s")  # Ray's own clock, which goes on after a restore
+        return self._trials[trial_id].update(result, step=done, epoch=done, seconds=spent)
 
     def stop_all(self) -> bool:
         """Never: each trial ends by itself."""

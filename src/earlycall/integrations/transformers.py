@@ -92,7 +92,9 @@ class EarlyCallCallback(TrainerCallback, ExportableState):
         if not self._training or self.watched.metric not in logs:
             return
         stopped = self.monitor.should_stop
-        stop = self.watched.update(logs, step=state.global_step, epoch=state.epoch or 0.0)
+        done = state.global_step
+        progress = done / state.max_steps if state.max_steps else None
+        stop = self.watched.update(logs, step=done, epoch=state.epoch or 0.0, progress=progress)
         if _of_rank_0(stop, args):
             control.should_training_stop = True
             if not stopped:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from earlycall.atomic import write_whole
 from earlycall.curves.columns import Direction, direction
 from earlycall.errors import InputError, UnknownDirectionError
 from earlycall.stopping import Monitor, Rule
@@ -49,6 +52,7 @@ class MetricMonitor:
         stop_file: a file whose existence stops the run (see `Monitor`).
         show_to: the trackers that get a picture of the run when it ends (see
             `earlycall.integrations.trackers.trackers`).
+        verbose: whether to print why the run stops, and why no picture could be logged.
 
     Raises:
         InputError: if an argument cannot be used.
@@ -63,19 +67,42 @@ class MetricMonitor:
         every: int | Literal["auto"] = "auto",
         stop_file: str | Path | None = None,
         show_to: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.metric, self.mode = metric, mode_of(metric, mode)
         self.monitor = Monitor(rule, cost=cost, mode=self.mode, every=every, stop_file=stop_file)
-        self.show_to = show_to
+        self.show_to, self.verbose = show_to, verbose
+        self._begin()
+
+    def _begin(self) -> None:
         self._last_step: float | None = None
-        self._history = None if show_to is None else History(max_points=MAX_PICTURE_POINTS)
+        self._history = None if self.show_to is None else History(max_points=MAX_PICTURE_POINTS)
         self._summary_logged = False
 
-    def update(self, logs: Mapping[str, Any], *, step: float, epoch: float) -> bool:
+    def restart(self) -> None:
+        """Forget the training so far: the host's callback is used for another one."""
+        old = self.monitor
+        old.rule.reset()
+        self.monitor = Monitor(
+            old.rule, cost=old.cost, mode=self.mode, every=old.every, stop_file=old.stop_file
+        )
+        self._begin()
+
+    def update(
+        self, logs: Mapping[str, Any], *, step: float, epoch: float, seconds: float | None = None,
+        progress: float | None = None,
+    ) -> bool:  # fmt: skip
         """Take the metric from some logs; whether to stop.
 
         A step that was taken before (a loop that went back to a checkpoint repeats some) is not
         taken twice.
+
+        Args:
+            logs: numbers by name.
+            step: the optimiser steps (boosting rounds, reports) so far.
+            epoch: the epochs so far.
+            seconds: the time so far, where the host keeps it; by default the clock tells.
+            progress: the part of training that is done, above 0, where the host knows its end.
 
         Raises:
             InputError: if the metric or the cost was not logged, listing what was.
@@ -88,12 +115,16 @@ class MetricMonitor:
             if logs.get(name) is None:
                 logged = ", ".join(map(repr, sorted(logs))) or "nothing"
                 raise InputError(f"nothing called {name!r} was logged; logged were: {logged}")
-        spent = {"step": step, "epoch": epoch, "seconds": None}.get(cost, logs.get(cost))
+        spent = {"step": step, "epoch": epoch, "seconds": seconds}.get(cost, logs.get(cost))
         self._last_step = float(step)
-        value = float(logs[self.metric])
+        if progress:
+            self.monitor.rule.plan(cost, (self.monitor.updates + 1) / progress)
+        value, stopped = float(logs[self.metric]), self.monitor.should_stop
         stop = self.monitor.update(value, spent)
         if self._history is not None:
             self._history.add(value, self.monitor.spent)
+        if stop and not stopped:
+            self._print(f"earlycall: {self.monitor.explain()}")
         return stop
 
     def resolve(self, loggers: Sequence[Any] = ()) -> None:
@@ -124,8 +155,14 @@ class MetricMonitor:
         try:
             self._log(self._history)
         except InputError as error:
-            return f"earlycall: no picture was logged: {error}"
+            problem = f"earlycall: no picture was logged: {error}"
+            self._print(problem)
+            return problem
         return None
+
+    def _print(self, sentence: str) -> None:
+        if self.verbose:
+            print(f"\n{sentence}", flush=True)
 
     def _log(self, history: History) -> None:
         from earlycall.integrations.trackers import log_figure, trackers
@@ -167,3 +204,28 @@ class MetricMonitor:
         self._last_step = state["step"]
         if self._history is not None and "history" in state:
             self._history.load_state_dict(state["history"])
+
+    def save(self, path: Path) -> None:
+        """Write the state, for a host that keeps no state of callbacks."""
+        write_state(path, self.state_dict())
+
+    def load(self, path: Path) -> None:
+        """Go on from the state that a killed training left, if it did.
+
+        Raises:
+            InputError: if the file holds something else, or the state of another rule or metric.
+        """
+        if not path.exists():
+            return
+        try:
+            self.load_state_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            why = str(error) if isinstance(error, InputError) else "it is no saved state"
+            raise InputError(f"{path}: {why}; remove the file to train from the start") from None
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state as JSON, whole or not at all; its folder is made."""
+    with suppress(OSError):  # what is wrong is said by the writing
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(state))

@@ -55,6 +55,16 @@ class Combination(Rule):
         self.votes = [part.update(loss, cost) for part in self.parts]
         return self._joined(self.votes)
 
+    def plan(self, cost: str, observations: float | None = None) -> None:
+        """Take the plan for each rule."""
+        for part in self.parts:
+            part.plan(cost, observations)
+
+    def observe(self, n: int, cost: float) -> None:
+        """Take the cost so far for each rule."""
+        for part in self.parts:
+            part.observe(n, cost)
+
     def spent(self, cost: float) -> bool:
         """Whether the cost alone says stop now."""
         spent = [part.spent(cost) for part in self.parts]

@@ -93,6 +93,7 @@ class Monitor:
             raise InputError(
                 f"diverged_after={diverged_after!r} must be a whole number, at least 1"
             )
+        self.rule.plan(cost)
         self.cost, self.mode, self.every, self.warm_up = cost, mode, every, warm_up
         self.diverged_after = diverged_after
         self._not_finite = 0  # losses in a row
@@ -132,6 +133,7 @@ class Monitor:
             stop = self.rule.spent(now)
         else:
             self.updates += 1
+            self.rule.observe(self.updates, now)
             if not math.isfinite(value):
                 return self._take_not_finite(value, now)
             self._not_finite = 0

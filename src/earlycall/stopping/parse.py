@@ -8,6 +8,7 @@ from collections.abc import Callable
 from earlycall.errors import InputError, nearest
 from earlycall.stopping.budget import BudgetRule
 from earlycall.stopping.combination import Combination
+from earlycall.stopping.forecast import ForecastRule
 from earlycall.stopping.gain import GainRule
 from earlycall.stopping.loss import LossRule
 from earlycall.stopping.patience import PatienceRule
@@ -22,6 +23,7 @@ RULES: dict[str, type[Rule]] = {
     "plateau": PlateauRule,
     "budget": BudgetRule,
     "target": TargetRule,
+    "forecast": ForecastRule,
 }
 
 
@@ -90,7 +92,7 @@ def _single(text: str, written: str) -> Rule:
     except TypeError:
         raise InputError(f"rule {written!r} is not of the form {rule.FORM}") from None
     try:
-        return make(*map(float, values))
+        return make(*(value if value in rule.NAMES else float(value) for value in values))
     except InputError as error:
         raise InputError(f"rule {written!r}: {error}") from None
     except ValueError:

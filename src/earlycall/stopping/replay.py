@@ -297,8 +297,7 @@ def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
         losses, costs = loss.tolist(), cost.tolist()
         gains = iter(gain_stops(losses, costs, thresholds, group.every))
         stops = [
-            next(gains) if _shares(rule) else _stop(losses, costs, rule, group.every)
-            for rule in rules
+            next(gains) if _shares(rule) else _stop(losses, costs, rule, group) for rule in rules
         ]
         points[:, i, 0] = cost[stops] / cost[-1]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -311,11 +310,16 @@ def _shares(rule: Rule) -> TypeGuard[GainRule]:
     return type(rule) is GainRule
 
 
-def _stop(losses: list[float], costs: list[float], rule: Rule, every: Every) -> int:
+def _stop(losses: list[float], costs: list[float], rule: Rule, group: _Group) -> int:
     """The observation at which a rule stops; the last one if it does not."""
     rule.reset()
-    ask = rule.update if every == 1 else Monitor(rule, every=every).ask
+    rule.plan(group.cost, len(losses))
+    ask = (
+        rule.update if group.every == 1
+        else Monitor(rule, cost=group.cost, every=group.every).ask
+    )  # fmt: skip
     for i, loss in enumerate(losses):
+        rule.observe(i + 1, costs[i])
         if ask(loss, costs[i]):
             return i
     return len(losses) - 1

@@ -18,11 +18,13 @@ class Rule(Stateful, ABC):
 
     Attributes:
         FORM: how the rule is written, for error messages.
+        NAMES: values of it that are names rather than numbers.
         averaged: whether the noise of single steps misleads the rule, so that a `Monitor` averages
             losses before the rule sees them (unless told ``every=1``).
     """
 
     FORM: ClassVar[str]
+    NAMES: ClassVar[tuple[str, ...]] = ()
     averaged: bool = False
     __slots__ = ()
 
@@ -46,6 +48,16 @@ class Rule(Stateful, ABC):
     def spent(self, cost: float) -> bool:
         """Whether the cost alone, without a new loss, says stop now."""
         return False
+
+    def plan(self, cost: str, observations: float | None = None) -> None:  # most do not ask
+        """Take what the cost is called and, where it is known, how many observations will come.
+
+        Raises:
+            InputError: if the rule is of another cost.
+        """
+
+    def observe(self, n: int, cost: float) -> None:  # most do not ask
+        """Take the cost so far at the n-th observation (from 1), before losses are averaged."""
 
     def state_dict(self) -> dict[str, Any]:
         """The rule and all that it remembers, as JSON."""

@@ -66,6 +66,7 @@ found = {
     "reason": early.monitor.reason,
     "said": early.monitor.explain(),
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
     "left": sorted(p.name for p in folder.iterdir()),
 }
 (folder / "found.json").write_text(json.dumps(found))

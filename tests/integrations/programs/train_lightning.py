@@ -79,5 +79,6 @@ found = {
     "reason": early.monitor.reason,
     "said": early.monitor.explain(),
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
 }
 (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(found))

@@ -76,5 +76,6 @@ found = {
     "reason": early.monitor.reason,
     "said": early.monitor.explain(),
     "updates": early.monitor.updates,
+    "planned": getattr(early.monitor.rule, "planned", None),
 }
 (folder / "found.json").write_text(json.dumps(found))

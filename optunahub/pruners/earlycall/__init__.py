@@ -1,0 +1,4 @@
+from earlycall.integrations.optuna import EarlyCallPruner
+
+
+__all__ = ["EarlyCallPruner"]
