@@ -1,7 +1,7 @@
 """The same losses stop a plain monitor and every adapter at one step, each as it is by default.
 
-In Optuna, objectives update a plain monitor. XGBoost, LightGBM, skorch and Ignite, which compute their losses themselves, are compared with a
-plain monitor in test_loops.py.
+In Optuna, objectives update a plain monitor. XGBoost, LightGBM, skorch and Ignite, which compute
+their losses themselves, are compared with one in test_loops.py.
 """
 
 import json
