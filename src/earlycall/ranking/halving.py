@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Losses = Mapping[float, float]  # a loss by the resource (steps, epochs, seconds) spent until then
 Settings = Mapping[str, Any]
 
-MAX_COMPARED = 100  # runs at a rung, spread evenly over their last losses, so that it takes ms
+MAX_COMPARED = 64  # runs at a rung, spread evenly over their last losses, so that it takes ms
 MIN_LEARNED = 5  # finished runs
 BEST = 0.1  # of the past: what is worse at a rung than all of these were does not go on
 
@@ -340,7 +340,7 @@ def _losses_at(rung: float, losses: Mapping[str, Losses]) -> dict[str, float]:
 
 
 def _spread(there: Mapping[str, float]) -> list[str]:
-    """At most 100 of some runs, evenly over their losses."""
+    """At most 64 of some runs, evenly over their losses."""
     names = list(there)
     if len(names) <= MAX_COMPARED:
         return names
