@@ -14,7 +14,7 @@ from earlycall.errors import InputError
 from earlycall.ranking.halving import Halving
 from earlycall.ranking.rank import DEFAULT_SCORE
 from earlycall.readers.as_curve_set import as_curve_set
-from earlycall.stopping.replay import _SCHEMA, MAX_WINNER_REGRET, Replay, _Group, _groups
+from earlycall.stopping.replay import MAX_WINNER_REGRET, SCHEMA, JudgedGroup, Replay, judged_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,10 +63,10 @@ def replay_halving(
         ('halving:last_loss', 0.0)
     """
     several = list(sets) if isinstance(sets, list | tuple) else [sets]
-    groups: list[_Group] = []
+    groups: list[JudgedGroup] = []
     for curves in map(as_curve_set, several):
         watched = curves.watched(metric)
-        groups += _groups(curves.directed(watched, direction), watched, cost, 1)
+        groups += judged_groups(curves.directed(watched, direction), watched, cost, 1)
     if not groups:
         raise InputError(
             "no run can be judged: each has fewer than two losses, or a best loss less than 2 % "
@@ -90,10 +90,12 @@ def replay_halving(
                 | dict(zip(("cost_pct", "regret_pct"), found.mean(axis=0).tolist(), strict=True))
                 | {"winner_kept": bool(np.median(found[:, 1]) <= MAX_WINNER_REGRET)}
             )
-    return Replay(pl.DataFrame(rows, schema=_SCHEMA))
+    return Replay(pl.DataFrame(rows, schema=SCHEMA))
 
 
-def _searched(group: _Group, halving: Halving, order: NDArray[np.int64]) -> tuple[float, float]:
+def _searched(
+    group: JudgedGroup, halving: Halving, order: NDArray[np.int64]
+) -> tuple[float, float]:
     """The cost and the regret of a search through runs in an order, in percent."""
     prefixes = group.prefixes
     whole = dict(zip(prefixes.runs, prefixes.loss.lengths.tolist(), strict=True))

@@ -36,7 +36,7 @@ MIN_GAIN = 0.02  # runs that gain less than 2 % of their first loss have no gain
 MAX_WINNER_REGRET = 1.0  # percent of its gain that the winner may be stopped short
 MAX_EPOCHS = 600  # a longer log is one of steps rather than of epochs
 THRESHOLDS = tuple(float(f"{t:.3g}") for t in np.geomspace(0.001, 1.25, 40))
-_SCHEMA: dict[str, Any] = {
+SCHEMA: dict[str, Any] = {
     "set": pl.String, "group": pl.String, "rule": pl.String, "n": pl.Int64,
     "cost_pct": pl.Float64, "regret_pct": pl.Float64, "winner_kept": pl.Boolean,
     "n_no_gain": pl.Int64, "n_too_short": pl.Int64, "metric": pl.String, "cost": pl.String,
@@ -161,7 +161,7 @@ def replay(
     rows, trials = [], []
     for curves in map(as_curve_set, several):
         watched = curves.watched(metric)
-        for group in _groups(curves.directed(watched, direction), watched, cost, every):
+        for group in judged_groups(curves.directed(watched, direction), watched, cost, every):
             outcomes = _outcomes(group, [*made, *tried])
             found = [group.row(outcome) for outcome in outcomes]
             rows += [group.facts(text) | row for text, row in zip(texts, found, strict=False)]
@@ -174,7 +174,7 @@ def replay(
             "no run can be judged: each has fewer than two losses, or a best loss less than 2 % "
             "below its first"
         )
-    table = pl.DataFrame(rows, schema=_SCHEMA)
+    table = pl.DataFrame(rows, schema=SCHEMA)
     return Replay(table, choose, None if choose is None else _choice(trials, choose))
 
 
@@ -203,7 +203,7 @@ def stops(
     """
     made = as_rule(rule)
     rows = []
-    for group in _groups(curves, metric, cost, None):
+    for group in judged_groups(curves, metric, cost, None):
         (outcome,) = _outcomes(group, [made])
         for run, costs, (part, regret) in zip(group.runs, group.costs, outcome, strict=True):
             full = float(costs[-1])
@@ -214,7 +214,7 @@ def stops(
 
 
 @dataclass(frozen=True)
-class _Group:
+class JudgedGroup:
     """The runs of a group that can be judged: each until it ends or diverges."""
 
     set: str
@@ -228,6 +228,7 @@ class _Group:
     every: Every
 
     def facts(self, rule: str) -> dict[str, Any]:
+        """What a row of `Replay.table` says beside the outcome."""
         return {
             "set": self.set, "group": self.prefixes.group, "rule": rule, "n": len(self.losses),
             "n_no_gain": self.n_no_gain, "n_too_short": self.n_too_short,
@@ -245,9 +246,9 @@ class _Group:
         }
 
 
-def _groups(
+def judged_groups(
     curves: CurveSet, metric: str | None, cost: str, every: Every | None
-) -> Iterator[_Group]:
+) -> Iterator[JudgedGroup]:
     """The groups of a set with at least one run that can be judged."""
     for prefixes in curves.prefixes(metric=curves.watched(metric)):
         runs, losses, costs, n_no_gain, n_too_short = [], [], [], 0, 0
@@ -272,7 +273,7 @@ def _groups(
                 costs.append(spent[:end])
         if losses:
             level = _level(prefixes) if every is None else every
-            yield _Group(
+            yield JudgedGroup(
                 curves.name, prefixes, runs, losses, costs, n_no_gain, n_too_short, cost, level
             )
 
@@ -288,7 +289,7 @@ def _level(prefixes: Prefixes) -> Every:
     return "auto" if lengths.sum() > 1.5 * max(sum(epochs), 1) else 1
 
 
-def _outcomes(group: _Group, rules: Sequence[Rule]) -> list[Floats]:
+def _outcomes(group: JudgedGroup, rules: Sequence[Rule]) -> list[Floats]:
     """For each rule, an array (runs, 2) of cost and regret as parts of the whole."""
     thresholds = [rule.threshold for rule in rules if _shares(rule)]
     points = np.empty((len(rules), len(group.losses), 2))
@@ -310,7 +311,7 @@ def _shares(rule: Rule) -> TypeGuard[GainRule]:
     return type(rule) is GainRule
 
 
-def _stop(losses: list[float], costs: list[float], rule: Rule, group: _Group) -> int:
+def _stop(losses: list[float], costs: list[float], rule: Rule, group: JudgedGroup) -> int:
     """The observation at which a rule stops; the last one if it does not."""
     rule.reset()
     rule.plan(group.cost, len(losses))
@@ -355,7 +356,7 @@ def gain_stops(
 
 def _choice(trials: list[dict[str, Any]], most: float) -> dict[str, Any] | None:
     """The cheapest threshold whose regret, the mean over groups, then sets, is below ``most``."""
-    means = Replay(pl.DataFrame(trials, schema=_SCHEMA)).means()
+    means = Replay(pl.DataFrame(trials, schema=SCHEMA)).means()
     means = means.group_by("rule", maintain_order=True).agg(
         pl.col("cost_pct", "regret_pct", "winner_kept").mean()
     )
