@@ -91,7 +91,7 @@ class SearchLimit:
         >>> limit.reached(outcomes, seconds=[30.0] * 10, guided=False)
         True
         >>> limit.explain()
-        'the chance that one of the next 1 trials is better by more than 0.1 is 0.0476, below 0.1'
+        'the chance that the next trial is better by more than 0.1 is 0.0476, below 0.1'
     """
 
     def __init__(
@@ -133,7 +133,8 @@ class SearchLimit:
     def explain(self) -> str:
         """Why the search should end, or why not: a clause with its numbers."""
         beside = "below" if self.last_chance < self.chance else "not below"
+        one = f"one of the next {self.coming:.3g} trials" if self.coming > 1 else "the next trial"
         return (
-            f"the chance that one of the next {self.coming:.3g} trials is better by more than "
-            f"{self.margin:g} is {self.last_chance:.3g}, {beside} {self.chance:g}"
+            f"the chance that {one} is better by more than {self.margin:g} is "
+            f"{self.last_chance:.3g}, {beside} {self.chance:g}"
         )
