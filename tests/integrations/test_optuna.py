@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from conftest import PATIENCE
 from earlycall import InputError
-from earlycall.integrations.optuna import EarlyCallPruner
+from earlycall.integrations.optuna import RESUMES, EarlyCallPruner
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -229,6 +229,25 @@ def test_a_trial_promoted_after_it_was_pruned_goes_on_where_it_ended():
         assert trial.params == study.trials[number].params
         assert sorted(trial.intermediate_values) == [1, 2, 3, 4]
     assert not study.get_trials(states=[TrialState.WAITING])
+
+
+def test_a_killed_trial_that_is_tried_again_goes_on_though_another_came_second():
+    study = optuna.create_study(pruner=EarlyCallPruner(max_resource=16, resume=True))
+    both = {1: 1.0, 2: 0.9}
+    for state, values, resumes in (
+        (TrialState.PRUNED, {1: 1.0}, {}),
+        *[(TrialState.PRUNED, {1: 2.0}, {})] * 3,
+        (TrialState.FAIL, both, {RESUMES: 0}),
+        (TrialState.PRUNED, both, {RESUMES: 0}),  # by another process, at its first report
+        (TrialState.WAITING, both, {RESUMES: 0}),
+    ):
+        study.add_trial(
+            optuna.create_trial(state=state, intermediate_values=values, user_attrs=resumes)
+        )
+    trial = study.ask()
+    assert EarlyCallPruner.resumes(trial) == 0
+    trial.report(0.8, 3)
+    assert not trial.should_prune()
 
 
 def floor_of(number: int) -> float:

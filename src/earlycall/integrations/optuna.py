@@ -168,15 +168,25 @@ class EarlyCallPruner(optuna.pruners.BasePruner):
 
 
 def _superseded(trials: Sequence[FrozenTrial]) -> set[int]:
-    """The numbers of trials that another goes on from; of several that do, all but the first."""
-    first: dict[int, int] = {}
-    left = set()
+    """The numbers of trials that another goes on from; of several that do, all but one.
+
+    That is the first which was not pruned, since one that came second was pruned for it, and the
+    first may have been killed and tried again since; if all were, the one that came furthest.
+    """
+    by_number: dict[int, list[FrozenTrial]] = {}
     for trial in trials:
         number = trial.user_attrs.get(RESUMES)
         if number is not None:
-            left.add(number if number not in first else trial.number)
-            first.setdefault(number, trial.number)
+            by_number.setdefault(number, []).append(trial)
+    left = set(by_number)
+    for several in by_number.values():
+        left.update(trial.number for trial in sorted(several, key=_precedence)[1:])
     return left
+
+
+def _precedence(trial: FrozenTrial) -> tuple[bool, int, int]:
+    pruned = trial.state == TrialState.PRUNED
+    return pruned, -(trial.last_step or 0) if pruned else 0, trial.number
 
 
 def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
