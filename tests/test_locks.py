@@ -82,6 +82,7 @@ def test_no_lock_names_an_index_or_a_file():
 def test_all_is_all_that_users_may_install():
     extras = PROJECT["project"]["optional-dependencies"]
     everything = {one.name for one in wanted(extras["all"])}
-    assert everything >= {one.name for name in extras for one in wanted(extras[name])}
+    large = {"xgboost"}  # half a gigabyte of CUDA
+    assert everything | large >= {one.name for name in extras for one in wanted(extras[name])}
     copyleft = {"ultralytics", "dvclive", "dvc"}
     assert not everything & copyleft
