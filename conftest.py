@@ -5,6 +5,10 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
+from earlycall.scores import registry
+
 # The tools whose logs are read: they ask no server, send nothing home, and wait for their own
 # processes on a slow machine (W&B gives up after 30 seconds).
 os.environ.update(
@@ -26,3 +30,10 @@ if str(OFFLINE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
     paths = [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+@pytest.fixture(autouse=True)
+def registered_scores(monkeypatch):
+    """A score that a test registers is gone after it."""
+    registry.names()  # which loads those of the package
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))

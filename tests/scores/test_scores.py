@@ -1,5 +1,8 @@
 """The published scores, by their formulas and their invariances."""
 
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -186,3 +189,13 @@ def test_mean_ranks_are_those_of_scipy_row_by_row(kinds):
     np.testing.assert_array_equal(mean_ranks(values), expected)
     np.testing.assert_array_equal(mean_ranks(values[1]), expected[1])
     assert mean_ranks(np.empty(0)).shape == (0,)
+
+
+def test_scores_have_one_order_whichever_was_imported_first():
+    program = (
+        "import earlycall.scores.lcga; from earlycall import scores; print(*scores.names()[:2])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["outlook", "last_loss"]

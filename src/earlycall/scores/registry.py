@@ -201,7 +201,11 @@ def get(name: str, burn_in: int | None = None) -> Score:
 
 @cache
 def _load() -> None:
-    for family in _FAMILIES:
-        import_module(f"earlycall.scores.{family}")
+    modules = [import_module(f"earlycall.scores.{family}").__name__ for family in _FAMILIES]
+    place = {name: i for i, name in enumerate(modules)}
+    for score in sorted(  # in one order, whichever family was imported first
+        _registry.values(), key=lambda s: place.get(s.compute.__module__, len(place))
+    ):
+        _registry[score.name] = _registry.pop(score.name)
     for point in entry_points(group="earlycall.scores"):
         point.load()
