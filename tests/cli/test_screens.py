@@ -109,6 +109,15 @@ def test_nothing_of_architectures_is_wider_than_the_terminal(command, predictor)
             assert lines[0].startswith("Learnt from 60 runs")
 
 
+def test_runs_counted_from_0_that_have_ended_are_not_to_be_ended(tmp_path):
+    for run in range(12):
+        lines = [f"{step},{2 / (1 + 0.3 * step) + 0.05 * run * (step > 1)}\n" for step in range(40)]
+        (tmp_path / f"r{run:02d}.csv").write_text("step,train_loss\n" + "".join(lines))
+    said = " ".join(shown("rank", tmp_path, "--horizon", "40", "--budget", "20%").split())
+    assert "stop the other" in said
+    assert "To do it" not in said
+
+
 def test_a_verdict_says_how_to_stop_what_is_still_going_on(tmp_path):
     x = range(1, 60)
     for name, scale in (("a", 1.0), ("b", 2.0), ("c", float("nan"))):

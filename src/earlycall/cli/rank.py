@@ -91,13 +91,16 @@ def command(
 
       earlycall rank runs/ --over hp.seed
     """
-    from earlycall.ranking.on_verdict import OnVerdict
     from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
 
     if on_verdict is not None and not watching:
         raise InputError("--on-verdict tells what changes while runs are watched; add --watch")
-    told = None if on_verdict is None else OnVerdict(on_verdict)
+    told = None
+    if on_verdict is not None:
+        from earlycall.ranking.on_verdict import OnVerdict
+
+        told = OnVerdict(on_verdict)
     past = output.read_finished(finished, outcome)
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
@@ -189,12 +192,14 @@ def _run_tables(ranking: Ranking, top: int, curves: CurveSet | None) -> Iterator
 
 
 def _can_be_stopped(ranking: Ranking, group: str, curves: CurveSet | None) -> bool:
-    """Whether any run of a group that is to stop has, for all that is known, not ended yet."""
+    """Whether any run of a group that is to stop has, for all that was logged, not ended yet."""
     stop = ranking.stop(group)
-    if not stop or curves is None or ranking.horizon_from.get(group) is None:
+    if not stop or curves is None:
         return bool(stop)
-    steps = curves.select(group=group, runs=stop).observations.group_by("run_id").max()["step"]
-    return bool((steps < ranking.horizons[group]).any())
+    end = ranking.horizons[group] if ranking.horizon_from.get(group) else None
+    named = curves.select(group=group, runs=stop).directed(ranking.metric, ranking.direction)
+    whole = named.prefix(horizon=end, metric=ranking.metric)
+    return not whole.prefixes(metric=ranking.metric)[0].ended.all()
 
 
 def run_grid(
