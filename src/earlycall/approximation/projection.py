@@ -11,6 +11,7 @@ Whose Variables Separate*, SIAM J. Numer. Anal. 1973.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -25,13 +26,24 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-N_GRID = 32
+SPACING = 0.2  # of the grid of t for curves of one length, at most
+REACH = 5  # nodes on either side that a polynomial goes through
+SLOPE_ERROR = 3e-8  # of such polynomials along t, relative to the length of the losses
+PEAK_STEPS = 3
+N_GRID = 32  # values of t for curves that each have their own axis
 MAX_SHIFT = 1e3  # times the end of the curve: the largest c that is tried
 MAX_NEWTON_STEPS = 60
-TOLERANCE = 1e-8  # of the squared error, that one more step would gain
+TOLERANCE = 1e-8  # of the squared error, that a peak between nodes may miss
+NEWTON_TOLERANCE = 1e-10  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
 MAX_LINEAR_STEP = 0.03  # steps, after which the linear parameters follow from their derivatives
 MAX_BATCH = 1024  # curves, so that the workspace stays small
+
+
+_OFFSETS = np.arange(-REACH, REACH + 1)
+_VALUE = np.linalg.inv(np.vander(_OFFSETS.astype(np.float64)))
+_SLOPE = _VALUE[:-1] * np.arange(2 * REACH, 0, -1)[:, None]
+_BEND = _SLOPE[:-1] * np.arange(2 * REACH - 1, 0, -1)[:, None]
 
 
 @dataclass(frozen=True)
@@ -54,19 +66,17 @@ class Optimum:
 def solve(bins: Bins) -> Optimum:
     """Fit k curves, compressed into bins."""
     k = bins.data.shape[1]
-    space = _space()
-    parts = [
-        _project(bins.take(slice(start, start + MAX_BATCH)), space)
-        for start in range(0, k, MAX_BATCH)
-    ]
-    t, A, b = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if bins.layout.n:
+        t, A, b = _together(bins)
+    else:
+        t, A, b = np.empty((3, k))
+        for start in range(0, k, MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            own = bins.take(part)
+            t[part], A[part], b[part] = _newton(own, *_scan(own))
     s = np.exp(t)
     c = s - _origin(bins.layout)
     return Optimum(np.where(c > 1e-7 * s, c, 0.0), s, A, b)
-
-
-def _project(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
-    return _newton(bins, *_scan(bins, space), space)
 
 
 def _origin(layout: Layout) -> Floats:
@@ -75,14 +85,12 @@ def _origin(layout: Layout) -> Floats:
     return np.asarray(np.where(first > 0, first, 0.0))
 
 
-def _grid(layout: Layout) -> Floats:
-    """The grid of t = log s from c = 0 to far beyond the data, shape (N_GRID, k or 1)."""
+def _ends(layout: Layout) -> tuple[Floats, Floats]:
+    """The ends of the range of t = log s, from c = 0 to far beyond the data, shape (k or 1,)."""
     first, last = layout.x[0], layout.x.max(axis=0)
     unit = np.maximum(last - first, 1e-300) / layout.bins
     low = np.log(np.where(first > 0, first, 1e-3 * unit))
-    high = np.log(_origin(layout) + MAX_SHIFT * np.maximum(last, 1e-300))
-    grid: Floats = low + (high - low) * np.linspace(0, 1, N_GRID)[:, None]
-    return grid
+    return low, np.log(_origin(layout) + MAX_SHIFT * np.maximum(last, 1e-300))
 
 
 class _Workspace(threading.local):
@@ -216,89 +224,162 @@ def _ssr_reduction(m: _Sums, A: Floats, b: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Table:
-    """The scan of all curves of one length: what depends on no loss, each of shape (N_GRID, 1).
+    """The scan of all curves of one length, over a grid of G values of t: what depends on no loss.
 
     Attributes:
-        t: the grid.
-        unit: shape (N_GRID, B + V): the basis less its mean, of length 1, so that its product with
-            the losses is √ of what a free fit explains.
-        length: √ of the sum of squares of the basis less its mean.
-        q: the sum of the basis.
-        qq: its sum of squares.
+        t: shape (G,).
+        free: shape (B + V, G): the basis less its mean, of length 1, so that its product with the
+            losses is the square root of what a fit with free b explains beyond their mean.
+        through: shape (B + V, G): the basis itself, of length 1: the same of a fit with b = 0.
+        length, mean: shape (P, G), around each t the polynomials of the length of the basis less
+            its mean, and of the mean.
+        inverse: shape (B + V,), by which squares of the losses' sums and moments count.
     """
 
     t: Floats
-    unit: Floats
+    free: Floats
+    through: Floats
     length: Floats
-    q: Floats
-    qq: Floats
+    mean: Floats
+    inverse: Floats
 
 
 @lru_cache(maxsize=256)
 def _table(n: int) -> _Table:
-    layout = index_layout(n)
-    t = _grid(layout)
-    space = _Workspace()
-    space.evaluate(layout, t[:, 0])
-    q = _dot(space.q[: layout.bins], layout.count)
-    qq = space.dot(space.q, space.q, layout.weight)
-    length = np.sqrt(np.maximum(qq - q * q / n, 1e-300))
-    space.q[: layout.bins] -= q / n
-    unit = np.ascontiguousarray((space.q / length).T)
-    return _Table(t, unit, length[:, None], q[:, None], qq[:, None])
+    layout, space = index_layout(n), _Workspace()
+    low, high = (float(end[0]) for end in _ends(layout))
+    steps = math.ceil((high - low) / SPACING)
+    # Polynomials go through nodes beyond the ends, too; c < 0 is harmless so near to 0.
+    t = low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1)
+    space.evaluate(layout, t)
+    weight, basis = layout.weight, space.q.copy()
+    through = basis / np.sqrt(space.dot(basis, basis, weight))
+    mean = _dot(basis[: layout.bins], layout.count) / n
+    basis[: layout.bins] -= mean
+    length = np.sqrt(space.dot(basis, basis, weight))
+    with np.errstate(divide="ignore"):
+        inverse = np.where(weight > 0, 1 / weight, 0.0)[:, 0]
+    around = np.clip(np.arange(len(t)), REACH, len(t) - 1 - REACH) + _OFFSETS[:, None]
+    return _Table(
+        t, basis / length, through, _VALUE @ length[around], _VALUE @ mean[around], inverse
+    )
 
 
-def _explained_together(bins: Bins, table: _Table) -> Floats:
-    """What is explained beyond the mean, on the grid that curves of one length share."""
-    y, n = bins.total(), bins.layout.n
-    z: Floats = table.unit @ bins.data
-    below = z * (table.q / table.length) > y  # where b3 would be negative
-    through = z * table.length
-    through += y * (table.q / n)
-    through *= through
-    through /= table.qq
-    through -= y * y / n
-    np.maximum(z, 0, out=z)
-    z *= z
-    np.copyto(z, through, where=below)
-    return z
+def _polynomial(coefficients: Floats, u: Floats) -> Floats:
+    """Its value at u, the coefficients in falling order along the first axis."""
+    value = coefficients[0] * u
+    for c in coefficients[1:-1]:
+        value += c
+        value *= u
+    value += coefficients[-1]
+    return value
 
 
-def _scan(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
+@dataclass(frozen=True)
+class _Peak:
+    """The largest of k rows of values, between the nodes of the grid; each of shape (k,).
+
+    Attributes:
+        node: the number of the largest value on the grid.
+        u: how far it is from there to the peak, in steps of the grid, between −1 and 1.
+        value, slope, bend: of the polynomial there, and its first two derivatives by u.
+    """
+
+    node: NDArray[np.int64]
+    u: Floats
+    value: Floats
+    slope: Floats
+    bend: Floats
+
+
+def _neighbours(values: Floats, node: NDArray[np.int64]) -> Floats:
+    k, G = values.shape
+    return values.reshape(-1)[np.arange(k) * G + node + _OFFSETS[:, None]]
+
+
+def _peak(values: Floats, node: NDArray[np.int64]) -> _Peak:
+    near = _neighbours(values, node)
+    p, dp, ddp = _VALUE @ near, _SLOPE @ near, _BEND @ near
+    low = np.where(node == REACH, 0.0, -1.0)
+    high = np.where(node == values.shape[1] - 1 - REACH, 0.0, 1.0)
+    u, bend = np.zeros(len(node)), ddp[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for _ in range(PEAK_STEPS):
+            u += _polynomial(dp, u) / np.abs(bend)
+            np.minimum(np.maximum(u, low, out=u), high, out=u)
+            bend = _polynomial(ddp, u)
+    return _Peak(node, u, _polynomial(p, u), _polynomial(dp, u), bend)
+
+
+def _certain(peak: _Peak, last: int, step: float, square: Floats) -> NDArray[np.bool_]:
+    """Whether the peak is that of the fit, but for a part of TOLERANCE of its squared error.
+
+    The slope of the polynomial is wrong by at most SLOPE_ERROR of the length of the losses.
+    """
+    error = SLOPE_ERROR * step * np.sqrt(np.maximum(square, 0))
+    at_end = (peak.node == REACH) & (peak.slope < -error)
+    at_end |= (peak.node == last) & (peak.slope > error)
+    at_end &= peak.u == 0
+    error += np.abs(peak.slope)
+    missed = peak.value * error * error
+    left = square - peak.value * peak.value
+    return at_end | (missed <= -TOLERANCE * left * peak.bend)
+
+
+def _together(bins: Bins) -> tuple[Floats, Floats, Floats]:
+    """t, A and b of curves of one length, and whether"""
+    n, table, data = bins.layout.n, _table(bins.layout.n), bins.data
+    step, last = table.t[1] - table.t[0], len(table.t) - 1 - REACH
+    inner = slice(REACH, -REACH)
+    average, square = bins.total() / n, table.inverse @ (data * data)
+    values = data.T @ table.free
+    peak = _peak(values, values[:, inner].argmax(axis=1) + REACH)
+    length, mean = (_polynomial(c[:, peak.node], peak.u) for c in (table.length, table.mean))
+    t = table.t[peak.node] + step * peak.u
+    A = np.maximum(peak.value / length, 0.0)
+    b = average - A * mean
+    certain = _certain(peak, last, step, square - n * average * average) | (A == 0)
+    node = peak.node
+    below = np.flatnonzero(b < 0)
+    if len(below):
+        free, average, square = values[below], average[below], square[below]
+        values = data[:, below].T @ table.through
+        bound = free * (table.mean[-1] / table.length[-1]) > average[:, None]
+        explained = np.where(bound, values, np.sqrt(np.maximum(free, 0) ** 2 + n * average[:, None] ** 2))
+        peak = _peak(values, explained[:, inner].argmax(axis=1) + REACH)
+        node[below] = peak.node
+        length, mean = (_polynomial(c[:, peak.node], peak.u) for c in (table.length, table.mean))
+        there = _polynomial(_VALUE @ _neighbours(free, peak.node), peak.u)
+        bound = there * mean >= average * length
+        t[below] = table.t[peak.node] + step * np.where(bound, peak.u, 0)
+        A[below] = peak.value / np.sqrt(length * length + n * mean * mean)
+        b[below] = 0.0
+        certain[below] = bound & _certain(peak, last, step, square)
+    rest = np.flatnonzero(~certain)
+    if len(rest):
+        low, high = (table.t[np.clip(node[rest] + i, REACH, last)] for i in (-1, 1))
+        for part in np.array_split(np.arange(len(rest)), -(-len(rest) // MAX_BATCH)):
+            at = rest[part]
+            t[at], A[at], b[at] = _newton(bins.take(at), low[part], high[part], t[at])
+    STAT.append((len(rest), len(below), len(t)))
+    return t, A, b
+
+STAT=[]
+
+def _scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
     """The neighbours on the grid of the best t, and the best t between them; each of shape (k,)."""
-    k, at = bins.data.shape[1], bins.layout
-    if at.n:
-        table = _table(at.n)
-        grid, explained = (
-            np.broadcast_to(table.t, (N_GRID, k)),
-            _explained_together(bins, table),
-        )
-    else:
-        grid, explained = _grid(at), np.empty((N_GRID, k))
-        for g in range(N_GRID):
-            space.evaluate(at, grid[g])
-            sums = _sums(bins, space)
-            explained[g] = _ssr_reduction(sums, *_linear(sums))
-    best, curve = np.argmax(explained, axis=0), np.arange(k)
+    k, at, space = bins.data.shape[1], bins.layout, _space()
+    low, high = _ends(at)
+    grid, explained = low + (high - low) * np.linspace(0, 1, N_GRID)[:, None], np.empty((k, N_GRID))
+    for g in range(N_GRID):
+        space.evaluate(at, grid[g])
+        sums = _sums(bins, space)
+        explained[:, g] = _ssr_reduction(sums, *_linear(sums))
+    best, curve = np.argmax(explained, axis=1), np.arange(k)
     low, high = np.maximum(best - 1, 0), np.minimum(best + 1, N_GRID - 1)
-    guess = grid[best, curve] + (grid[1] - grid[0]) * _vertex(explained, best)
+    peak = _peak(explained, np.clip(best, REACH, N_GRID - 1 - REACH))
+    guess = grid[best, curve] + (grid[1] - grid[0]) * np.where(peak.node == best, peak.u, 0)
     return grid[low, curve], grid[high, curve], guess
-
-
-def _vertex(values: Floats, best: NDArray[np.int64]) -> Floats:
-    """Where the quartic through the five values around the best is largest, in steps from it."""
-    centre, curve = np.clip(best, 2, N_GRID - 3), np.arange(values.shape[1])
-    e = [values[centre + i, curve] for i in (-2, -1, 0, 1, 2)]
-    d1 = (e[0] - 8 * e[1] + 8 * e[3] - e[4]) / 12
-    d2 = (-e[0] + 16 * e[1] - 30 * e[2] + 16 * e[3] - e[4]) / 12
-    d3 = (-e[0] + 2 * e[1] - 2 * e[3] + e[4]) / 2
-    d4 = e[0] - 4 * e[1] + 6 * e[2] - 4 * e[3] + e[4]
-    u = np.zeros(len(best))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for _ in range(3):
-            slope = d1 + u * (d2 + u * (d3 / 2 + u * d4 / 6))
-            u = u - slope / (d2 + u * (d3 + u * d4 / 2))
-    return np.where((best == centre) & (np.abs(u) <= 1), u, 0.0)
 
 
 @dataclass(frozen=True)
@@ -335,10 +416,10 @@ class _NewtonTerms:
 
 
 def _newton(
-    bins: Bins, low: Floats, high: Floats, t: Floats, space: _Workspace
+    bins: Bins, low: Floats, high: Floats, t: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Where the sum of squares stops falling along t, within the bracket; t, A and b there."""
-    found, A, b = t.copy(), t.copy(), t.copy()
+    space, found, A, b = _space(), t.copy(), t.copy(), t.copy()
     at, total = np.arange(len(t)), np.zeros(0)
     for _ in range(MAX_NEWTON_STEPS):
         d = _descent(bins, t, space)
@@ -358,7 +439,7 @@ def _newton(
         A[at], b[at] = d.linear_after(new - t)
         # The next step will be of the order of the square of this one, and gain as much less.
         moved, error = np.abs(new - t), np.maximum(total[at] - d.explained, 0)
-        worth = ~inside | to_kink | (np.abs(d.gain) * moved**3 > TOLERANCE * error)
+        worth = ~inside | to_kink | (np.abs(d.gain) * moved**3 > NEWTON_TOLERANCE * error)
         moving = np.flatnonzero(
             (moved > PRECISION) & (worth | (moved > MAX_LINEAR_STEP)) & (d.h != 0)
         )
