@@ -49,7 +49,7 @@ MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting 
 CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
 MAX_BATCH = 2048  # curves fitted at once
 MIN_THREADED_LENGTH = 1500  # observations of a curve from which reading it is worth threads
-VALUES_PER_THREAD = 500_000
+VALUES_AT_ONCE = 1 << 20  # that are read by one call, and by one thread
 
 
 @dataclass(frozen=True)
@@ -414,23 +414,17 @@ def _level(part: Parameters, level: NDArray[np.bool_], mean: Floats) -> Paramete
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
-    """The largest loss and the bins of curves of one length, in pieces that stay in the cache."""
-    threads = n >= MIN_THREADED_LENGTH and n * len(rows) >= 4 * VALUES_PER_THREAD
-    at_once = (
-        max(1, VALUES_PER_THREAD // n, -(-len(rows) // 2))
-        if threads
-        else max(1, (CACHE_VALUES if n < 1000 else 4 * CACHE_VALUES) // n)
-    )
+    """The largest loss and the bins of curves of one length."""
+    at_once = max(1, VALUES_AT_ONCE // n)
     top = np.empty(len(rows))
     data = np.empty((len(index_layout(n).weight), len(rows)))
 
     def read(start: int) -> None:
         part = slice(start, start + at_once)
-        block = _block(loss, rows[part], n)
-        top[part] = block.max(axis=1)
-        bin_block(block, data[:, part])
+        top[part] = bin_block(_block(loss, rows[part], n), data[:, part])
 
     starts = range(0, len(rows), at_once)
+    threads = n >= MIN_THREADED_LENGTH and len(starts) > 1
     if threads:
         list(_threads().map(read, starts))
     else:

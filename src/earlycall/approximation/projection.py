@@ -11,6 +11,7 @@ Whose Variables Separate*, SIAM J. Numer. Anal. 1973.
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from dataclasses import dataclass
@@ -41,9 +42,10 @@ MAX_BATCH = 1024  # curves, so that the workspace stays small
 
 
 _OFFSETS = np.arange(-REACH, REACH + 1)
-_VALUE = np.linalg.inv(np.vander(_OFFSETS.astype(np.float64)))
-_SLOPE = _VALUE[:-1] * np.arange(2 * REACH, 0, -1)[:, None]
-_BEND = _SLOPE[:-1] * np.arange(2 * REACH - 1, 0, -1)[:, None]
+# From the values at the nodes to the coefficients of the polynomial, and of its derivatives.
+_VALUE = np.linalg.inv(np.vander(_OFFSETS.astype(np.float64), increasing=True))
+_SLOPE = _VALUE[1:] * np.arange(1, 2 * REACH + 1)[:, None]
+_BEND = _SLOPE[1:] * np.arange(1, 2 * REACH)[:, None]
 
 
 @dataclass(frozen=True)
@@ -265,14 +267,13 @@ def _table(n: int) -> _Table:
     )
 
 
-def _polynomial(coefficients: Floats, u: Floats) -> Floats:
-    """Its value at u, the coefficients in falling order along the first axis."""
-    value = coefficients[0] * u
-    for c in coefficients[1:-1]:
-        value += c
-        value *= u
-    value += coefficients[-1]
-    return value
+def _powers(u: Floats) -> Floats:
+    """From the 0th on, shape (P, k)."""
+    powers = np.empty((len(_OFFSETS), len(u)))
+    powers[0] = 1
+    for lower, power in itertools.pairwise(powers):
+        np.multiply(lower, u, out=power)
+    return powers
 
 
 @dataclass(frozen=True)
@@ -281,15 +282,21 @@ class _Peak:
 
     Attributes:
         node: the number of the largest value on the grid.
-        u: how far it is from there to the peak, in steps of the grid, between −1 and 1.
+        powers: shape (P, k): of u, how far it is from there to the peak, in steps of the grid,
+            between −1 and 1.
         value, slope, bend: of the polynomial there, and its first two derivatives by u.
     """
 
     node: NDArray[np.int64]
-    u: Floats
+    powers: Floats
     value: Floats
     slope: Floats
     bend: Floats
+
+    @property
+    def u(self) -> Floats:
+        """How far it is from the node to the peak, in steps of the grid."""
+        return np.asarray(self.powers[1])
 
 
 def _neighbours(values: Floats, node: NDArray[np.int64]) -> Floats:
@@ -302,13 +309,14 @@ def _peak(values: Floats, node: NDArray[np.int64]) -> _Peak:
     p, dp, ddp = _VALUE @ near, _SLOPE @ near, _BEND @ near
     low = np.where(node == REACH, 0.0, -1.0)
     high = np.where(node == values.shape[1] - 1 - REACH, 0.0, 1.0)
-    u, bend = np.zeros(len(node)), ddp[-1]
+    powers = _powers(np.zeros(len(node)))
+    bend = ddp[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         for _ in range(PEAK_STEPS):
-            u += _polynomial(dp, u) / np.abs(bend)
-            np.minimum(np.maximum(u, low, out=u), high, out=u)
-            bend = _polynomial(ddp, u)
-    return _Peak(node, u, _polynomial(p, u), _polynomial(dp, u), bend)
+            u = powers[1] + _dot(dp, powers[:-1]) / np.abs(bend)
+            powers = _powers(np.minimum(np.maximum(u, low), high))
+            bend = _dot(ddp, powers[:-2])
+    return _Peak(node, powers, _dot(p, powers), _dot(dp, powers[:-1]), bend)
 
 
 def _certain(peak: _Peak, last: int, step: float, square: Floats) -> NDArray[np.bool_]:
@@ -334,7 +342,7 @@ def _together(bins: Bins) -> tuple[Floats, Floats, Floats]:
     average, square = bins.total() / n, table.inverse @ (data * data)
     values = data.T @ table.free
     peak = _peak(values, values[:, inner].argmax(axis=1) + REACH)
-    length, mean = (_polynomial(c[:, peak.node], peak.u) for c in (table.length, table.mean))
+    length, mean = (_dot(c[:, peak.node], peak.powers) for c in (table.length, table.mean))
     t = table.t[peak.node] + step * peak.u
     A = np.maximum(peak.value / length, 0.0)
     b = average - A * mean
@@ -344,12 +352,12 @@ def _together(bins: Bins) -> tuple[Floats, Floats, Floats]:
     if len(below):
         free, average, square = values[below], average[below], square[below]
         values = data[:, below].T @ table.through
-        bound = free * (table.mean[-1] / table.length[-1]) > average[:, None]
+        bound = free * (table.mean[0] / table.length[0]) > average[:, None]
         explained = np.where(bound, values, np.sqrt(np.maximum(free, 0) ** 2 + n * average[:, None] ** 2))
         peak = _peak(values, explained[:, inner].argmax(axis=1) + REACH)
         node[below] = peak.node
-        length, mean = (_polynomial(c[:, peak.node], peak.u) for c in (table.length, table.mean))
-        there = _polynomial(_VALUE @ _neighbours(free, peak.node), peak.u)
+        length, mean = (_dot(c[:, peak.node], peak.powers) for c in (table.length, table.mean))
+        there = _dot(_VALUE @ _neighbours(free, peak.node), peak.powers)
         bound = there * mean >= average * length
         t[below] = table.t[peak.node] + step * np.where(bound, peak.u, 0)
         A[below] = peak.value / np.sqrt(length * length + n * mean * mean)
