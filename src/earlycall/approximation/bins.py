@@ -29,7 +29,7 @@ MAX_UNBINNED = 256  # observations along an axis of its own that need no bins
 MAX_NARROW_WIDTH = 64
 FIRST_PIECE = 2048  # the first observation of the bins that are read in pieces
 PIECE = FIRST_PIECE // BINS_PER_DOUBLING  # observations; later bins are multiples of it
-CACHE_VALUES = 65_536  # observations read at once, so that they stay in the cache
+SMALL_PRODUCT = 262_144  # multiplications, above which OpenBLAS calls its threads
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,34 @@ def index_layout(n: int) -> Layout:
     return Layout(x[:, None], spread[:, None], fourth[:, None], weight[:, None], n)
 
 
+def product(a: Floats, b: Floats) -> Floats:
+    """The product a @ b in parts so small that BLAS leaves them to the thread that asks.
+
+    The threads of BLAS wait for each other, which costs several times the product where other
+    processes are busy; and worker processes would each start as many as there are cores.
+
+    Args:
+        a: shape (…, k, p), k large.
+        b: shape (p, q).
+
+    Examples:
+        >>> a, b = np.arange(20_000.0).reshape(-1, 2), np.ones((2, 64))
+        >>> np.array_equal(product(a, b), a @ b)
+        True
+    """
+    (*stack, k, p), q = a.shape, b.shape[1]
+    at_once = max(1, SMALL_PRODUCT // b.size)
+    parts = k // at_once
+    whole, out = parts * at_once, np.empty((*stack, k, q))
+    np.matmul(
+        a[..., :whole, :].reshape(*stack, parts, at_once, p),
+        b,
+        out=out[..., :whole, :].reshape(*stack, parts, at_once, q),
+    )
+    np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
+    return out
+
+
 @lru_cache(maxsize=64)
 def _sum_and_moment(width: int) -> Floats:
     """The two columns that turn the observations of a bin into their sum and first moment."""
@@ -170,22 +198,25 @@ def bin_block(block: Floats, out: Floats) -> Floats:
     k, n = block.shape
     moments = out[index_layout(n).bins - SINGLE_BINS :]
     out[: min(n, SINGLE_BINS)] = block[:, :SINGLE_BINS].T
-    top: Floats = block[:, :FIRST_PIECE].max(axis=1)
     for first, last, at, count in _runs(n):
         run, width = block[:, first:last], (last - first) // count
         if width <= MAX_NARROW_WIDTH:
             # One product for all bins of the run: many tiny ones cost more than its zeros.
-            both = (run @ _of_narrow_bins(width, count)).reshape(k, 2, count)
+            both = product(run, _of_narrow_bins(width, count)).reshape(k, 2, count)
             out[at : at + count], moments[at : at + count] = both.transpose(1, 2, 0)
         else:
             both = run.reshape(k, count, width) @ _sum_and_moment(width)
             out[at : at + count], moments[at : at + count] = both.T
     if n > FIRST_PIECE:
         at, starts, centres = _pieces(n)
-        both = _sums_and_moments_of_pieces(block[:, FIRST_PIECE:], top)
+        both, rest = np.empty((k, len(centres), 2)), (n - FIRST_PIECE) % PIECE
+        whole = block[:, FIRST_PIECE : n - rest].reshape(k, -1, PIECE)
+        both[:, : whole.shape[1]] = product(whole, _sum_and_moment(PIECE))
+        if rest:
+            both[:, -1] = block[:, n - rest :] @ _sum_and_moment(rest)
         both[..., 1] += both[..., 0] * centres
         out[at : index_layout(n).bins], moments[at:] = np.add.reduceat(both, starts, axis=1).T
-    return top
+    return np.asarray(block.max(axis=1))
 
 
 @lru_cache(maxsize=256)
@@ -203,8 +234,10 @@ def _runs(n: int) -> tuple[tuple[int, int, int, int], ...]:
 
 @lru_cache(maxsize=256)
 def _pieces(n: int) -> tuple[int, NDArray[np.int64], Floats]:
-    """Of the bins that are read in pieces: the first bin, the first piece of each, and how far the
-    middle of each piece is from that of its bin."""
+    """Of the bins that are read in pieces: the first of them; of each, the first piece.
+
+    Of each piece, how far its middle is from that of its bin.
+    """
     start = bin_starts(n)
     at = int(np.searchsorted(start, FIRST_PIECE))
     edges, first = np.append(start, n)[at:], np.arange(FIRST_PIECE, n, PIECE)
@@ -212,25 +245,6 @@ def _pieces(n: int) -> tuple[int, NDArray[np.int64], Floats]:
     middle = (first + np.minimum(first + PIECE, n)) / 2
     centres = middle - (edges[:-1] + edges[1:])[bin_] / 2
     return at, (edges[:-1] - FIRST_PIECE) // PIECE, centres
-
-
-def _sums_and_moments_of_pieces(block: Floats, top: Floats) -> Floats:
-    """From shape (k, n) to (k, pieces, 2), the last one shorter; `top` rises to the largest."""
-    k, n = block.shape
-    whole, rest = divmod(n, PIECE)
-    both = np.empty((k, whole + (rest > 0), 2))
-    rows, columns = max(1, CACHE_VALUES // n), CACHE_VALUES // PIECE
-    for row in range(0, k, rows):
-        for first in range(0, whole, columns):
-            at = slice(row, row + rows), slice(first, min(first + columns, whole))
-            part = block[at[0], at[1].start * PIECE : at[1].stop * PIECE]
-            np.maximum(top[at[0]], part.max(axis=1), out=top[at[0]])
-            both[at] = part.reshape(len(part), -1, PIECE) @ _sum_and_moment(PIECE)
-    if rest:
-        last = block[:, n - rest :]
-        np.maximum(top, last.max(axis=1), out=top)
-        both[:, whole] = last @ _sum_and_moment(rest)
-    return both
 
 
 def bin_ragged(loss: Ragged, x: Ragged | None) -> Bins:

@@ -48,7 +48,6 @@ EXTREME_SIZE = 1e100  # above it and below its inverse, losses are fitted in a u
 MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
 MAX_BATCH = 2048  # curves fitted at once
-MIN_THREADED_LENGTH = 1500  # observations of a curve from which reading it is worth threads
 VALUES_AT_ONCE = 1 << 20  # that are read by one call, and by one thread
 
 
@@ -424,12 +423,10 @@ def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats
         top[part] = bin_block(_block(loss, rows[part], n), data[:, part])
 
     starts = range(0, len(rows), at_once)
-    threads = n >= MIN_THREADED_LENGTH and len(starts) > 1
-    if threads:
+    if len(starts) > 1:
         list(_threads().map(read, starts))
     else:
-        for start in starts:
-            read(start)
+        read(0)
     return top, data
 
 
@@ -460,7 +457,16 @@ def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> Para
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="earlycall-read")
+    """One for each core that this process may use."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        cores = os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, thread_name_prefix="earlycall-read")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:

@@ -5,13 +5,17 @@ a function of t = log s alone. A scan over t finds the valley, for all curves by
 Newton's method finds its bottom, held in the bracket of the scan. In t the basis function has
 simple derivatives: q' = q(1 − q).
 
+Curves of one length share the scan, and what it explains is a smooth function of t, known between
+the nodes from a polynomial (`peaks`), with a bound on what that may miss. Newton's method, on the
+basis itself, is left for the curves that the bound does not settle, very smooth ones, and for
+curves along axes of their own.
+
 Golub and Pereyra, *The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
 Whose Variables Separate*, SIAM J. Numer. Anal. 1973.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 from dataclasses import dataclass
@@ -20,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation.bins import Bins, Layout, index_layout
+from earlycall.approximation.bins import Bins, Layout, index_layout, product
+from earlycall.approximation.peaks import OFFSETS, REACH, VALUE, Peak, find_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +33,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SPACING = 0.2  # of the grid of t for curves of one length, at most
-REACH = 5  # nodes on either side that a polynomial goes through
-SLOPE_ERROR = 3e-8  # of such polynomials along t, relative to the length of the losses
-PEAK_STEPS = 3
+SLOPE_ERROR = 3e-8  # along t, of polynomials through its nodes; of the length of the losses
 N_GRID = 32  # values of t for curves that each have their own axis
 MAX_SHIFT = 1e3  # times the end of the curve: the largest c that is tried
 MAX_NEWTON_STEPS = 60
@@ -39,13 +42,6 @@ NEWTON_TOLERANCE = 1e-10  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
 MAX_LINEAR_STEP = 0.03  # steps, after which the linear parameters follow from their derivatives
 MAX_BATCH = 1024  # curves, so that the workspace stays small
-
-
-_OFFSETS = np.arange(-REACH, REACH + 1)
-# From the values at the nodes to the coefficients of the polynomial, and of its derivatives.
-_VALUE = np.linalg.inv(np.vander(_OFFSETS.astype(np.float64), increasing=True))
-_SLOPE = _VALUE[1:] * np.arange(1, 2 * REACH + 1)[:, None]
-_BEND = _SLOPE[1:] * np.arange(1, 2 * REACH)[:, None]
 
 
 @dataclass(frozen=True)
@@ -69,11 +65,10 @@ def solve(bins: Bins) -> Optimum:
     """Fit k curves, compressed into bins."""
     k = bins.data.shape[1]
     if bins.layout.n:
-        t, A, b = _together(bins)
+        t, A, b = _peaks_of_scan(bins)
     else:
         t, A, b = np.empty((3, k))
-        for start in range(0, k, MAX_BATCH):
-            part = slice(start, start + MAX_BATCH)
+        for part in _batches(np.arange(k)):
             own = bins.take(part)
             t[part], A[part], b[part] = _newton(own, *_scan(own))
     s = np.exp(t)
@@ -180,8 +175,6 @@ def _space() -> _Workspace:
 
 def _dot(values: Floats, weight: Floats) -> Floats:
     """Σ weight·values over the bins, shape (k,)."""
-    if weight.shape[1] == 1:
-        return np.asarray(weight[:, 0] @ values)
     return np.asarray(np.einsum("ek,ek->k", weight, values))
 
 
@@ -235,7 +228,7 @@ class _Table:
         through: shape (B + V, G): the basis itself, of length 1: the same of a fit with b = 0.
         length, mean: shape (P, G), around each t the polynomials of the length of the basis less
             its mean, and of the mean.
-        inverse: shape (B + V,), by which squares of the losses' sums and moments count.
+        inverse: shape (B + V, 1), by which squares of the losses' sums and moments count.
     """
 
     t: Floats
@@ -245,6 +238,25 @@ class _Table:
     mean: Floats
     inverse: Floats
 
+    @property
+    def step(self) -> float:
+        """From one t to the next."""
+        return float(self.t[1] - self.t[0])
+
+    @property
+    def last(self) -> int:
+        """The node of the largest t that is tried; the smallest is REACH."""
+        return len(self.t) - 1 - REACH
+
+    @property
+    def pull(self) -> Floats:
+        """By how much b falls with what is explained, shape (G,)."""
+        return np.asarray(self.mean[0] / self.length[0])
+
+    def at(self, peak: Peak) -> Floats:
+        """The t of peaks."""
+        return np.asarray(self.t[peak.node] + self.step * peak.u)
+
 
 @lru_cache(maxsize=256)
 def _table(n: int) -> _Table:
@@ -252,127 +264,72 @@ def _table(n: int) -> _Table:
     low, high = (float(end[0]) for end in _ends(layout))
     steps = math.ceil((high - low) / SPACING)
     # Polynomials go through nodes beyond the ends, too; c < 0 is harmless so near to 0.
-    t = low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1)
+    t: Floats = low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1)
     space.evaluate(layout, t)
     weight, basis = layout.weight, space.q.copy()
     through = basis / np.sqrt(space.dot(basis, basis, weight))
     mean = _dot(basis[: layout.bins], layout.count) / n
     basis[: layout.bins] -= mean
-    length = np.sqrt(space.dot(basis, basis, weight))
+    length: Floats = np.sqrt(space.dot(basis, basis, weight))
     with np.errstate(divide="ignore"):
-        inverse = np.where(weight > 0, 1 / weight, 0.0)[:, 0]
-    around = np.clip(np.arange(len(t)), REACH, len(t) - 1 - REACH) + _OFFSETS[:, None]
-    return _Table(
-        t, basis / length, through, _VALUE @ length[around], _VALUE @ mean[around], inverse
-    )
+        inverse = np.where(weight > 0, 1 / weight, 0.0)
+    around = np.clip(np.arange(len(t)), REACH, len(t) - 1 - REACH) + OFFSETS[:, None]
+    return _Table(t, basis / length, through, VALUE @ length[around], VALUE @ mean[around], inverse)
 
 
-def _powers(u: Floats) -> Floats:
-    """From the 0th on, shape (P, k)."""
-    powers = np.empty((len(_OFFSETS), len(u)))
-    powers[0] = 1
-    for lower, power in itertools.pairwise(powers):
-        np.multiply(lower, u, out=power)
-    return powers
+def _is_the_fit(peak: Peak, table: _Table, square: Floats) -> NDArray[np.bool_]:
+    """Whether the peak between nodes is the optimum, up to TOLERANCE of the squared error.
 
-
-@dataclass(frozen=True)
-class _Peak:
-    """The largest of k rows of values, between the nodes of the grid; each of shape (k,).
-
-    Attributes:
-        node: the number of the largest value on the grid.
-        powers: shape (P, k): of u, how far it is from there to the peak, in steps of the grid,
-            between −1 and 1.
-        value, slope, bend: of the polynomial there, and its first two derivatives by u.
+    At the optimum the slope is 0; that of the polynomial is wrong by at most SLOPE_ERROR times the
+    length of the losses, of which `square` is the square.
     """
-
-    node: NDArray[np.int64]
-    powers: Floats
-    value: Floats
-    slope: Floats
-    bend: Floats
-
-    @property
-    def u(self) -> Floats:
-        """How far it is from the node to the peak, in steps of the grid."""
-        return np.asarray(self.powers[1])
-
-
-def _neighbours(values: Floats, node: NDArray[np.int64]) -> Floats:
-    k, G = values.shape
-    return values.reshape(-1)[np.arange(k) * G + node + _OFFSETS[:, None]]
-
-
-def _peak(values: Floats, node: NDArray[np.int64]) -> _Peak:
-    near = _neighbours(values, node)
-    p, dp, ddp = _VALUE @ near, _SLOPE @ near, _BEND @ near
-    low = np.where(node == REACH, 0.0, -1.0)
-    high = np.where(node == values.shape[1] - 1 - REACH, 0.0, 1.0)
-    powers = _powers(np.zeros(len(node)))
-    bend = ddp[0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(PEAK_STEPS):
-            u = powers[1] + _dot(dp, powers[:-1]) / np.abs(bend)
-            powers = _powers(np.minimum(np.maximum(u, low), high))
-            bend = _dot(ddp, powers[:-2])
-    return _Peak(node, powers, _dot(p, powers), _dot(dp, powers[:-1]), bend)
-
-
-def _certain(peak: _Peak, last: int, step: float, square: Floats) -> NDArray[np.bool_]:
-    """Whether the peak is that of the fit, but for a part of TOLERANCE of its squared error.
-
-    The slope of the polynomial is wrong by at most SLOPE_ERROR of the length of the losses.
-    """
-    error = SLOPE_ERROR * step * np.sqrt(np.maximum(square, 0))
+    error = SLOPE_ERROR * table.step * np.sqrt(np.maximum(square, 0))
     at_end = (peak.node == REACH) & (peak.slope < -error)
-    at_end |= (peak.node == last) & (peak.slope > error)
-    at_end &= peak.u == 0
+    at_end |= (peak.node == table.last) & (peak.slope > error)
     error += np.abs(peak.slope)
-    missed = peak.value * error * error
-    left = square - peak.value * peak.value
-    return at_end | (missed <= -TOLERANCE * left * peak.bend)
+    missed, left = peak.value * error * error, square - peak.value * peak.value
+    return np.asarray((at_end & (peak.u == 0)) | (missed <= -TOLERANCE * left * peak.bend))
 
 
-def _together(bins: Bins) -> tuple[Floats, Floats, Floats]:
-    """t, A and b of curves of one length, and whether"""
+def _peaks_of_scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
+    """The best t, A and b of curves of one length: the peaks of their scan, between its nodes."""
     n, table, data = bins.layout.n, _table(bins.layout.n), bins.data
-    step, last = table.t[1] - table.t[0], len(table.t) - 1 - REACH
-    inner = slice(REACH, -REACH)
-    average, square = bins.total() / n, table.inverse @ (data * data)
-    values = data.T @ table.free
-    peak = _peak(values, values[:, inner].argmax(axis=1) + REACH)
-    length, mean = (_dot(c[:, peak.node], peak.powers) for c in (table.length, table.mean))
-    t = table.t[peak.node] + step * peak.u
-    A = np.maximum(peak.value / length, 0.0)
-    b = average - A * mean
-    certain = _certain(peak, last, step, square - n * average * average) | (A == 0)
-    node = peak.node
+    mean, square = bins.total() / n, np.einsum("ek,ek,ek->k", data, data, table.inverse)
+    free = product(data.T, table.free)
+    peak = find_peak(free, _largest(free))
+    t, node = table.at(peak), peak.node
+    A = np.maximum(peak.value / peak.at(table.length), 0.0)
+    b = mean - A * peak.at(table.mean)
+    found = (A == 0) | _is_the_fit(peak, table, square - n * mean * mean)
+    # What explains most with a free b is the fit, unless that b is negative.
     below = np.flatnonzero(b < 0)
     if len(below):
-        free, average, square = values[below], average[below], square[below]
-        values = data[:, below].T @ table.through
-        bound = free * (table.mean[0] / table.length[0]) > average[:, None]
-        explained = np.where(bound, values, np.sqrt(np.maximum(free, 0) ** 2 + n * average[:, None] ** 2))
-        peak = _peak(values, explained[:, inner].argmax(axis=1) + REACH)
+        free, mean, square = free[below], mean[below], square[below]
+        through = product(data[:, below].T, table.through)
+        explained = np.sqrt(np.maximum(free, 0) ** 2 + n * mean[:, None] ** 2)
+        np.copyto(explained, through, where=free * table.pull > mean[:, None])
+        peak = find_peak(through, _largest(explained))
+        length, average = peak.at(table.length), peak.at(table.mean)
+        bound = peak.of(free) * average >= mean * length
         node[below] = peak.node
-        length, mean = (_dot(c[:, peak.node], peak.powers) for c in (table.length, table.mean))
-        there = _dot(_VALUE @ _neighbours(free, peak.node), peak.powers)
-        bound = there * mean >= average * length
-        t[below] = table.t[peak.node] + step * np.where(bound, peak.u, 0)
-        A[below] = peak.value / np.sqrt(length * length + n * mean * mean)
+        t[below] = np.where(bound, table.at(peak), table.t[peak.node])
+        A[below] = peak.value / np.sqrt(length * length + n * average * average)
         b[below] = 0.0
-        certain[below] = bound & _certain(peak, last, step, square)
-    rest = np.flatnonzero(~certain)
-    if len(rest):
-        low, high = (table.t[np.clip(node[rest] + i, REACH, last)] for i in (-1, 1))
-        for part in np.array_split(np.arange(len(rest)), -(-len(rest) // MAX_BATCH)):
-            at = rest[part]
-            t[at], A[at], b[at] = _newton(bins.take(at), low[part], high[part], t[at])
-    STAT.append((len(rest), len(below), len(t)))
+        found[below] = bound & _is_the_fit(peak, table, square)
+    for rest in _batches(np.flatnonzero(~found)):
+        low, high = (table.t[np.clip(node[rest] + i, REACH, table.last)] for i in (-1, 1))
+        t[rest], A[rest], b[rest] = _newton(bins.take(rest), low, high, t[rest])
     return t, A, b
 
-STAT=[]
+
+def _largest(values: Floats) -> NDArray[np.int64]:
+    """The node of the largest value of each row, but for those at its ends."""
+    return np.asarray(values[:, REACH:-REACH].argmax(axis=1) + REACH)
+
+
+def _batches(curves: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [curves[i : i + MAX_BATCH] for i in range(0, len(curves), MAX_BATCH)]
+
 
 def _scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
     """The neighbours on the grid of the best t, and the best t between them; each of shape (k,)."""
@@ -385,7 +342,7 @@ def _scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
         explained[:, g] = _ssr_reduction(sums, *_linear(sums))
     best, curve = np.argmax(explained, axis=1), np.arange(k)
     low, high = np.maximum(best - 1, 0), np.minimum(best + 1, N_GRID - 1)
-    peak = _peak(explained, np.clip(best, REACH, N_GRID - 1 - REACH))
+    peak = find_peak(explained, np.clip(best, REACH, N_GRID - 1 - REACH))
     guess = grid[best, curve] + (grid[1] - grid[0]) * np.where(peak.node == best, peak.u, 0)
     return grid[low, curve], grid[high, curve], guess
 
@@ -423,9 +380,7 @@ class _NewtonTerms:
         return _linear(_Sums(m.n, q, qq, m.y, yq))
 
 
-def _newton(
-    bins: Bins, low: Floats, high: Floats, t: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _newton(bins: Bins, low: Floats, high: Floats, t: Floats) -> tuple[Floats, Floats, Floats]:
     """Where the sum of squares stops falling along t, within the bracket; t, A and b there."""
     space, found, A, b = _space(), t.copy(), t.copy(), t.copy()
     at, total = np.arange(len(t)), np.zeros(0)
