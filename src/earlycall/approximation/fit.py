@@ -48,7 +48,8 @@ EXTREME_SIZE = 1e100  # above it and below its inverse, losses are fitted in a u
 MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
 MAX_BATCH = 2048  # curves fitted at once
-VALUES_AT_ONCE = 1 << 20  # that are read by one call, and by one thread
+VALUES_AT_ONCE = 1 << 20  # at least, that a thread reads in one go
+MAX_PARTS = 4  # of a batch, for as many threads: memory is the limit before
 
 
 @dataclass(frozen=True)
@@ -413,8 +414,8 @@ def _level(part: Parameters, level: NDArray[np.bool_], mean: Floats) -> Paramete
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
-    """The largest loss and the bins of curves of one length."""
-    at_once = max(1, VALUES_AT_ONCE // n)
+    """The largest loss and the bins of curves of one length; where they are long, on all cores."""
+    at_once = max(1, VALUES_AT_ONCE // n, -(-len(rows) // MAX_PARTS))
     top = np.empty(len(rows))
     data = np.empty((len(index_layout(n).weight), len(rows)))
 

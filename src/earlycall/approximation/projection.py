@@ -264,7 +264,7 @@ def _table(n: int) -> _Table:
     low, high = (float(end[0]) for end in _ends(layout))
     steps = math.ceil((high - low) / SPACING)
     # Polynomials go through nodes beyond the ends, too; c < 0 is harmless so near to 0.
-    t: Floats = low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1)
+    t: Floats = np.asarray(low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1))
     space.evaluate(layout, t)
     weight, basis = layout.weight, space.q.copy()
     through = basis / np.sqrt(space.dot(basis, basis, weight))
