@@ -6,8 +6,8 @@ b1, b2, b3 ≥ 0.
 
 With a = 1/b2 and c = b1/b2 the model is f = a/(x + c) + b3, linear in (a, b3) for fixed c. So the
 fit is a search over c alone (variable projection: Golub and Pereyra 1973), whose optimum can be
-found every time: a scan over a grid of c finds the valley, Newton's method its bottom. Long curves
-are first compressed into bins, dense early and geometric later, which keep the fit to within
+found every time: a scan over a grid of c finds the valley, a polynomial between the nodes or
+Newton's method its bottom. Long curves are first compressed into bins, dense early and geometric later, which keep the fit to within
 rounding of what the uncompressed curve gives: the model is averaged over each bin, too.
 """
 
@@ -223,6 +223,10 @@ def fit_many(
     axis: Axis = "observation",
 ) -> Fits:
     """Fit many curves at once, each at the global least-squares optimum.
+
+    Long curves (a million losses or more of one length) are read by a thread for each core that
+    the process may use, at most four; the rest is done in the thread that asks, and the fits do
+    not depend on how many cores there are.
 
     Args:
         curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, `Prefixes` (which
