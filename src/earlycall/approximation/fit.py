@@ -7,8 +7,9 @@ b1, b2, b3 ≥ 0.
 With a = 1/b2 and c = b1/b2 the model is f = a/(x + c) + b3, linear in (a, b3) for fixed c. So the
 fit is a search over c alone (variable projection: Golub and Pereyra 1973), whose optimum can be
 found every time: a scan over a grid of c finds the valley, a polynomial between the nodes or
-Newton's method its bottom. Long curves are first compressed into bins, dense early and geometric later, which keep the fit to within
-rounding of what the uncompressed curve gives: the model is averaged over each bin, too.
+Newton's method its bottom. Long curves are first compressed into bins, dense early and geometric
+later, which keep the fit to within rounding of what the uncompressed curve gives: the model is
+averaged over each bin, too.
 """
 
 from __future__ import annotations
