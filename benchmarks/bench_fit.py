@@ -22,6 +22,7 @@ from earlycall import CurveSet, StreamingFit, fit_many, rank
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIZES = ((4000, 50), (4000, 200), (1000, 2000), (400, 20_000), (60, 200_000))
+BY_HAND = "\n## The engine, before and after\n"  # on the page, from here on
 FEW = 6  # curves for the solvers that fit one at a time
 BATCH = 64  # curves for the batched solver, of which memory is the limit
 lines: list[str] = []
@@ -223,5 +224,6 @@ def page():
         "## Against other solvers\n\n"
         "| observations | solver | a curve | | squared error |\n|---|---|---|---|---|\n"
     )
-    PAGE.write_text(head + "\n".join(lines) + "\n")
+    by_hand = PAGE.read_text().partition(BY_HAND)
+    PAGE.write_text(head + "\n".join(lines) + "\n" + "".join(by_hand[1:]))
     print("\n" + "\n".join(lines))

@@ -26,8 +26,10 @@ SINGLE_BINS = 32
 BINS_PER_DOUBLING = 4
 AXIS_BINS_PER_DOUBLING = 8  # of the distance from the start, in units of the first gap
 MAX_UNBINNED = 256  # observations along an axis of its own that need no bins
-MAX_NARROW_WIDTH = 32
-BLOCK_COLUMNS = 1024
+MAX_NARROW_WIDTH = 64
+FIRST_PIECE = 2048  # the first observation of the bins that are read in pieces
+PIECE = FIRST_PIECE // BINS_PER_DOUBLING  # observations; later bins are multiples of it
+SMALL_PRODUCT = 262_144  # multiplications, above which OpenBLAS calls its threads
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,34 @@ def index_layout(n: int) -> Layout:
     return Layout(x[:, None], spread[:, None], fourth[:, None], weight[:, None], n)
 
 
+def product(a: Floats, b: Floats) -> Floats:
+    """The product a @ b in parts so small that BLAS leaves them to the thread that asks.
+
+    The threads of BLAS wait for each other, which costs several times the product where other
+    processes are busy; and worker processes would each start as many as there are cores.
+
+    Args:
+        a: shape (…, k, p), k large.
+        b: shape (p, q).
+
+    Examples:
+        >>> a, b = np.arange(20_000.0).reshape(-1, 2), np.ones((2, 64))
+        >>> np.array_equal(product(a, b), a @ b)
+        True
+    """
+    (*stack, k, p), q = a.shape, b.shape[1]
+    at_once = max(1, SMALL_PRODUCT // b.size)
+    parts = k // at_once
+    whole, out = parts * at_once, np.empty((*stack, k, q))
+    np.matmul(
+        a[..., :whole, :].reshape(*stack, parts, at_once, p),
+        b,
+        out=out[..., :whole, :].reshape(*stack, parts, at_once, q),
+    )
+    np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
+    return out
+
+
 @lru_cache(maxsize=64)
 def _sum_and_moment(width: int) -> Floats:
     """The two columns that turn the observations of a bin into their sum and first moment."""
@@ -141,16 +171,27 @@ def _sum_and_moment(width: int) -> Floats:
     return np.stack([np.ones(width), place - place.mean()]).T
 
 
-def bin_block(block: Floats, out: Floats) -> None:
+@lru_cache(maxsize=256)
+def _of_narrow_bins(width: int, count: int) -> Floats:
+    """The columns that turn a run of equal bins into the sum of each, then the first moment."""
+    sums, moments = (np.kron(np.eye(count), column[:, None]) for column in _sum_and_moment(width).T)
+    return np.hstack([sums, moments])
+
+
+def bin_block(block: Floats, out: Floats) -> Floats:
     """The sums and first moments of k curves of n observations along x = 1…n, in one pass.
 
     Args:
         block: shape (k, n).
         out: shape (B + V, k), to be filled as `Bins.data`.
 
+    Returns:
+        The largest observation of each curve, shape (k,).
+
     Examples:
         >>> data = np.empty((34, 1))
-        >>> bin_block(np.ones((1, 36)), data)
+        >>> bin_block(np.ones((1, 36)), data).tolist()
+        [1.0]
         >>> data[30:, 0].tolist()
         [1.0, 1.0, 4.0, 0.0]
     """
@@ -158,43 +199,52 @@ def bin_block(block: Floats, out: Floats) -> None:
     moments = out[index_layout(n).bins - SINGLE_BINS :]
     out[: min(n, SINGLE_BINS)] = block[:, :SINGLE_BINS].T
     for first, last, at, count in _runs(n):
-        both = _sums_and_moments(block[:, first:last].reshape(k, count, -1))
-        out[at : at + count], moments[at : at + count] = both.T
+        run, width = block[:, first:last], (last - first) // count
+        if width <= MAX_NARROW_WIDTH:
+            # One product for all bins of the run: many tiny ones cost more than its zeros.
+            both = product(run, _of_narrow_bins(width, count)).reshape(k, 2, count)
+            out[at : at + count], moments[at : at + count] = both.transpose(1, 2, 0)
+        else:
+            both = run.reshape(k, count, width) @ _sum_and_moment(width)
+            out[at : at + count], moments[at : at + count] = both.T
+    if n > FIRST_PIECE:
+        at, starts, centres = _pieces(n)
+        both, rest = np.empty((k, len(centres), 2)), (n - FIRST_PIECE) % PIECE
+        whole = block[:, FIRST_PIECE : n - rest].reshape(k, -1, PIECE)
+        both[:, : whole.shape[1]] = product(whole, _sum_and_moment(PIECE))
+        if rest:
+            both[:, -1] = block[:, n - rest :] @ _sum_and_moment(rest)
+        both[..., 1] += both[..., 0] * centres
+        out[at : index_layout(n).bins], moments[at:] = np.add.reduceat(both, starts, axis=1).T
+    return np.asarray(block.max(axis=1))
 
 
 @lru_cache(maxsize=256)
 def _runs(n: int) -> tuple[tuple[int, int, int, int], ...]:
     """Neighbouring bins of one width: first and last observation, first bin, number of bins."""
     start = bin_starts(n)[SINGLE_BINS:]
-    if not len(start):
-        return ()
     width = np.diff(np.append(start, n))
-    runs = np.split(np.arange(len(start)), np.flatnonzero(np.diff(width)) + 1)
+    before = int(np.searchsorted(start, FIRST_PIECE))
+    if not before:
+        return ()
+    runs = np.split(np.arange(before), np.flatnonzero(np.diff(width[:before])) + 1)
     firsts = [(int(start[run[0]]), len(run), int(run[0]), int(width[run[0]])) for run in runs]
     return tuple((first, first + k * w, SINGLE_BINS + bin_, k) for first, k, bin_, w in firsts)
 
 
-def _sums_and_moments(parts: Floats) -> Floats:
-    """The sum and first moment of each bin, from shape (k, bins, width) to (k, bins, 2)."""
-    k, bins, width = parts.shape
-    if width < MAX_NARROW_WIDTH:
-        # Many tiny products cost more than one of a copy.
-        flat = np.ascontiguousarray(parts).reshape(k * bins, width)
-        narrow: Floats = (flat @ _sum_and_moment(width)).reshape(k, bins, 2)
-        return narrow
-    if width <= BLOCK_COLUMNS:
-        return parts @ _sum_and_moment(width)
-    # Piece by piece, so that the columns of the product stay in the cache beside the losses.
-    pieces, rest = divmod(width, BLOCK_COLUMNS)
-    whole = parts[..., : pieces * BLOCK_COLUMNS].reshape(k, bins, pieces, BLOCK_COLUMNS)
-    both = whole @ _sum_and_moment(BLOCK_COLUMNS)
-    centre = (np.arange(pieces) + 0.5) * BLOCK_COLUMNS - width / 2
-    if rest:
-        last = _sums_and_moments(parts[..., pieces * BLOCK_COLUMNS :])[:, :, None]
-        both = np.concatenate([both, last], axis=2)
-        centre = np.append(centre, (width - rest) / 2)
-    both[..., 1] += both[..., 0] * centre
-    return np.asarray(both.sum(axis=2))
+@lru_cache(maxsize=256)
+def _pieces(n: int) -> tuple[int, NDArray[np.int64], Floats]:
+    """Of the bins that are read in pieces: the first of them; of each, the first piece.
+
+    Of each piece, how far its middle is from that of its bin.
+    """
+    start = bin_starts(n)
+    at = int(np.searchsorted(start, FIRST_PIECE))
+    edges, first = np.append(start, n)[at:], np.arange(FIRST_PIECE, n, PIECE)
+    bin_ = np.searchsorted(edges, first, side="right") - 1
+    middle = (first + np.minimum(first + PIECE, n)) / 2
+    centres = middle - (edges[:-1] + edges[1:])[bin_] / 2
+    return at, (edges[:-1] - FIRST_PIECE) // PIECE, centres
 
 
 def bin_ragged(loss: Ragged, x: Ragged | None) -> Bins:

@@ -6,9 +6,10 @@ b1, b2, b3 ≥ 0.
 
 With a = 1/b2 and c = b1/b2 the model is f = a/(x + c) + b3, linear in (a, b3) for fixed c. So the
 fit is a search over c alone (variable projection: Golub and Pereyra 1973), whose optimum can be
-found every time: a scan over a grid of c finds the valley, Newton's method its bottom. Long curves
-are first compressed into bins, dense early and geometric later, which keep the fit to within
-rounding of what the uncompressed curve gives: the model is averaged over each bin, too.
+found every time: a scan over a grid of c finds the valley, a polynomial between the nodes or
+Newton's method its bottom. Long curves are first compressed into bins, dense early and geometric
+later, which keep the fit to within rounding of what the uncompressed curve gives: the model is
+averaged over each bin, too.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ EXTREME_SIZE = 1e100  # above it and below its inverse, losses are fitted in a u
 MIN_MATRIX_ROWS = 8  # curves of one length, or lengths, that are worth fitting as a matrix
 CACHE_VALUES = 131_072  # observations read at once, so that they stay in the cache
 MAX_BATCH = 2048  # curves fitted at once
-MIN_THREADED_LENGTH = 1500  # observations of a curve from which reading it is worth threads
-VALUES_PER_THREAD = 500_000
+VALUES_AT_ONCE = 1 << 20  # at least, that a thread reads in one go
+MAX_PARTS = 4  # of a batch, for as many threads: memory is the limit before
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,10 @@ def fit_many(
     axis: Axis = "observation",
 ) -> Fits:
     """Fit many curves at once, each at the global least-squares optimum.
+
+    Long curves (a million losses or more of one length) are read by a thread for each core that
+    the process may use, at most four; the rest is done in the thread that asks, and the fits do
+    not depend on how many cores there are.
 
     Args:
         curves: a 2-D array (m, n), a list of m arrays of any lengths, a `Ragged`, `Prefixes` (which
@@ -414,28 +419,20 @@ def _level(part: Parameters, level: NDArray[np.bool_], mean: Floats) -> Paramete
 
 
 def _read(loss: Ragged, rows: NDArray[np.int64], n: int) -> tuple[Floats, Floats]:
-    """The largest loss and the bins of curves of one length, in pieces that stay in the cache."""
-    threads = n >= MIN_THREADED_LENGTH and n * len(rows) >= 4 * VALUES_PER_THREAD
-    at_once = (
-        max(1, VALUES_PER_THREAD // n, -(-len(rows) // 2))
-        if threads
-        else max(1, (CACHE_VALUES if n < 1000 else 4 * CACHE_VALUES) // n)
-    )
+    """The largest loss and the bins of curves of one length; where they are long, on all cores."""
+    at_once = max(1, VALUES_AT_ONCE // n, -(-len(rows) // MAX_PARTS))
     top = np.empty(len(rows))
     data = np.empty((len(index_layout(n).weight), len(rows)))
 
     def read(start: int) -> None:
         part = slice(start, start + at_once)
-        block = _block(loss, rows[part], n)
-        top[part] = block.max(axis=1)
-        bin_block(block, data[:, part])
+        top[part] = bin_block(_block(loss, rows[part], n), data[:, part])
 
     starts = range(0, len(rows), at_once)
-    if threads:
+    if len(starts) > 1:
         list(_threads().map(read, starts))
     else:
-        for start in starts:
-            read(start)
+        read(0)
     return top, data
 
 
@@ -466,7 +463,16 @@ def _parameters(best: Optimum, bins: Bins, shift: Floats, scale: Floats) -> Para
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="earlycall-read")
+    """One for each core that this process may use."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        cores = os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, thread_name_prefix="earlycall-read")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _take(rows: Ragged, keep: NDArray[np.int64]) -> Ragged:

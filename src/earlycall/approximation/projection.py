@@ -5,12 +5,18 @@ a function of t = log s alone. A scan over t finds the valley, for all curves by
 Newton's method finds its bottom, held in the bracket of the scan. In t the basis function has
 simple derivatives: q' = q(1 − q).
 
+Curves of one length share the scan, and what it explains is a smooth function of t, known between
+the nodes from a polynomial (`peaks`), with a bound on what that may miss. Newton's method, on the
+basis itself, is left for the curves that the bound does not settle, very smooth ones, and for
+curves along axes of their own.
+
 Golub and Pereyra, *The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
 Whose Variables Separate*, SIAM J. Numer. Anal. 1973.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -18,17 +24,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earlycall.approximation.bins import Bins, Layout, index_layout
+from earlycall.approximation.bins import Bins, Layout, index_layout, product
+from earlycall.approximation.peaks import OFFSETS, REACH, VALUE, Peak, find_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-N_GRID = 32
+SPACING = 0.2  # of the grid of t for curves of one length, at most
+SLOPE_ERROR = 3e-8  # along t, of polynomials through its nodes; of the length of the losses
+N_GRID = 32  # values of t for curves that each have their own axis
 MAX_SHIFT = 1e3  # times the end of the curve: the largest c that is tried
 MAX_NEWTON_STEPS = 60
-TOLERANCE = 1e-8  # of the squared error, that one more step would gain
+TOLERANCE = 1e-8  # of the squared error, that a peak between nodes may miss
+NEWTON_TOLERANCE = 1e-10  # of the squared error, that one more step would gain
 PRECISION = 3e-4  # of the last step, after which the error is of the order of its square
 MAX_LINEAR_STEP = 0.03  # steps, after which the linear parameters follow from their derivatives
 MAX_BATCH = 1024  # curves, so that the workspace stays small
@@ -54,19 +64,16 @@ class Optimum:
 def solve(bins: Bins) -> Optimum:
     """Fit k curves, compressed into bins."""
     k = bins.data.shape[1]
-    space = _space()
-    parts = [
-        _project(bins.take(slice(start, start + MAX_BATCH)), space)
-        for start in range(0, k, MAX_BATCH)
-    ]
-    t, A, b = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if bins.layout.n:
+        t, A, b = _peaks_of_scan(bins)
+    else:
+        t, A, b = np.empty((3, k))
+        for part in _batches(np.arange(k)):
+            own = bins.take(part)
+            t[part], A[part], b[part] = _newton(own, *_scan(own))
     s = np.exp(t)
     c = s - _origin(bins.layout)
     return Optimum(np.where(c > 1e-7 * s, c, 0.0), s, A, b)
-
-
-def _project(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
-    return _newton(bins, *_scan(bins, space), space)
 
 
 def _origin(layout: Layout) -> Floats:
@@ -75,14 +82,12 @@ def _origin(layout: Layout) -> Floats:
     return np.asarray(np.where(first > 0, first, 0.0))
 
 
-def _grid(layout: Layout) -> Floats:
-    """The grid of t = log s from c = 0 to far beyond the data, shape (N_GRID, k or 1)."""
+def _ends(layout: Layout) -> tuple[Floats, Floats]:
+    """The ends of the range of t = log s, from c = 0 to far beyond the data, shape (k or 1,)."""
     first, last = layout.x[0], layout.x.max(axis=0)
     unit = np.maximum(last - first, 1e-300) / layout.bins
     low = np.log(np.where(first > 0, first, 1e-3 * unit))
-    high = np.log(_origin(layout) + MAX_SHIFT * np.maximum(last, 1e-300))
-    grid: Floats = low + (high - low) * np.linspace(0, 1, N_GRID)[:, None]
-    return grid
+    return low, np.log(_origin(layout) + MAX_SHIFT * np.maximum(last, 1e-300))
 
 
 class _Workspace(threading.local):
@@ -170,8 +175,6 @@ def _space() -> _Workspace:
 
 def _dot(values: Floats, weight: Floats) -> Floats:
     """Σ weight·values over the bins, shape (k,)."""
-    if weight.shape[1] == 1:
-        return np.asarray(weight[:, 0] @ values)
     return np.asarray(np.einsum("ek,ek->k", weight, values))
 
 
@@ -216,89 +219,132 @@ def _ssr_reduction(m: _Sums, A: Floats, b: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Table:
-    """The scan of all curves of one length: what depends on no loss, each of shape (N_GRID, 1).
+    """The scan of all curves of one length, over a grid of G values of t: what depends on no loss.
 
     Attributes:
-        t: the grid.
-        unit: shape (N_GRID, B + V): the basis less its mean, of length 1, so that its product with
-            the losses is √ of what a free fit explains.
-        length: √ of the sum of squares of the basis less its mean.
-        q: the sum of the basis.
-        qq: its sum of squares.
+        t: shape (G,).
+        free: shape (B + V, G): the basis less its mean, of length 1, so that its product with the
+            losses is the square root of what a fit with free b explains beyond their mean.
+        through: shape (B + V, G): the basis itself, of length 1: the same of a fit with b = 0.
+        length, mean: shape (P, G), around each t the polynomials of the length of the basis less
+            its mean, and of the mean.
+        inverse: shape (B + V, 1), by which squares of the losses' sums and moments count.
     """
 
     t: Floats
-    unit: Floats
+    free: Floats
+    through: Floats
     length: Floats
-    q: Floats
-    qq: Floats
+    mean: Floats
+    inverse: Floats
+
+    @property
+    def step(self) -> float:
+        """From one t to the next."""
+        return float(self.t[1] - self.t[0])
+
+    @property
+    def last(self) -> int:
+        """The node of the largest t that is tried; the smallest is REACH."""
+        return len(self.t) - 1 - REACH
+
+    @property
+    def pull(self) -> Floats:
+        """By how much b falls with what is explained, shape (G,)."""
+        return np.asarray(self.mean[0] / self.length[0])
+
+    def at(self, peak: Peak) -> Floats:
+        """The t of peaks."""
+        return np.asarray(self.t[peak.node] + self.step * peak.u)
 
 
 @lru_cache(maxsize=256)
 def _table(n: int) -> _Table:
-    layout = index_layout(n)
-    t = _grid(layout)
-    space = _Workspace()
-    space.evaluate(layout, t[:, 0])
-    q = _dot(space.q[: layout.bins], layout.count)
-    qq = space.dot(space.q, space.q, layout.weight)
-    length = np.sqrt(np.maximum(qq - q * q / n, 1e-300))
-    space.q[: layout.bins] -= q / n
-    unit = np.ascontiguousarray((space.q / length).T)
-    return _Table(t, unit, length[:, None], q[:, None], qq[:, None])
+    layout, space = index_layout(n), _Workspace()
+    low, high = (float(end[0]) for end in _ends(layout))
+    steps = math.ceil((high - low) / SPACING)
+    # Polynomials go through nodes beyond the ends, too; c < 0 is harmless so near to 0.
+    t: Floats = np.asarray(low + (high - low) / steps * np.arange(-REACH, steps + REACH + 1))
+    space.evaluate(layout, t)
+    weight, basis = layout.weight, space.q.copy()
+    through = basis / np.sqrt(space.dot(basis, basis, weight))
+    mean = _dot(basis[: layout.bins], layout.count) / n
+    basis[: layout.bins] -= mean
+    length: Floats = np.sqrt(space.dot(basis, basis, weight))
+    with np.errstate(divide="ignore"):
+        inverse = np.where(weight > 0, 1 / weight, 0.0)
+    around = np.clip(np.arange(len(t)), REACH, len(t) - 1 - REACH) + OFFSETS[:, None]
+    return _Table(t, basis / length, through, VALUE @ length[around], VALUE @ mean[around], inverse)
 
 
-def _explained_together(bins: Bins, table: _Table) -> Floats:
-    """What is explained beyond the mean, on the grid that curves of one length share."""
-    y, n = bins.total(), bins.layout.n
-    z: Floats = table.unit @ bins.data
-    below = z * (table.q / table.length) > y  # where b3 would be negative
-    through = z * table.length
-    through += y * (table.q / n)
-    through *= through
-    through /= table.qq
-    through -= y * y / n
-    np.maximum(z, 0, out=z)
-    z *= z
-    np.copyto(z, through, where=below)
-    return z
+def _is_the_fit(peak: Peak, table: _Table, square: Floats) -> NDArray[np.bool_]:
+    """Whether the peak between nodes is the optimum, up to TOLERANCE of the squared error.
+
+    At the optimum the slope is 0; that of the polynomial is wrong by at most SLOPE_ERROR times the
+    length of the losses, of which `square` is the square.
+    """
+    error = SLOPE_ERROR * table.step * np.sqrt(np.maximum(square, 0))
+    at_end = (peak.node == REACH) & (peak.slope < -error)
+    at_end |= (peak.node == table.last) & (peak.slope > error)
+    error += np.abs(peak.slope)
+    missed, left = peak.value * error * error, square - peak.value * peak.value
+    return np.asarray((at_end & (peak.u == 0)) | (missed <= -TOLERANCE * left * peak.bend))
 
 
-def _scan(bins: Bins, space: _Workspace) -> tuple[Floats, Floats, Floats]:
+def _peaks_of_scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
+    """The best t, A and b of curves of one length: the peaks of their scan, between its nodes."""
+    n, table, data = bins.layout.n, _table(bins.layout.n), bins.data
+    mean, square = bins.total() / n, np.einsum("ek,ek,ek->k", data, data, table.inverse)
+    free = product(data.T, table.free)
+    peak = find_peak(free, _largest(free))
+    t, node = table.at(peak), peak.node
+    A = np.maximum(peak.value / peak.at(table.length), 0.0)
+    b = mean - A * peak.at(table.mean)
+    found = (A == 0) | _is_the_fit(peak, table, square - n * mean * mean)
+    # What explains most with a free b is the fit, unless that b is negative.
+    below = np.flatnonzero(b < 0)
+    if len(below):
+        free, mean, square = free[below], mean[below], square[below]
+        through = product(data[:, below].T, table.through)
+        explained = np.sqrt(np.maximum(free, 0) ** 2 + n * mean[:, None] ** 2)
+        np.copyto(explained, through, where=free * table.pull > mean[:, None])
+        peak = find_peak(through, _largest(explained))
+        length, average = peak.at(table.length), peak.at(table.mean)
+        bound = peak.of(free) * average >= mean * length
+        node[below] = peak.node
+        t[below] = np.where(bound, table.at(peak), table.t[peak.node])
+        A[below] = peak.value / np.sqrt(length * length + n * average * average)
+        b[below] = 0.0
+        found[below] = bound & _is_the_fit(peak, table, square)
+    for rest in _batches(np.flatnonzero(~found)):
+        low, high = (table.t[np.clip(node[rest] + i, REACH, table.last)] for i in (-1, 1))
+        t[rest], A[rest], b[rest] = _newton(bins.take(rest), low, high, t[rest])
+    return t, A, b
+
+
+def _largest(values: Floats) -> NDArray[np.int64]:
+    """The node of the largest value of each row, but for those at its ends."""
+    return np.asarray(values[:, REACH:-REACH].argmax(axis=1) + REACH)
+
+
+def _batches(curves: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [curves[i : i + MAX_BATCH] for i in range(0, len(curves), MAX_BATCH)]
+
+
+def _scan(bins: Bins) -> tuple[Floats, Floats, Floats]:
     """The neighbours on the grid of the best t, and the best t between them; each of shape (k,)."""
-    k, at = bins.data.shape[1], bins.layout
-    if at.n:
-        table = _table(at.n)
-        grid, explained = (
-            np.broadcast_to(table.t, (N_GRID, k)),
-            _explained_together(bins, table),
-        )
-    else:
-        grid, explained = _grid(at), np.empty((N_GRID, k))
-        for g in range(N_GRID):
-            space.evaluate(at, grid[g])
-            sums = _sums(bins, space)
-            explained[g] = _ssr_reduction(sums, *_linear(sums))
-    best, curve = np.argmax(explained, axis=0), np.arange(k)
+    k, at, space = bins.data.shape[1], bins.layout, _space()
+    low, high = _ends(at)
+    grid, explained = low + (high - low) * np.linspace(0, 1, N_GRID)[:, None], np.empty((k, N_GRID))
+    for g in range(N_GRID):
+        space.evaluate(at, grid[g])
+        sums = _sums(bins, space)
+        explained[:, g] = _ssr_reduction(sums, *_linear(sums))
+    best, curve = np.argmax(explained, axis=1), np.arange(k)
     low, high = np.maximum(best - 1, 0), np.minimum(best + 1, N_GRID - 1)
-    guess = grid[best, curve] + (grid[1] - grid[0]) * _vertex(explained, best)
+    peak = find_peak(explained, np.clip(best, REACH, N_GRID - 1 - REACH))
+    guess = grid[best, curve] + (grid[1] - grid[0]) * np.where(peak.node == best, peak.u, 0)
     return grid[low, curve], grid[high, curve], guess
-
-
-def _vertex(values: Floats, best: NDArray[np.int64]) -> Floats:
-    """Where the quartic through the five values around the best is largest, in steps from it."""
-    centre, curve = np.clip(best, 2, N_GRID - 3), np.arange(values.shape[1])
-    e = [values[centre + i, curve] for i in (-2, -1, 0, 1, 2)]
-    d1 = (e[0] - 8 * e[1] + 8 * e[3] - e[4]) / 12
-    d2 = (-e[0] + 16 * e[1] - 30 * e[2] + 16 * e[3] - e[4]) / 12
-    d3 = (-e[0] + 2 * e[1] - 2 * e[3] + e[4]) / 2
-    d4 = e[0] - 4 * e[1] + 6 * e[2] - 4 * e[3] + e[4]
-    u = np.zeros(len(best))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for _ in range(3):
-            slope = d1 + u * (d2 + u * (d3 / 2 + u * d4 / 6))
-            u = u - slope / (d2 + u * (d3 + u * d4 / 2))
-    return np.where((best == centre) & (np.abs(u) <= 1), u, 0.0)
 
 
 @dataclass(frozen=True)
@@ -334,11 +380,9 @@ class _NewtonTerms:
         return _linear(_Sums(m.n, q, qq, m.y, yq))
 
 
-def _newton(
-    bins: Bins, low: Floats, high: Floats, t: Floats, space: _Workspace
-) -> tuple[Floats, Floats, Floats]:
+def _newton(bins: Bins, low: Floats, high: Floats, t: Floats) -> tuple[Floats, Floats, Floats]:
     """Where the sum of squares stops falling along t, within the bracket; t, A and b there."""
-    found, A, b = t.copy(), t.copy(), t.copy()
+    space, found, A, b = _space(), t.copy(), t.copy(), t.copy()
     at, total = np.arange(len(t)), np.zeros(0)
     for _ in range(MAX_NEWTON_STEPS):
         d = _descent(bins, t, space)
@@ -358,7 +402,7 @@ def _newton(
         A[at], b[at] = d.linear_after(new - t)
         # The next step will be of the order of the square of this one, and gain as much less.
         moved, error = np.abs(new - t), np.maximum(total[at] - d.explained, 0)
-        worth = ~inside | to_kink | (np.abs(d.gain) * moved**3 > TOLERANCE * error)
+        worth = ~inside | to_kink | (np.abs(d.gain) * moved**3 > NEWTON_TOLERANCE * error)
         moving = np.flatnonzero(
             (moved > PRECISION) & (worth | (moved > MAX_LINEAR_STEP)) & (d.h != 0)
         )
