@@ -225,6 +225,8 @@ class Prefixes:
                 f"group {self.group!r} has no column {self.axis!r}; "
                 f"use one of: observation, {found}"
             )
+        if self.axis == "step":
+            return self.step
         axis = self.ragged(self.axis, where=self.metric)
         missing = np.isnan(axis.values)
         if missing.any():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from earlycall.errors import InputError
@@ -119,27 +120,34 @@ def add_points(figure: Figure, n: int, **options: Any) -> None:
 
 def styled(figure: Figure, colours: Palette, **layout: Any) -> Figure:
     """The figure in the style of all figures, with further settings of its layout."""
+    figure.update_annotations(font={"color": colours.muted, "size": 13})
+    figure.update_layout(
+        template=_template(colours), font={"size": 13}, margin={"t": 30, "r": 20, "b": 52, "l": 64}
+    )
+    return figure.update_layout(**layout)
+
+
+@cache
+def _template(colours: Palette) -> Any:
+    """What all figures have in common; plotly is slow where it is set figure by figure."""
+    from plotly.graph_objs.layout import Template
+
     axis = {
         "gridcolor": colours.grid, "zerolinecolor": colours.grid, "linecolor": colours.faint,
         "tickcolor": colours.faint, "ticks": "outside", "ticklen": 4, "automargin": True,
         "title": {"standoff": 10, "font": {"color": colours.muted, "size": 13}},
         "tickfont": {"color": colours.muted, "size": 12},
     }  # fmt: skip
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    figure.update_annotations(font={"color": colours.muted, "size": 13})
-    figure.update_layout(
-        template="none", paper_bgcolor=colours.paper, plot_bgcolor=colours.paper,
-        font={"family": FONT, "size": 13, "color": colours.ink}, hovermode="closest",
-        hoverlabel={
+    words = {"family": FONT, "color": colours.ink}
+    return Template(layout={
+        "xaxis": axis, "yaxis": axis, "font": words | {"size": 13}, "hovermode": "closest",
+        "paper_bgcolor": colours.paper, "plot_bgcolor": colours.paper,
+        "hoverlabel": {
             "bgcolor": colours.paper, "bordercolor": colours.faint, "align": "left",
-            "font": {"family": FONT, "color": colours.ink, "size": 13},
+            "font": words | {"size": 13},
         },
-        legend={"font": {"color": colours.ink, "size": 12}},
-        margin={"t": 30, "r": 20, "b": 52, "l": 64},
-    )  # fmt: skip
-    figure.update_layout(**layout)
-    return figure
+        "legend": {"font": {"color": colours.ink, "size": 12}},
+    })  # fmt: skip
 
 
 def _opaque(colour: str) -> str:
