@@ -7,6 +7,7 @@ import json
 import logging
 import mimetypes
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -168,11 +169,12 @@ class App:
 
 
 def _drawn(cache: ViewCache, ranked: RankedView) -> tuple[TabContent, str]:
-    """What a tab shows, and its figures as JSON."""
+    """What a tab shows, and its figures as JSON, by which alone they are kept."""
     from plotly.io.json import to_json_plotly
 
     content = tab_content(cache, ranked)
-    return content, to_json_plotly(content.figures)
+    figures = to_json_plotly(content.figures)
+    return replace(content, figures=dict.fromkeys(content.figures)), figures
 
 
 def _sorted(table: RunTable | None, view: View) -> RunTable | None:

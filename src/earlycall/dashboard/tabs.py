@@ -35,13 +35,13 @@ class TabContent:
     """What a tab shows.
 
     Attributes:
-        figures: by name.
+        figures: by name; None once they have been written.
         words: a paragraph each.
         elasticities: the texts of a table of runs, row by row.
         problem: why something is missing, in a sentence.
     """
 
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Figure | None] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     elasticities: tuple[tuple[str, ...], ...] = ()
     problem: str = ""

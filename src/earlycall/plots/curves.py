@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +213,7 @@ class _Panel:
         group: the curves.
         along: what stands along the bottom.
         alone: whether it is the only panel.
+        traces: what has been drawn, added to the figure all at once.
     """
 
     figure: Figure
@@ -221,6 +222,7 @@ class _Panel:
     group: _Group
     along: str
     alone: bool
+    traces: list[dict[str, Any]] = field(default_factory=list)
 
     def draw(self, leaders: int | None, forecasts: bool, log: bool | None) -> None:
         """The curves, the leaders last, so that they lie on top."""
@@ -255,6 +257,7 @@ class _Panel:
         thinned = f"; {len(drawn):,} of {len(others):,} others" if len(drawn) < len(others) else ""
         self.figure.update_xaxes(title=self.along + thinned, **self.cell)
         self.divergences(names)
+        self.figure.add_traces(self.traces, rows=self.cell["row"], cols=self.cell["col"])
         self.end_of_prefix()
         if np.isfinite(limits).all() and high > low:
             self.figure.update_yaxes(range=limits, **self.cell)
@@ -274,9 +277,8 @@ class _Panel:
 
     def line(self, x: Floats, y: Floats, colour: str, width: float, **options: Any) -> None:
         style = {"color": colour, "width": width} | options.pop("line", {})
-        self.figure.add_scatter(
-            x=_single(x), y=_single(y), mode="lines", line=style, **options, **self.cell
-        )
+        points = {"x": _single(x), "y": _single(y)}
+        self.traces.append({"type": "scatter", "mode": "lines", "line": style} | points | options)
 
     def others(
         self, curves: list[tuple[str, Floats, Floats]], limits: list[float], log: bool
@@ -327,7 +329,7 @@ class _Panel:
         """A fit that misses, up to where losses were seen; the legend says so once."""
         dots = {"dash": "1px,4px"}
         self.line(made.x, made.y, colour, 1.6, line=dots, **QUIET)
-        if not any(trace.name == MISSES for trace in self.figure.data):
+        if MISSES not in {*(t.name for t in self.figure.data), *(t.get("name") for t in self.traces)}:
             nothing = np.array([np.nan])
             self.line(
                 nothing, nothing, self.colours.muted, 1.6, line=dots, name=MISSES, legendrank=LAST
@@ -346,13 +348,12 @@ class _Panel:
             text.append(names[i])
         if x:
             of_all = f", {len(x)} of {len(diverged):,}" if len(x) < len(diverged) else ""
-            self.figure.add_scatter(
-                x=x, y=y, text=text, mode="markers", name=f"diverged{of_all}",
-                showlegend=self.alone, cliponaxis=False,
-                marker={"symbol": "x", "size": 8, "color": self.colours.red},
-                hovertemplate="<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
-                **self.cell,
-            )  # fmt: skip
+            self.traces.append({
+                "type": "scatter", "mode": "markers", "x": x, "y": y, "text": text,
+                "name": f"diverged{of_all}", "showlegend": self.alone, "cliponaxis": False,
+                "marker": {"symbol": "x", "size": 8, "color": self.colours.red},
+                "hovertemplate": "<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
+            })  # fmt: skip
 
     def end_of_prefix(self) -> None:
         """Where the prefixes end, if they end before the curves."""

@@ -104,18 +104,17 @@ def corners(x: Ragged, y: Ragged, tolerance: float) -> Ints:
     filled = x.lengths > 0
     kept = np.zeros(len(x.values), dtype=bool)
     kept[x.offsets[:-1][filled]] = kept[x.offsets[1:][filled] - 1] = True
-    while True:
+    rest = np.flatnonzero(~kept)
+    while len(rest):
         at = np.flatnonzero(kept)
-        if len(at) < 2:
-            return at
-        part = np.repeat(np.arange(len(at) - 1), np.diff(at))  # of all points but the last
-        start, end = at[part], at[part + 1]
+        part = np.searchsorted(at, rest)  # between at[part - 1] and at[part]
+        start, end = at[part - 1], at[part]
         width = x.values[end] - x.values[start]
-        along = (x.values[:-1] - x.values[start]) / np.where(width > 0, width, 1.0)
-        line = y.values[start] + along * (y.values[end] - y.values[start])
-        off = np.where(kept[:-1], 0.0, np.abs(y.values[:-1] - line))
-        furthest = np.maximum.reduceat(off, at[:-1])
-        missed = np.flatnonzero((off > tolerance) & (off == furthest[part]))
-        if not len(missed):
-            return at
-        kept[missed] = True
+        along = (x.values[rest] - x.values[start]) / np.where(width > 0, width, 1.0)
+        off = np.abs(y.values[rest] - y.values[start] - along * (y.values[end] - y.values[start]))
+        firsts = np.flatnonzero(np.diff(part, prepend=-1))
+        furthest = np.repeat(np.maximum.reduceat(off, firsts), np.diff(firsts, append=len(rest)))
+        missed = (off == furthest) & (off > tolerance)
+        kept[rest[missed]] = True
+        rest = rest[(furthest > tolerance) & ~missed]
+    return np.flatnonzero(kept)
