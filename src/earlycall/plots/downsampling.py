@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FIRST = 6  # observations that are left as they are, since a loss falls fast at first
 MAX_POINTS = 60_000  # of all curves together, which a browser draws at once
-MIN_PER_CURVE, MAX_PER_CURVE = 20, 240  # points
+MIN_PER_CURVE, MAX_PER_CURVE = 20, 120  # points
 
 
 def points_for(curves: int) -> int:
@@ -24,7 +24,7 @@ def points_for(curves: int) -> int:
 
     Examples:
         >>> points_for(3), points_for(500), points_for(3000)
-        (240, 120, 20)
+        (120, 120, 20)
     """
     return int(np.clip(MAX_POINTS // max(curves, 1), MIN_PER_CURVE, MAX_PER_CURVE))
 

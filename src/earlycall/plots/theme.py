@@ -133,11 +133,10 @@ def add_points(figure: Figure, n: int, **options: Any) -> None:
 
 def styled(figure: Figure, colours: Palette, **layout: Any) -> Figure:
     """The figure in the style of all figures, with further settings of its layout."""
-    figure.update_annotations(font={"color": colours.muted, "size": 13})
-    figure.update_layout(
-        template=_template(colours), font={"size": 13}, margin={"t": 30, "r": 20, "b": 52, "l": 64}
-    )
-    return figure.update_layout(**layout)
+    if figure.layout.annotations:
+        figure.update_annotations(font={"color": colours.muted, "size": 13})
+    layout["margin"] = {"t": 30, "r": 20, "b": 52, "l": 64} | layout.get("margin", {})
+    return figure.update_layout(template=_template(colours), font={"size": 13}, **layout)
 
 
 @cache
