@@ -73,7 +73,7 @@ class ViewCache:
 
     def memoize(self, snapshot: Snapshot, key: Any, compute: Callable[[], T]) -> T:
         """A result for these logs and this key; those who ask at the same time wait for one."""
-        return cast("T", self._results.get(snapshot, key, compute))
+        return self._results.get(snapshot, key, compute)
 
 
 class _Kept:

@@ -43,7 +43,7 @@ NOISE_POINTS = 2000  # two for each column of a panel's pixels
 MAX_OTHERS = 150  # that the eye can tell apart
 MAX_CROSSES = 500
 PANEL_HEIGHT = 340  # pixels
-TOLERANCE = 1.0 / PANEL_HEIGHT  # of the height, within which the line of another curve may move: its width
+TOLERANCE = 1.0 / PANEL_HEIGHT  # of the height: another curve's line may move by its width
 SHADES = 6  # of grey for the others, the better ones darker
 MAX_PANELS = 12
 MAX_COLUMNS = 3  # of panels
@@ -123,8 +123,9 @@ def curves(
             figure.update_yaxes(title=shown(metric), **cell)
     legend = LEGEND_BELOW | {"y": LEGEND_BELOW["y"] / rows, "traceorder": "normal"}
     above = 30 if not figure.layout.annotations else ABOVE
+    height = 90 + above + PANEL_HEIGHT * rows
     return styled(
-        figure, colours, height=90 + above + PANEL_HEIGHT * rows, legend=legend, margin={"t": above},
+        figure, colours, height=height, legend=legend, margin={"t": above},
         showlegend=len(groups) == 1 or any(trace.name == MISSES for trace in figure.data),
     )  # fmt: skip
 
@@ -329,7 +330,8 @@ class _Panel:
         """A fit that misses, up to where losses were seen; the legend says so once."""
         dots = {"dash": "1px,4px"}
         self.line(made.x, made.y, colour, 1.6, line=dots, **QUIET)
-        if MISSES not in {*(t.name for t in self.figure.data), *(t.get("name") for t in self.traces)}:
+        said = [*(t.name for t in self.figure.data), *(t.get("name") for t in self.traces)]
+        if MISSES not in said:
             nothing = np.array([np.nan])
             self.line(
                 nothing, nothing, self.colours.muted, 1.6, line=dots, name=MISSES, legendrank=LAST
