@@ -41,7 +41,7 @@ MAX_BANDS = 1  # leaders whose forecast has its interval drawn: several would hi
 LEADER_POINTS = 120  # of a leader, whose noise is drawn pale behind it
 NOISE_POINTS = 2000  # two for each column of a panel's pixels
 MAX_OTHERS = 150  # that the eye can tell apart
-MAX_CROSSES = 500
+MAX_CROSSES, MAX_LARGE_CROSSES = 500, 50
 PANEL_HEIGHT = 340  # pixels
 TOLERANCE = 1.0 / PANEL_HEIGHT  # of the height: another curve's line may move by its width
 SHADES = 6  # of grey for the others, the better ones darker
@@ -349,11 +349,12 @@ class _Panel:
             y.append(float(values[bad - 1]) if bad else None)
             text.append(names[i])
         if x:
+            size = 8 if len(x) <= MAX_LARGE_CROSSES else 5
             of_all = f", {len(x)} of {len(diverged):,}" if len(x) < len(diverged) else ""
             self.traces.append({
                 "type": "scatter", "mode": "markers", "x": x, "y": y, "text": text,
                 "name": f"diverged{of_all}", "showlegend": self.alone, "cliponaxis": False,
-                "marker": {"symbol": "x", "size": 8, "color": self.colours.red},
+                "marker": {"symbol": "x", "size": size, "color": self.colours.red},
                 "hovertemplate": "<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
             })  # fmt: skip
 
