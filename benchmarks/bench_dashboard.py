@@ -226,5 +226,7 @@ def test_5000_runs_of_10000_steps(tmp_path, capsys):
         for query in ("budget=1", "budget=10", "budget=20", "budget=50", "", "budget=15"):
             begun = time.perf_counter()
             size = len(json.dumps(server.ask("/_view", query))) / 1e6
-            print(f"{query or 'all':10s} {time.perf_counter() - begun:6.2f} s, {size:.2f} MB; "
-                  f"{server.memory():.0f} MB held, {server.memory('VmHWM'):.0f} MB at most")  # fmt: skip
+            seconds = time.perf_counter() - begun
+            held, most = server.memory(), server.memory("VmHWM")
+            print(f"{query or 'all':10s} {seconds:6.2f} s, {size:.2f} MB; "
+                  f"{held:.0f} MB held, {most:.0f} MB at most")  # fmt: skip
