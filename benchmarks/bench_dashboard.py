@@ -1,8 +1,11 @@
 """The live page over 500 logs of 10,000 steps: server, network and browser, update by update.
 
-The peer is plotly express over the same curves, every observation drawn.
+The peer is plotly express over the same curves, every observation drawn. Then what the server
+holds: over an hour of polling, and over a curve set of 5,000 runs of 10,000 steps.
 """
 
+import http.client
+import json
 import os
 import re
 import shutil
@@ -60,11 +63,10 @@ def write_logs(folder: Path, losses: np.ndarray) -> list[Path]:
     return logs
 
 
-def started(folder: Path) -> tuple[subprocess.Popen, str, float]:
+def started(folder: Path, *options: str) -> tuple[subprocess.Popen, str, float]:
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "earlycall", "serve", folder], stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "earlycall", "serve", str(folder), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in process.stderr or ():
         if found := re.search(r"http://\S+", line):
             return process, found[0], time.perf_counter() - begun
@@ -145,3 +147,82 @@ def say(capsys, reading, opening, moves, growing, seconds, size) -> None:
         slower, larger = 1e3 * seconds / median("server"), size / median("bytes")
         print(f"plotly express, every point    {seconds:7.2f} s, {size / 1e6:.1f} MB: {slower:.0f} "
               f"times the time and {larger:.0f} times the bytes, and not drawn yet")  # fmt: skip
+
+
+class Server:
+    """A running ``earlycall serve``, what it answers, and the memory and time that it takes."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.process, url, self.reading = started(folder, *options)
+        self.port = int(re.search(r":(\d+)/", url)[1])
+        self.status = Path(f"/proc/{self.process.pid}/status")
+        if not self.status.exists():
+            pytest.skip("needs /proc")
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def memory(self, key: str = "VmRSS") -> float:
+        """In MB; the largest so far under VmHWM."""
+        return int(self.status.read_text().split(f"{key}:")[1].split()[0]) / 1e3
+
+    def ask(self, path: str, query: str = "") -> dict:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.request("POST", path, body=query, headers={"Host": "localhost"})
+        return json.loads(connection.getresponse().read())
+
+
+def test_an_hour_of_polling(tmp_path, capsys):
+    """A page asks every second, and for a new view every 4 s: as often as it does in an hour."""
+    draw = np.random.default_rng(0)
+    logs = [tmp_path / f"run-{i:02d}.csv" for i in range(10)]
+    for log in logs:
+        rows = "".join(f"{s},{1 + 3 / s + draw.normal(0, 0.02):.5f}\n" for s in range(1, 101))
+        log.write_text("step,train_loss\n" + rows)
+    with Server(tmp_path, "--every", "0.05") as server, capsys.disabled():
+        print(f"\nMB held after updates of {len(logs)} logs that grow:")
+        version, drawn = "", ""
+        for update in range(900):
+            for log in logs:
+                with log.open("a") as file:
+                    file.write(f"{101 + update},{1 + draw.normal(0, 0.02):.5f}\n")
+            while (now := server.ask("/_live")["version"]) == version:
+                time.sleep(0.05)
+            version = now
+            for _ in range(3):
+                server.ask("/_live")
+            drawn = server.ask(f"/_view?drawn={drawn}", f"budget={1 + update % 90}")["drawn"]
+            if update % 50 == 49:
+                print(f"{update + 1:4d}: {server.memory():.0f}", flush=True)
+
+
+def test_5000_runs_of_10000_steps(tmp_path, capsys):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    runs, part, steps = 5000, 250, np.arange(1, STEPS + 1)
+    draw = np.random.default_rng(0)
+    floor, height, speed = (draw.uniform(*r, (runs, 1)) for r in ((0.1, 1), (0.5, 3), (50, 800)))
+    writer = None
+    for first in range(0, runs, part):
+        i = slice(first, first + part)
+        losses = floor[i] + height[i] / (1 + steps / speed[i]) + draw.normal(0, 0.02, (part, STEPS))
+        names = np.repeat([f"run-{j:04d}" for j in range(first, first + part)], STEPS)
+        columns = {"run": names, "step": np.tile(steps, part), "train_loss": losses.ravel()}
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(tmp_path / "curves.parquet", table.schema)
+        writer.write_table(table)
+    writer.close()
+    with Server(tmp_path) as server, capsys.disabled():
+        print(f"\n5,000 runs of 10,000 steps are read in {server.reading:.1f} s")
+        for query in ("budget=1", "budget=10", "budget=20", "budget=50", "", "budget=15"):
+            begun = time.perf_counter()
+            size = len(json.dumps(server.ask("/_view", query))) / 1e6
+            seconds = time.perf_counter() - begun
+            held, most = server.memory(), server.memory("VmHWM")
+            print(f"{query or 'all':10s} {seconds:6.2f} s, {size:.2f} MB; "
+                  f"{held:.0f} MB held, {most:.0f} MB at most")  # fmt: skip

@@ -258,6 +258,10 @@ def test_energy_is_drawn_where_it_was_logged():
     assert list(bar.x) == [pytest.approx(2 * 76e3 / 3600), pytest.approx(76e3 / 3600)]
     assert "800 W on average" in bar.text[0]
     assert figure.layout.xaxis.title.text == "energy used, Wh"
+    many = [row | {"run": f"{row['run']}{i}"} for i in range(100) for row in rows]
+    figure = plots.energy(pl.DataFrame(many))
+    assert len(figure.data) == 151
+    assert figure.layout.xaxis.title.text == "energy used, Wh; 150 of 200 runs"
     with pytest.raises(ec.InputError, match="no column 'joules'"):
         plots.energy({"a": [2.0, 1.0]})
 

@@ -395,6 +395,8 @@ class CurveSet:
         by = "step" if part is None else cost
         along = {g: end.step for g, end in ends.items()} if by == "step" else self._wholes(cost)
         kept = self._within(metric, self._limits(part, steps, along), epochs, by)
+        if kept.all():
+            return replace(self, horizons=ends)
         rows = self.observations.filter(pl.Series(kept))
         return replace(self, observations=rows, runs=self._as_of(kept), horizons=ends)
 

@@ -110,6 +110,23 @@ class Prefixes:
             settings=self.settings[rows] if self.settings.width else self.settings,
         )
 
+    def ends(self) -> Prefixes:
+        """Only the first and the last row of each run with the metric, and with each cost.
+
+        It says how far the runs have come, in the memory of a few rows.
+
+        Examples:
+            >>> from earlycall import CurveSet
+            >>> prefixes = CurveSet.from_losses({"a": [3.0, 2.0, 1.0]}).prefixes()[0]
+            >>> prefixes.ends().loss[0].tolist()
+            [3.0, 1.0]
+        """
+        numbered = replace(self, frame=self.frame.with_row_index("row"))
+        columns = [c for c in (self.metric, *COSTS) if c in self.frame.columns]
+        rows = [numbered.ragged("row", where=column) for column in columns]
+        kept = np.concatenate([end for row in rows for end in (row.first(), row.last())])
+        return replace(self, frame=self.frame[np.unique(kept[kept >= 0]).astype(np.int64)])
+
     def parts(self, most: int = 4096) -> Iterator[Prefixes]:
         """The runs in parts of so many, so that what is computed of each stays small in memory."""
         if len(self) <= most:
@@ -148,8 +165,8 @@ class Prefixes:
         if recorded.null_count():
             there = recorded.is_not_null()
             row, values = row.filter(there), values.filter(there)
-        counts = np.bincount(row.to_numpy(), minlength=len(self))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        ids = row.to_numpy()  # sorted
+        offsets = np.searchsorted(ids, np.arange(len(self) + 1, dtype=ids.dtype))
         return Ragged(values.cast(pl.Float64).to_numpy(), offsets)
 
     @cached_property
@@ -225,6 +242,8 @@ class Prefixes:
                 f"group {self.group!r} has no column {self.axis!r}; "
                 f"use one of: observation, {found}"
             )
+        if self.axis == "step":
+            return self.step
         axis = self.ragged(self.axis, where=self.metric)
         missing = np.isnan(axis.values)
         if missing.any():

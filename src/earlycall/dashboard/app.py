@@ -7,6 +7,7 @@ import json
 import logging
 import mimetypes
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -40,7 +41,7 @@ FIRST_COLUMNS = (
     "rank", "run", "p_top", "p_first", "verdict", "score", "se", "moved", "last", "step", "final",
     "like", "note",
 )  # fmt: skip
-FIRST_ROWS = 100  # of the table of runs, before all are asked for
+FIRST_ROWS, MAX_ROWS = 100, 1000  # of the table of runs, before and after all are asked for
 MIN_GZIPPED = 2000  # bytes
 MAX_BODY, MAX_URL = 1 << 20, 1 << 15  # bytes of a request; thousands of runs are marked in a body
 ASKED = ("/_live", "/_view")  # by the page's scripts, with the view in the body
@@ -152,7 +153,7 @@ class App:
         table = _sorted(ranked.runs, view)
         marked = set(view.stop) & set(() if curves is None else curves.runs["run"].to_list())
         stop = [run for run in view.stop if run in marked]
-        rows = 0 if table is None else len(table) if view.rows == "all" else FIRST_ROWS
+        rows = MAX_ROWS if view.rows == "all" else FIRST_ROWS
         hopeless = [run for verdict in ranked.verdicts for run in verdict.stop]
         return template("view.html.j2", PAGES).render(
             ranked=ranked, view=view, content=content, tabs=TABS, captions=CAPTIONS,
@@ -160,7 +161,7 @@ class App:
             problems=[p for p in dict.fromkeys((problem, ranked.problem, content.problem)) if p],
             chosen=None if curves is None else choices(curves, view), nearest=nearest,
             table=table if table is None else table.compact().head(rows),
-            n_hidden=0 if table is None or view.rows == "all" else max(len(table) - FIRST_ROWS, 0),
+            rows=rows, max_rows=MAX_ROWS, n_runs=0 if table is None else len(table),
             marked=marked, to_stop=[run for run in hopeless if run not in marked],
             stop=stop, command=stop_command(stop, self.paths, self.stop_template),
             saved=(ranked.ranking and saving(ranked.ranking.prefixes[0], stop)[0]) or 0.0,
@@ -168,11 +169,12 @@ class App:
 
 
 def _drawn(cache: ViewCache, ranked: RankedView) -> tuple[TabContent, str]:
-    """What a tab shows, and its figures as JSON."""
+    """What a tab shows, and its figures as JSON, by which alone they are kept."""
     from plotly.io.json import to_json_plotly
 
     content = tab_content(cache, ranked)
-    return content, to_json_plotly(content.figures)
+    figures = to_json_plotly(content.figures)
+    return replace(content, figures=dict.fromkeys(content.figures)), figures
 
 
 def _sorted(table: RunTable | None, view: View) -> RunTable | None:

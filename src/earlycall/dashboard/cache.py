@@ -17,7 +17,8 @@ from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, rank
 from earlycall.report.run_table import RunTable, run_table
 from earlycall.report.verdict import GroupVerdict, verdicts
 
-MAX_KEPT = 64  # results
+MAX_KEPT = 64  # rankings and figures
+MAX_FILTERED = 4  # sets of the runs that filters leave, each a copy
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class RankedView:
         snapshot: what the logs held.
         view: what was asked for.
         curves: the runs that are looked at, whole; None where there is none.
-        ranking: None where they cannot be ranked.
+        ranking: with the ends of what was seen alone; None where they cannot be ranked.
         verdicts: of the group that is looked at.
         runs: the table of the runs; None where there is none.
         problem: why they cannot be ranked, in a sentence.
@@ -50,17 +51,40 @@ class ViewCache:
 
     def __init__(self, live: Live, finished: CurveSet | None = None) -> None:
         self.live, self.finished = live, finished
-        self._results: OrderedDict[Any, Future[Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._results, self._filtered = _Kept(MAX_KEPT), _Kept(MAX_FILTERED)
 
     def ranked(self, view: View) -> RankedView:
         """The runs of a view, ranked; errors are reported in ``problem``."""
         snapshot, asked = self.live.now, view.of_ranking()
+        result = RankedView(snapshot, view)
+        if snapshot.curves is None:
+            return result
+        whole = snapshot.curves
+        try:
+            filters = asked.of_filters().query()
+            curves = self._filtered.get(snapshot, filters, lambda: asked.runs(whole))
+        except Exception as error:  # whatever a log holds, the page goes on and says so
+            return replace(result, problem=problem_of(error))
+        if not len(curves):
+            return replace(result, problem="no run matches the filters")
         past = self.finished if view.score == DEFAULT_SCORE else None  # others do not learn
-        ranked = self.memoize(snapshot, asked.query(), lambda: _ranked(snapshot, asked, past))
-        return replace(ranked, view=view)
+        ranked = self.memoize(snapshot, asked.query(), lambda: _ranked(result, asked, curves, past))
+        return replace(ranked, view=view, curves=curves)
 
     def memoize(self, snapshot: Snapshot, key: Any, compute: Callable[[], T]) -> T:
+        """A result for these logs and this key; those who ask at the same time wait for one."""
+        return self._results.get(snapshot, key, compute)
+
+
+class _Kept:
+    """The results that were asked for last, of the newest logs alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._results: OrderedDict[Any, Future[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, snapshot: Snapshot, key: Any, compute: Callable[[], T]) -> T:
         """A result for these logs and this key; those who ask at the same time wait for one."""
         with self._lock:
             for old in [k for k in self._results if k[0] != snapshot.version]:
@@ -70,7 +94,7 @@ class ViewCache:
             if result is None:
                 result = self._results[snapshot.version, key] = Future()
             self._results.move_to_end((snapshot.version, key))
-            while len(self._results) > MAX_KEPT:
+            while len(self._results) > self._most:
                 self._results.popitem(last=False)
         if mine:
             try:
@@ -89,22 +113,17 @@ def problem_of(error: Exception) -> str:
     return f"This view cannot be shown: {type(error).__name__}: {error}"[:1000]
 
 
-def _ranked(snapshot: Snapshot, view: View, finished: CurveSet | None) -> RankedView:
-    result = RankedView(snapshot, view)
-    if snapshot.curves is None:
-        return result
+def _ranked(
+    result: RankedView, view: View, curves: CurveSet, finished: CurveSet | None
+) -> RankedView:
+    """What is kept of a ranking, without the curves, which would be kept for each budget."""
     try:
-        curves = view.runs(snapshot.curves)
-        if not len(curves):
-            return replace(result, problem="no run matches the filters")
-        result = replace(result, curves=curves, runs=run_table(None, curves))
         ranking = rank(
             curves, score=view.score, metric=curves.metric(view.metric), budget=view.budget,
             horizon=view.horizon, axis=view.axis, finished=finished,
         )  # fmt: skip
-        return replace(
-            result, ranking=ranking, verdicts=tuple(verdicts(ranking, curves)),
-            runs=run_table(ranking, curves),
-        )  # fmt: skip
+        table, said = run_table(ranking, curves), tuple(verdicts(ranking, curves))
+        ranking = replace(ranking, prefixes=tuple(p.ends() for p in ranking.prefixes))
+        return replace(result, ranking=ranking, verdicts=said, runs=table)
     except Exception as error:  # whatever a log holds, the page goes on and says so
-        return replace(result, problem=problem_of(error))
+        return replace(result, runs=run_table(None, curves), problem=problem_of(error))

@@ -6,8 +6,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+import polars as pl
 
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
@@ -80,7 +82,7 @@ class Live:
         self._count += 1
         self.now = Snapshot(
             version=f"{self._start}-{self._count}",
-            curves=curves if curves is not None and len(curves) else None,
+            curves=_contiguous(curves) if curves is not None and len(curves) else None,
             broken=broken,
         )
 
@@ -100,3 +102,9 @@ class Live:
             if self.looked is not None:
                 self.looked(self.now.curves)
             took = time.monotonic() - began
+
+
+def _contiguous(curves: CurveSet) -> CurveSet:
+    """The set in one piece, steps as floats, so that no view of it copies what it only reads."""
+    rows = curves.observations.with_columns(pl.col("step").cast(pl.Float64))
+    return replace(curves, observations=rows.rechunk())

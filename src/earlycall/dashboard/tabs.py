@@ -16,8 +16,9 @@ from earlycall.dashboard.view import View
 from earlycall.elasticity import elasticity
 from earlycall.errors import InputError
 from earlycall.formatting import common_ending, number, plain, shown
-from earlycall.plots.downsampling import means
-from earlycall.plots.theme import LIGHT
+from earlycall.plots.curves import NOISE_POINTS
+from earlycall.plots.downsampling import extremes, means
+from earlycall.plots.theme import LIGHT, soft
 from earlycall.report import sections
 from earlycall.report.model import Section
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_RANKED = 60  # runs in the figure of the ranking; the table has them all
 MAX_POINTS = 400  # of the curve of the run in focus
-MAX_ROWS = 500  # of the table of elasticities
+MAX_ROWS = 500  # of the table of elasticities, the only runs that are measured
 
 
 @dataclass(frozen=True)
@@ -106,31 +107,41 @@ def _curves(ranked: RankedView, curves: CurveSet) -> TabContent:
 
 
 def _highlight(figure: Figure, run: CurveSet, name: str, metric: str, axis: Any) -> None:
-    """Draw a run above all others."""
-    from plotly.graph_objects import Scatter
-
+    """Draw a run above all others: its course, and its noise pale behind it."""
     if len(run) != 1:
         return
     prefixes = run.prefixes(metric=metric, axis=axis)[0]
     x, y = prefixes.x[0], prefixes.values[0]
     finite = np.isfinite(x) & np.isfinite(y)
-    x, y = means(x[finite], y[finite], MAX_POINTS)
-    line = {"color": LIGHT.ink, "width": 3}
-    figure.add_trace(Scatter(x=x, y=y, mode="lines", line=line, name=shown(name), hoverinfo="skip"))
+    x, y = x[finite], y[finite]
+    for (thin_x, thin_y), colour, width in (
+        (extremes(x, y, NOISE_POINTS), soft(LIGHT.ink, 0.22), 1),
+        (means(x, y, MAX_POINTS), LIGHT.ink, 3),
+    ):
+        figure.add_scatter(
+            x=thin_x, y=thin_y, mode="lines", line={"color": colour, "width": width},
+            name=shown(name), showlegend=width > 1, hoverinfo="skip",
+        )  # fmt: skip
 
 
 def _elasticity(cache: ViewCache, ranked: RankedView, curves: CurveSet) -> TabContent:
-    """The elasticity along the curve of the run in focus, else of the first; a table of all."""
-    view = ranked.view
+    """The elasticity along the curve of the run in focus, else of the first; a table of runs."""
+    view, names = ranked.view, curves.runs["run"]
     watched = metric_of(curves, view)
-    key = ("elasticities", view.of_ranking().query(), watched, view.cost)
+    best = names if ranked.ranking is None else ranked.ranking.table["run"]
+    runs = best.head(MAX_ROWS).to_list()
+    runs += [view.focus] if view.focus in names and view.focus not in runs else []
+    key = ("elasticities", view.of_ranking().query(), watched, view.cost, *runs[MAX_ROWS:])
     table = cache.memoize(
-        ranked.snapshot, key, lambda: elasticity(curves, cost=view.cost, metric=watched).table
-    )
+        ranked.snapshot, key,
+        lambda: elasticity(curves.select(runs=runs), cost=view.cost, metric=watched).table,
+    )  # fmt: skip
     run = view.focus if view.focus in table["run"] else None
     run = run or (ranked.ranking and ranked.ranking.best()) or table["run"][0]
-    words = f"{run}: {table.filter(table['run'] == run)['advice'][0]}"
-    content = TabContent({}, (words,), _rows(table))
+    words = [f"{run}: {table.filter(table['run'] == run)['advice'][0]}"]
+    if len(curves) > MAX_ROWS:
+        words += [f"The table has the best {MAX_ROWS} of {len(curves):,} runs; filter for others."]
+    content = TabContent({}, tuple(words), _rows(table))
     try:
         prefixes = curves.select(runs=[run]).prefixes(metric=watched)[0]
         content.figures["elasticity"] = plots.elasticity_along(
@@ -153,5 +164,5 @@ def _rows(table: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
             row["shape"],
             row["advice"],
         )
-        for row in table.head(MAX_ROWS).iter_rows(named=True)
+        for row in table.iter_rows(named=True)
     )

@@ -128,6 +128,13 @@ class View:
         """The part of the view that the ranking depends on."""
         return replace(self.of_tab(), tab="curves", cost="step", focus=None)
 
+    def of_filters(self) -> View:
+        """The part of the view that `runs` depends on."""
+        return View(
+            group=self.group, metric=self.metric, direction=self.direction, find=self.find,
+            settings=self.settings,
+        )  # fmt: skip
+
     def runs(self, curves: CurveSet) -> CurveSet:
         """The runs that are looked at, with the direction of the metric where the view gives it.
 

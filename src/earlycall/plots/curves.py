@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earlycall.curves import Axis, CurveSet, Prefixes
+from earlycall.curves import Axis, CurveSet, Prefixes, Ragged
 from earlycall.errors import InputError
 from earlycall.formatting import labels, shown
-from earlycall.plots.downsampling import extremes, means, points_for
+from earlycall.plots.downsampling import corners, extremes, means, points_for
 from earlycall.plots.forecast import Forecast, forecast, misses
 from earlycall.plots.theme import (
     ABOVE,
@@ -38,8 +39,11 @@ MAX_COLOURED = 6  # curves that are all drawn in colour
 LEADERS = 4  # of more curves, those that are
 MAX_BANDS = 1  # leaders whose forecast has its interval drawn: several would hide the curves
 LEADER_POINTS = 120  # of a leader, whose noise is drawn pale behind it
-NOISE_POINTS = 600
+NOISE_POINTS = 2000  # two for each column of a panel's pixels
 MAX_OTHERS = 150  # that the eye can tell apart
+MAX_CROSSES, MAX_LARGE_CROSSES = 500, 50
+PANEL_HEIGHT = 340  # pixels
+TOLERANCE = 1.0 / PANEL_HEIGHT  # of the height: another curve's line may move by its width
 SHADES = 6  # of grey for the others, the better ones darker
 MAX_PANELS = 12
 MAX_COLUMNS = 3  # of panels
@@ -69,7 +73,8 @@ def curves(
     first leader's with its 90 % interval), and what was logged after the prefix as a thin line. A
     fit that visibly misses the curve in the scale that is drawn is dotted, without a forecast.
     The other curves are means of neighbouring losses in shades of grey, the better ones darker; at
-    most 150 of them are drawn, evenly spread by rank. A cross marks where a run diverged.
+    most 150 of them are drawn, evenly spread by rank, by the points without which a line would move
+    by more than its width. A cross marks where a run diverged; at most 500 of them are drawn.
 
     Args:
         curves: whatever `earlycall.rank` takes.
@@ -118,8 +123,9 @@ def curves(
             figure.update_yaxes(title=shown(metric), **cell)
     legend = LEGEND_BELOW | {"y": LEGEND_BELOW["y"] / rows, "traceorder": "normal"}
     above = 30 if not figure.layout.annotations else ABOVE
+    height = 90 + above + PANEL_HEIGHT * rows
     return styled(
-        figure, colours, height=90 + above + 340 * rows, legend=legend, margin={"t": above},
+        figure, colours, height=height, legend=legend, margin={"t": above},
         showlegend=len(groups) == 1 or any(trace.name == MISSES for trace in figure.data),
     )  # fmt: skip
 
@@ -130,6 +136,7 @@ class _Group:
 
     Attributes:
         n_seen: shape (m,), how many of each run's losses were seen.
+        finite: shape (m,), whether all of a run's losses are.
         order: the row numbers of the runs, the best first.
         ends: shape (m,), where training would end, on the axis.
         ranks: shape (m,), of each run; 0 if it has none.
@@ -137,6 +144,7 @@ class _Group:
 
     prefixes: Prefixes
     n_seen: Ints
+    finite: NDArray[np.bool_]
     order: Ints
     ends: Floats
     ranks: Ints
@@ -171,8 +179,9 @@ def _groups(
         ranks = _ranks(prefixes, ranking)
         last = [loss[n - 1] if n else np.inf for loss, n in zip(prefixes.loss, n_seen, strict=True)]
         key = np.array(last) if ranking is None else np.where(ranks > 0, ranks, 1e9)
-        key = np.where(prefixes.loss.all_finite() & (prefixes.loss.lengths > 0), key, np.inf)
-        yield _Group(prefixes, n_seen, np.argsort(key, kind="stable"), ends, ranks)
+        finite = prefixes.loss.all_finite()
+        key = np.where(finite & (prefixes.loss.lengths > 0), key, np.inf)
+        yield _Group(prefixes, n_seen, finite, np.argsort(key, kind="stable"), ends, ranks)
 
 
 def _n_seen(prefixes: Prefixes, limited_to: Prefixes | None) -> Ints:
@@ -205,6 +214,7 @@ class _Panel:
         group: the curves.
         along: what stands along the bottom.
         alone: whether it is the only panel.
+        traces: what has been drawn, added to the figure all at once.
     """
 
     figure: Figure
@@ -213,6 +223,7 @@ class _Panel:
     group: _Group
     along: str
     alone: bool
+    traces: list[dict[str, Any]] = field(default_factory=list)
 
     def draw(self, leaders: int | None, forecasts: bool, log: bool | None) -> None:
         """The curves, the leaders last, so that they lie on top."""
@@ -228,13 +239,13 @@ class _Panel:
         sign = group.prefixes.sign
         low, high = _range(list(curves.values()), sign)
         log = log if log is not None else bool(sign > 0 and low > 0 and high > LOG_SPREAD * low)
-        self.others([(names[i], *curves[i]) for i in drawn])
         made = forecast(group.prefixes, first, group.n_seen, group.ends) if forecasts else {}
         missed = {i for i in made if misses(*self.seen(i), made[i], _limits(low, high, log), log)}
         ends = [float(m.middle[-1]) for i, m in made.items() if len(m.ahead) and i not in missed]
         low, high = _with_ends(low, high, ends, log)
         limits = _limits(low, high, log)
         floor = 10 ** limits[0] if log else -np.inf
+        self.others([(names[i], *curves[i]) for i in drawn], limits, log)
         for place, i in enumerate(first):
             line = self.colours.line(place)
             self.leader(i, names[i], curves[i], line)
@@ -247,6 +258,7 @@ class _Panel:
         thinned = f"; {len(drawn):,} of {len(others):,} others" if len(drawn) < len(others) else ""
         self.figure.update_xaxes(title=self.along + thinned, **self.cell)
         self.divergences(names)
+        self.figure.add_traces(self.traces, rows=self.cell["row"], cols=self.cell["col"])
         self.end_of_prefix()
         if np.isfinite(limits).all() and high > low:
             self.figure.update_yaxes(range=limits, **self.cell)
@@ -266,13 +278,15 @@ class _Panel:
 
     def line(self, x: Floats, y: Floats, colour: str, width: float, **options: Any) -> None:
         style = {"color": colour, "width": width} | options.pop("line", {})
-        self.figure.add_scatter(
-            x=_single(x), y=_single(y), mode="lines", line=style, **options, **self.cell
-        )
+        points = {"x": _single(x), "y": _single(y)}
+        self.traces.append({"type": "scatter", "mode": "lines", "line": style} | points | options)
 
-    def others(self, curves: list[tuple[str, Floats, Floats]]) -> None:
+    def others(
+        self, curves: list[tuple[str, Floats, Floats]], limits: list[float], log: bool
+    ) -> None:
         """Many curves as a few lines with gaps, the better ones darker and above."""
         n = len(curves)
+        curves = _without_hidden_points(curves, limits, log)
         for rows in reversed(np.array_split(np.arange(n), min(SHADES, n) or 1)):
             if not len(rows):
                 continue
@@ -316,29 +330,33 @@ class _Panel:
         """A fit that misses, up to where losses were seen; the legend says so once."""
         dots = {"dash": "1px,4px"}
         self.line(made.x, made.y, colour, 1.6, line=dots, **QUIET)
-        if not any(trace.name == MISSES for trace in self.figure.data):
+        said = [*(t.name for t in self.figure.data), *(t.get("name") for t in self.traces)]
+        if MISSES not in said:
             nothing = np.array([np.nan])
             self.line(
                 nothing, nothing, self.colours.muted, 1.6, line=dots, name=MISSES, legendrank=LAST
             )
 
     def divergences(self, names: list[str]) -> None:
-        """A cross at the last finite loss of each run that diverged."""
+        """A cross at the last finite loss of each run that diverged, of many evenly spread ones."""
         x, y, text = [], [], []
-        for i in np.flatnonzero(~self.group.prefixes.loss.all_finite()).tolist():
+        diverged = np.flatnonzero(~self.group.finite)
+        spread = np.linspace(0, len(diverged) - 1, min(MAX_CROSSES, len(diverged)))
+        for i in diverged[spread.round().astype(np.int64)].tolist():
             along, values = self.group.curve(i)
             bad = int(np.argmin(np.isfinite(values)))
             x.append(float(along[max(bad - 1, 0)]))
             y.append(float(values[bad - 1]) if bad else None)
             text.append(names[i])
         if x:
-            self.figure.add_scatter(
-                x=x, y=y, text=text, mode="markers", name="diverged", showlegend=self.alone,
-                cliponaxis=False,
-                marker={"symbol": "x", "size": 8, "color": self.colours.red},
-                hovertemplate="<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
-                **self.cell,
-            )  # fmt: skip
+            size = 8 if len(x) <= MAX_LARGE_CROSSES else 5
+            of_all = f", {len(x)} of {len(diverged):,}" if len(x) < len(diverged) else ""
+            self.traces.append({
+                "type": "scatter", "mode": "markers", "x": x, "y": y, "text": text,
+                "name": f"diverged{of_all}", "showlegend": self.alone, "cliponaxis": False,
+                "marker": {"symbol": "x", "size": size, "color": self.colours.red},
+                "hovertemplate": "<b>%{text}</b><br>diverged after %{x:,.6~g}<extra></extra>",
+            })  # fmt: skip
 
     def end_of_prefix(self) -> None:
         """Where the prefixes end, if they end before the curves."""
@@ -355,6 +373,22 @@ class _Panel:
                 xanchor="right" if late else "left", yanchor="bottom" if self.alone else "top",
                 bgcolor=soft(self.colours.paper, 0.0 if self.alone else 0.8), **self.cell,
             )  # fmt: skip
+
+
+def _without_hidden_points(
+    curves: list[tuple[str, Floats, Floats]], limits: list[float], log: bool
+) -> list[tuple[str, Floats, Floats]]:
+    """Names, x and y of curves by the points that are to be seen within the limits of the axis."""
+    height = limits[1] - limits[0]
+    if not curves or not 0 < height < np.inf:
+        return curves
+    x, y = (Ragged.of([curve[k] for curve in curves]) for k in (1, 2))
+    drawn = np.log10(np.maximum(y.values, 10 ** (limits[0] - height))) if log else y.values
+    drawn = np.clip(drawn, limits[0] - height, limits[1] + height)
+    kept = corners(x, Ragged(drawn, y.offsets), TOLERANCE * height)
+    ends = np.searchsorted(kept, y.offsets)
+    parts = [kept[start:stop] for start, stop in pairwise(ends.tolist())]
+    return [(name, x.values[p], y.values[p]) for (name, *_), p in zip(curves, parts, strict=True)]
 
 
 def _range(curves: list[tuple[Floats, Floats]], sign: float = 1.0) -> tuple[float, float]:

@@ -15,12 +15,14 @@ from earlycall.plots.theme import Figure, Theme, palette, panels, soft, styled
 from earlycall.readers.as_curve_set import as_curve_set
 from earlycall.readers.power.trace import KWH
 
-MAX_COLOURED, MAX_NAMED = 6, 40  # runs
+MAX_COLOURED, MAX_NAMED, MAX_DRAWN = 6, 40, 150  # runs
 UNITS = ((KWH, "kWh"), (KWH / 1000, "Wh"), (1.0, "J"))
 
 
 def energy(curves: Any, *, metric: str | None = None, theme: Theme = "light") -> Figure:
     """The loss along the energy used, and the energy and mean power of each run.
+
+    Of more than 150 runs, 150 are drawn, evenly spread by the energy that they used.
 
     Args:
         curves: a curve set with a cumulative ``joules`` column, or whatever `earlycall.rank` takes.
@@ -38,7 +40,9 @@ def energy(curves: Any, *, metric: str | None = None, theme: Theme = "light") ->
     runs = sorted(_runs(curve_set, metric), key=lambda run: -float(run["joules"][-1]))
     if not runs:
         raise InputError(f"no run has both {metric!r} and 'joules', so there is nothing to draw")
-    most = float(runs[0]["joules"][-1])
+    found, most = len(runs), float(runs[0]["joules"][-1])
+    spread = np.linspace(0, found - 1, min(found, MAX_DRAWN)).round().astype(int)
+    runs = [runs[i] for i in spread.tolist()]
     size, unit = next((size, unit) for size, unit in UNITS if size == 1 or most >= size)
     figure = panels(1, 2, column_widths=[0.6, 0.4], horizontal_spacing=0.12)
     names = labels([run["run"] for run in runs], 30)
@@ -61,7 +65,9 @@ def energy(curves: Any, *, metric: str | None = None, theme: Theme = "light") ->
         textposition="none", hovertemplate=f"%{{text}}<br>%{{x:.4~g}} {unit}<extra></extra>",
         row=1, col=2,
     )  # fmt: skip
+    thinned = f"; {len(runs)} of {found:,} runs" if len(runs) < found else ""
     figure.update_xaxes(title=f"energy used, {unit}", rangemode="tozero")
+    figure.update_xaxes(title=f"energy used, {unit}{thinned}", row=1, col=1)
     figure.update_yaxes(title=shown(metric), row=1, col=1)
     ticks = {"showticklabels": False} if many else {"tickvals": places, "ticktext": names}
     figure.update_yaxes(autorange="reversed", showgrid=False, row=1, col=2, **ticks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from earlycall.errors import InputError
@@ -105,10 +106,23 @@ def exchanged() -> list[tuple[str, str]]:
 
 def panels(rows: int = 1, cols: int = 1, titles: Sequence[str] = (), **options: Any) -> Figure:
     """An empty figure of panels, with titles if there are several; options of plotly's."""
+    from plotly.graph_objects import Figure
+
+    names = tuple(shown(title, 40) for title in titles) if len(titles) > 1 else None
+    known = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+    return Figure(_empty_panels(rows, cols, names, tuple(known.items())))
+
+
+@lru_cache(maxsize=32)
+def _empty_panels(
+    rows: int, cols: int, titles: tuple[str, ...] | None, options: tuple[tuple[str, Any], ...]
+) -> Figure:
+    """Kept, since plotly takes ten times as long to make panels as to copy them."""
     from plotly.subplots import make_subplots
 
-    names = [shown(title, 40) for title in titles] if len(titles) > 1 else None
-    return make_subplots(rows=rows, cols=cols, subplot_titles=names, **options)
+    known = {key: list(v) if isinstance(v, tuple) else v for key, v in options}
+    figure = make_subplots(rows=rows, cols=cols, subplot_titles=titles, **known)
+    return figure.update_layout(template="none")
 
 
 def add_points(figure: Figure, n: int, **options: Any) -> None:
@@ -119,27 +133,33 @@ def add_points(figure: Figure, n: int, **options: Any) -> None:
 
 def styled(figure: Figure, colours: Palette, **layout: Any) -> Figure:
     """The figure in the style of all figures, with further settings of its layout."""
+    if figure.layout.annotations:
+        figure.update_annotations(font={"color": colours.muted, "size": 13})
+    layout["margin"] = {"t": 30, "r": 20, "b": 52, "l": 64} | layout.get("margin", {})
+    return figure.update_layout(template=_template(colours), font={"size": 13}, **layout)
+
+
+@cache
+def _template(colours: Palette) -> Any:
+    """What all figures have in common; plotly is slow where it is set figure by figure."""
+    from plotly.graph_objs.layout import Template
+
     axis = {
         "gridcolor": colours.grid, "zerolinecolor": colours.grid, "linecolor": colours.faint,
         "tickcolor": colours.faint, "ticks": "outside", "ticklen": 4, "automargin": True,
         "title": {"standoff": 10, "font": {"color": colours.muted, "size": 13}},
         "tickfont": {"color": colours.muted, "size": 12},
     }  # fmt: skip
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    figure.update_annotations(font={"color": colours.muted, "size": 13})
-    figure.update_layout(
-        template="none", paper_bgcolor=colours.paper, plot_bgcolor=colours.paper,
-        font={"family": FONT, "size": 13, "color": colours.ink}, hovermode="closest",
-        hoverlabel={
+    words = {"family": FONT, "color": colours.ink}
+    return Template(layout={
+        "xaxis": axis, "yaxis": axis, "font": words | {"size": 13}, "hovermode": "closest",
+        "paper_bgcolor": colours.paper, "plot_bgcolor": colours.paper,
+        "hoverlabel": {
             "bgcolor": colours.paper, "bordercolor": colours.faint, "align": "left",
-            "font": {"family": FONT, "color": colours.ink, "size": 13},
+            "font": words | {"size": 13},
         },
-        legend={"font": {"color": colours.ink, "size": 12}},
-        margin={"t": 30, "r": 20, "b": 52, "l": 64},
-    )  # fmt: skip
-    figure.update_layout(**layout)
-    return figure
+        "legend": {"font": {"color": colours.ink, "size": 12}},
+    })  # fmt: skip
 
 
 def _opaque(colour: str) -> str:
