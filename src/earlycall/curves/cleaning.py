@@ -307,8 +307,21 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     Raises:
         InputError: if there is no ``run`` column, or a run has two rows.
     """
-    if runs is None:
-        return keys
+    return keys if runs is None else with_settings(keys, clean_run_table(runs))
+
+
+def with_settings(keys: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """The keys with what a clean table of runs says of each."""
+    on = ["group", "run"] if "group" in runs.columns else ["run"]
+    return keys.join(runs, on=on, how="left", maintain_order="left")
+
+
+def clean_run_table(runs: pl.DataFrame) -> pl.DataFrame:
+    """The settings and outcomes of runs as numbers, truths and text.
+
+    Raises:
+        InputError: if there is no ``run`` column, or a run has two rows.
+    """
     if "run" not in runs.columns:
         raise InputError(f"the table of runs has no column 'run'; found: {first_of(runs.columns)}")
     on = ["group", "run"] if "group" in runs.columns else ["run"]
@@ -322,7 +335,7 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     twice = runs.filter(pl.struct(on).is_duplicated())
     if twice.height:
         raise InputError(f"the table of runs has two rows for run {twice['run'][0]!r}")
-    return keys.join(runs, on=on, how="left", maintain_order="left")
+    return runs
 
 
 def _checked(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _Z = 1.2816  # the standard normal's 0.9 quantile: how sure "can be told apart" is
 
+MANY = 2000  # numbers of which the standard library's Φ, in all Newton's steps, costs 0.1 s
 SURE = 0.95  # that the runs to keep hold the best
 TOP_EXPONENT = 3
 
@@ -80,12 +81,16 @@ def normal_cdf(z: Floats) -> Floats:
     """Φ(z) = ½ erfc(−z/√2), elementwise.
 
     By the standard library, since importing ``scipy.special`` takes as long as half of all that
-    ``earlycall rank`` otherwise imports.
+    ``earlycall rank`` otherwise imports; of many numbers that pays.
 
     Examples:
         >>> normal_cdf(np.array([0.0, 1.96])).round(3).tolist()
         [0.5, 0.975]
     """
+    if len(z) > MANY:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr(z), dtype=np.float64)
     return np.asarray(_ERFC(z / -math.sqrt(2)), dtype=np.float64) / 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
-from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
+from earlycall.curves.horizon import UNKNOWN_END, Horizon, Source, assumptions
 from earlycall.errors import InputError, first_few
 from earlycall.formatting import capitalised, common_ending, listed, percent, plain
 from earlycall.ranking.certainty import (
@@ -312,12 +313,85 @@ def rank(
         InputError: if an argument or the curves cannot be used, or whether less or more of the
             metric is better is not known.
     """
-    chosen = get(score, burn_in)
-    part = None if budget is None else as_part(budget)
+    if over is None and finished is None and isinstance(curves, str | Path):
+        from earlycall.ranking.in_parts import ranked_parts
+
+        parts = ranked_parts(
+            curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
+            epochs=epochs, horizon=horizon, group=group, axis=axis, cost=cost, top=top,
+            outcome=outcome, burn_in=burn_in,
+        )  # fmt: skip
+        if parts is not None:
+            return parts.whole()
     curves = as_curve_set(curves)
     if group is not None:
         curves = curves.select(group=group)
     _need_two_runs(curves)
+    ranking = joined([
+        rank_part(
+            curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
+            epochs=epochs, horizon=horizon, axis=axis, cost=cost, top=top, finished=finished,
+            outcome=outcome, burn_in=burn_in,
+        )
+    ])  # fmt: skip
+    return ranking if over is None else by_setting(ranking, curves, over)
+
+
+@dataclass(frozen=True)
+class RankedPart:
+    """Some groups of a set, ranked.
+
+    Attributes:
+        ranking: of these groups, without what was assumed of their ends.
+        ends: where training of each ends.
+    """
+
+    ranking: Ranking
+    ends: Mapping[str, Horizon]
+
+    @property
+    def counted(self) -> bool:
+        """Whether a budget was counted from the ends."""
+        return self.ranking.budget is not None and self.ranking.cost == "step"
+
+
+def joined(parts: Sequence[RankedPart]) -> Ranking:
+    """The ranking of all groups."""
+    rankings = [part.ranking for part in parts]
+    ends = {group: end for part in parts for group, end in part.ends.items()}
+    noted = [sentence for ranking in rankings for sentence in ranking.warnings]
+    return replace(
+        rankings[0],
+        table=pl.concat([ranking.table for ranking in rankings]),
+        horizons={g: h for ranking in rankings for g, h in ranking.horizons.items()},
+        warnings=(*noted, *assumptions(ends, counted=parts[0].counted)),
+        verdicts={g: said for ranking in rankings for g, said in ranking.verdicts.items()},
+        prefixes=tuple(p for ranking in rankings for p in ranking.prefixes),
+        learned_from={g: n for ranking in rankings for g, n in ranking.learned_from.items()},
+        horizon_from={g: s for ranking in rankings for g, s in ranking.horizon_from.items()},
+    )
+
+
+def rank_part(
+    curves: CurveSet,
+    *,
+    score: str,
+    metric: str | None,
+    direction: Direction | None,
+    budget: Budget | None,
+    steps: float | None,
+    epochs: int | None,
+    horizon: float | None,
+    axis: Axis,
+    cost: str,
+    top: int,
+    finished: Any = None,
+    outcome: str | None,
+    burn_in: int | None,
+) -> RankedPart:
+    """Rank the runs of some groups of a set; arguments as of `rank`."""
+    chosen = get(score, burn_in)
+    part = None if budget is None else as_part(budget)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
     past: list[CurveSet] = []
@@ -348,7 +422,6 @@ def rank(
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
     if own_outcomes:
         warnings.append(_their_own(own_outcomes, len(past[0]) if past else 0))
-    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     ranking = Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -363,7 +436,7 @@ def rank(
         learned_from=learned_from,
         horizon_from={p.group: p.horizon_from for p in prefixes},
     )
-    return ranking if over is None else by_setting(ranking, curves, over)
+    return RankedPart(ranking, seen.horizons)
 
 
 def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:

@@ -16,7 +16,7 @@ from typing import Any
 from earlycall.errors import InputError, first_few
 from earlycall.readers import remote
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import files_in, head_of, is_within, visible_files, walk_visible
+from earlycall.readers.base.inside import files_in, head_of, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
@@ -131,7 +131,7 @@ def sources(
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
-        if not is_within(path / "curves.parquet", path):
+        if not curve_set.is_set(path):
             raise InputError(
                 f"{path / 'curves.parquet'}: a link out of the folder; name its target"
             )
