@@ -435,10 +435,12 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
         if column.null_count():
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
-        is_category = column.dtype in (pl.Categorical, pl.Enum)
-        category = column if is_category else names_of(column).cast(pl.Categorical)
-        code = category.to_physical().to_numpy()
-        changed[1:] |= code[1:] != code[:-1]
+        if column.dtype in (pl.Categorical, pl.Enum):
+            code = column.to_physical().to_numpy()
+            changed[1:] |= code[1:] != code[:-1]
+        else:
+            names_here = names_of(column)
+            changed[1:] |= (names_here[1:] != names_here[:-1]).to_numpy()
     starts = np.flatnonzero(changed)
     if not len(starts):
         raise InputError("the table of curves has no rows")

@@ -62,7 +62,8 @@ def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
         return np.ones(n)
     low, high = float((score - 9 * se).min()), float((score + 9 * se).max())
     mark = (low + high) / 2
-    for i in range(1, 200):  # Newton's steps within a bracket, which every fourth step halves
+    before = math.inf
+    for _ in range(200):  # Newton's steps within a bracket, which is halved where they do not pay
         z = (score - mark) / se
         excess = float(normal_cdf(z).sum()) - k
         if abs(excess) <= 1e-13 * n:
@@ -70,7 +71,8 @@ def chance_of_best(score: Floats, se: Floats, k: int = 1) -> Floats:
         low, high = (mark, high) if excess > 0 else (low, mark)
         slope = float((np.exp(-z * z / 2) / se).sum()) / math.sqrt(2 * math.pi)
         newton = mark + excess / slope if slope > 0 else math.inf
-        mark = newton if i % 4 and low < newton < high else (low + high) / 2
+        pays = 2 * abs(excess) < before and low < newton < high
+        mark, before = newton if pays else (low + high) / 2, abs(excess)
     return normal_cdf((score - mark) / se)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,30 +13,34 @@ import polars as pl
 from earlycall.curves import CurveSet
 from earlycall.curves.budget import as_part
 from earlycall.curves.columns import COSTS, is_learning_rate, validation_loss
-from earlycall.curves.horizon import assumptions
+from earlycall.curves.horizon import Horizon, assumptions
 from earlycall.curves.outcomes import outcomes
 from earlycall.errors import CurveWarning, InputError
-from earlycall.ranking.rank import DEFAULT_SCORE, RankedPart, Ranking, joined, rank_part
-from earlycall.readers.scan import LARGE, Scan, Survey, UnsuitableError, Wanted, scanned
+from earlycall.ranking.rank import DEFAULT_SCORE, Ranking, joined, rank_part
+from earlycall.readers.scan import Scan, Survey, UnsuitableError, Wanted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
 class RankedParts:
     """The groups of a set, which are ranked as one goes through them.
 
-    Attributes:
+    Args:
         survey: of the set.
         options: of `earlycall.ranking.rank.rank_part`.
     """
 
-    survey: Survey
-    options: dict[str, Any]
+    def __init__(self, survey: Survey, options: dict[str, Any]) -> None:
+        self.survey, self._options = survey, options
+        self._notes: list[str] = []
+        self._ends: dict[str, Horizon] = {}
 
     def __len__(self) -> int:
         """How many parts there are."""
         return len(self.survey.parts)
 
-    def __iter__(self) -> Iterator[tuple[RankedPart, CurveSet]]:
+    def __iter__(self) -> Iterator[tuple[Ranking, CurveSet]]:
         """Some groups after the others, ranked, with what was read of their curves.
 
         Raises:
@@ -45,7 +48,17 @@ class RankedParts:
         """
         for part in self.survey.parts:
             curves = self.survey.read(part)
-            yield rank_part(curves, **self.options), curves
+            ranked = rank_part(curves, **self._options)
+            self._notes += ranked.ranking.warnings
+            self._ends.update(ranked.ends)
+            yield ranked.ranking, curves
+        self.survey.check_unchanged()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes runs hard to compare, and what was assumed, once one has gone through all."""
+        counted = self._options["budget"] is not None and self._options["cost"] == "step"
+        return (*self._notes, *assumptions(self._ends, counted=counted))
 
     def whole(self) -> Ranking:
         """The ranking of all groups.
@@ -53,29 +66,26 @@ class RankedParts:
         Raises:
             UnsuitableError: if the set must be read whole.
         """
-        ranking = joined([part for part, _ in self])
+        rankings = [ranking for ranking, _ in self]
+        ranking = joined(rankings, self.notes)
         self.survey.warn()
         return ranking
 
 
 def ranked_parts(
-    path: str | Path, *, group: str | None = None, large: int = LARGE, **options: Any
+    scan: Scan | None, *, group: str | None = None, **options: Any
 ) -> RankedParts | None:
-    """The groups of the curve set at a path, None where it is best read whole.
+    """The groups of a curve set, None where it is best read whole.
 
     Args:
-        path: as of `earlycall.read`.
+        scan: the set, as `earlycall.readers.scan.scanned` gives it.
         group: rank only the runs of this group.
-        large: the observations from which ranking group by group pays.
         options: the others of `rank`, all of them but ``finished`` and ``over``.
 
     Raises:
         InputError: as `rank` does.
     """
-    if options["outcome"] is not None:
-        return None
-    scan = scanned(path, large=large)
-    if scan is None:
+    if scan is None or options["outcome"] is not None:
         return None
     if group is not None:
         scan = scan.only(group)
@@ -121,7 +131,7 @@ def _wanted(scan: Scan, options: dict[str, Any]) -> Wanted | None:
     ):
         return wanted
     looked_at = [m for m in metrics if validation_loss([m])[1] or is_learning_rate(m)]
-    return Wanted(**{**vars(wanted), "columns": (metric, *looked_at, "val_accuracy", *COSTS)})
+    return replace(wanted, columns=(metric, *looked_at, "val_accuracy", *COSTS))
 
 
 def _learns(runs: pl.DataFrame) -> bool:
@@ -130,5 +140,5 @@ def _learns(runs: pl.DataFrame) -> bool:
     return bool(known.any() and not known.all())
 
 
-def _final(runs: pl.DataFrame) -> np.ndarray:
+def _final(runs: pl.DataFrame) -> NDArray[np.float64]:
     return runs["final"].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
@@ -209,6 +210,10 @@ class Ranking(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """``runs``, the rows of the table, and what they were ranked by."""
+        return self.facts() | {"runs": self.table.to_dicts()}
+
+    def facts(self) -> dict[str, Any]:
+        """What the runs were ranked by, and what can be said of each group."""
         return {
             "score": self.score,
             "budget": self.budget,
@@ -222,7 +227,6 @@ class Ranking(Result):
             "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
             "keep": {group: list(self.keep(group)) for group in self.horizons},
             "stop": {group: list(self.stop(group)) for group in self.horizons},
-            "runs": self.table.to_dicts(),
         }
 
 
@@ -315,25 +319,27 @@ def rank(
     """
     if over is None and finished is None and isinstance(curves, str | Path):
         from earlycall.ranking.in_parts import ranked_parts
+        from earlycall.readers.scan import UnsuitableError, scanned
 
         parts = ranked_parts(
-            curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
-            epochs=epochs, horizon=horizon, group=group, axis=axis, cost=cost, top=top,
+            scanned(curves), score=score, metric=metric, direction=direction, budget=budget,
+            steps=steps, epochs=epochs, horizon=horizon, group=group, axis=axis, cost=cost, top=top,
             outcome=outcome, burn_in=burn_in,
         )  # fmt: skip
-        if parts is not None:
-            return parts.whole()
+        with suppress(UnsuitableError):
+            if parts is not None:
+                return parts.whole()
     curves = as_curve_set(curves)
     if group is not None:
         curves = curves.select(group=group)
     _need_two_runs(curves)
-    ranking = joined([
-        rank_part(
-            curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
-            epochs=epochs, horizon=horizon, axis=axis, cost=cost, top=top, finished=finished,
-            outcome=outcome, burn_in=burn_in,
-        )
-    ])  # fmt: skip
+    ranked = rank_part(
+        curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
+        epochs=epochs, horizon=horizon, axis=axis, cost=cost, top=top, finished=finished,
+        outcome=outcome, burn_in=burn_in,
+    )  # fmt: skip
+    assumed = assumptions(ranked.ends, counted=budget is not None and cost == "step")
+    ranking = joined([ranked.ranking], (*ranked.ranking.warnings, *assumed))
     return ranking if over is None else by_setting(ranking, curves, over)
 
 
@@ -349,22 +355,14 @@ class RankedPart:
     ranking: Ranking
     ends: Mapping[str, Horizon]
 
-    @property
-    def counted(self) -> bool:
-        """Whether a budget was counted from the ends."""
-        return self.ranking.budget is not None and self.ranking.cost == "step"
 
-
-def joined(parts: Sequence[RankedPart]) -> Ranking:
-    """The ranking of all groups."""
-    rankings = [part.ranking for part in parts]
-    ends = {group: end for part in parts for group, end in part.ends.items()}
-    noted = [sentence for ranking in rankings for sentence in ranking.warnings]
+def joined(rankings: Sequence[Ranking], notes: Sequence[str]) -> Ranking:
+    """The ranking of all groups from those of some, with what is to be noted."""
     return replace(
         rankings[0],
         table=pl.concat([ranking.table for ranking in rankings]),
         horizons={g: h for ranking in rankings for g, h in ranking.horizons.items()},
-        warnings=(*noted, *assumptions(ends, counted=parts[0].counted)),
+        warnings=tuple(notes),
         verdicts={g: said for ranking in rankings for g, said in ranking.verdicts.items()},
         prefixes=tuple(p for ranking in rankings for p in ranking.prefixes),
         learned_from={g: n for ranking in rankings for g, n in ranking.learned_from.items()},
@@ -447,22 +445,19 @@ def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str
         shortest: how many observations a score needs.
     """
     lengths, finite = prefixes.loss.lengths, prefixes.loss.all_finite()
-    out: list[str] = []
-    reasons: list[str | None] = []
-    for i, length in enumerate(lengths):
+    out = ["ok"] * len(prefixes)
+    reasons: list[str | None] = [None] * len(prefixes)
+    for i in np.flatnonzero((lengths < max(shortest, 1)) | ~finite).tolist():
+        length = lengths[i]
         if not length:
-            status, reason = "missing", f"no {prefixes.metric} was logged"
+            out[i], reasons[i] = "missing", f"no {prefixes.metric} was logged"
         elif not finite[i]:
             bad = int(np.argmin(np.isfinite(prefixes.loss[i])))
             value, step = prefixes.values[i][bad], prefixes.step[i][bad]
-            status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
-        elif length < shortest:
-            status = "short"
-            reason = f"{length} observation{'' if length == 1 else 's'}, the score needs {shortest}"
+            out[i], reasons[i] = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
         else:
-            status, reason = "ok", None
-        out.append(status)
-        reasons.append(reason)
+            ones = "" if length == 1 else "s"
+            out[i], reasons[i] = "short", f"{length} observation{ones}, the score needs {shortest}"
     return out, reasons
 
 
@@ -511,10 +506,12 @@ def _rank_group(
             going = np.flatnonzero(sd > FINISHED_SD)
             place[going], sd[going] = near_the_top(place[going], sd[going])
         value[able], raw[able] = scored.score, scored.raw
-        for i, reason in zip(able, scored.reasons, strict=True):
-            reasons[i] = reason or reasons[i]
-            if np.isnan(value[i]):
-                status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
+        for row, reason in enumerate(scored.reasons):
+            if reason:
+                reasons[able[row]] = reason
+        for row in np.flatnonzero(np.isnan(scored.score)).tolist():
+            i = able[row]
+            status[i], reasons[i] = "unscored", scored.reasons[row] or f"{score.name} cannot tell"
         widened = _explain(taken, able, status, reasons)
         se[able] = scored.se * widened
         if scored.rank_stability is not None:
@@ -583,15 +580,15 @@ def _explain(
     widened = np.ones(len(able))
     left, last = taken.steps_left, taken.step.last()
     early = taken.ended if left is None else taken.ended & (left > 0)
-    noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
-    for row, (i, phase, unlike) in enumerate(noted):
-        if status[i] != "ok" or reasons[i] == FINISHED:
+    noted = zip(early.tolist(), able.tolist(), phases(taken), other_loss(taken), strict=True)
+    for row, (ended, i, phase, unlike) in enumerate(noted):
+        if not (ended or phase or unlike) or status[i] != "ok" or reasons[i] == FINISHED:
             continue
         if unlike is not None:
             status[i], reasons[i] = "incomparable", unlike
         elif phase is not None:
             status[i], reasons[i] = phase.status, phase.reason
-        elif early[row]:
+        else:
             reasons[i] = f"ended at step {last[row]:g}"
         if status[i] != "ok":
             widened[row] = WIDENED

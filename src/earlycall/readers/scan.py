@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -27,10 +28,14 @@ from earlycall.curves.cleaning import (
 )
 from earlycall.curves.curve_set import MIN_PREFIX
 from earlycall.curves.horizon import reads_epochs
+from earlycall.curves.parquet import CURVES
 from earlycall.errors import InputError
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 from earlycall.readers.trainings import compared, run_codes, warn_of_same
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGE = 5_000_000  # observations of a set from which it is worth reading it in two passes
 CHUNK_ROWS = 1_000_000  # of the first pass
@@ -91,6 +96,7 @@ class Scan:
         curves: a row per observation, with ``group`` and ``run``.
         runs: the clean table of runs, None where there is none.
         sample: its first rows, which show what its columns are.
+        signature: of its files, which changes when they are written again.
     """
 
     path: Path
@@ -98,6 +104,7 @@ class Scan:
     curves: pl.LazyFrame
     runs: pl.DataFrame | None
     sample: CurveSet
+    signature: object = None
 
     def only(self, group: str) -> Scan:
         """The set with one of its groups alone.
@@ -200,7 +207,7 @@ class Survey:
     def __post_init__(self) -> None:
         columns = ("code", "len", "differs")
         codes = self.blocks.with_row_index("run_id").select("run_id", *columns)
-        self._codes = {0: codes.drop_nulls("code")}
+        self._codes = codes.drop_nulls("code")
         self._repairs: list[tuple[Observations, pl.Series]] = []
 
     @property
@@ -216,18 +223,17 @@ class Survey:
         for (group,), blocks in self.blocks.group_by("group", maintain_order=True):
             part = self._plan(group, blocks, first)
             first += blocks.height
-            inside = 1.0 if part.until is None else part.until / max(blocks["last"].max(), 1e-300)
+            inside = (
+                1.0 if part.until is None else part.until / max(_largest(blocks["last"]), 1e-300)
+            )
             mine = int(blocks["n"].sum() * min(inside, 1.0))
-            before = out[-1] if out else None
-            alike = before is not None and before.columns == part.columns
-            alike = alike and (before.until is None) == (part.until is None)
-            if alike and rows + mine <= PART_ROWS:
-                until = None if part.until is None else max(before.until, part.until)
-                out[-1] = replace(before, groups=(*before.groups, group), until=until)
-                rows += mine
-            else:
+            both = _together(out[-1], part) if out and rows + mine <= PART_ROWS else None
+            if both is None:
                 out.append(part)
                 rows = mine
+            else:
+                out[-1] = both
+                rows += mine
         return out
 
     def _plan(self, group: object, blocks: pl.DataFrame, first: int) -> Part:
@@ -246,7 +252,7 @@ class Survey:
             if end is None:
                 end = _ends(blocks, runs, wanted.metric).horizon(str(runs["group"][0]))
             limit = wanted.part * end
-        until = None if limit is None else max(limit, blocks["third"].max())
+        until = None if limit is None else max(limit, _largest(blocks["third"]))
         return replace(whole, columns=wanted.columns, until=until)
 
     def read(self, part: Part) -> CurveSet:
@@ -279,20 +285,30 @@ class Survey:
             raise UnsuitableError from None  # reading it whole says which row of the file it is
         curves = CurveSet(cleaned.frame(), scan.settings_of(cleaned.keys), scan.name)
         if part.columns is None:
-            self._repairs.append((cleaned.replaced(curves.observations.clear()), cleaned.keys["run"]))
+            self._repairs.append(
+                (cleaned.replaced(curves.observations.clear()), cleaned.keys["run"])
+            )
             codes = run_codes(curves.observations, compared(curves.metrics))
             codes = codes.with_columns(pl.col("run_id") + part.first)
-            kept = self._codes[0].filter(
-                ~pl.col("run_id").is_between(part.first, part.first + len(curves) - 1)
-            )
-            self._codes = {0: pl.concat([kept, codes.select(kept.columns)])}
+            last = part.first + len(curves) - 1
+            kept = self._codes.filter(~pl.col("run_id").is_between(part.first, last))
+            self._codes = pl.concat([kept, codes.cast(kept.schema)])
         return curves
+
+    def check_unchanged(self) -> None:
+        """Make sure that all was read of one set.
+
+        Raises:
+            InputError: if it was written again meanwhile.
+        """
+        if curve_set.signature(self.scan.path) != self.scan.signature:
+            raise InputError(f"{self.scan.path}: written again while it was read; read it again")
 
     def warn(self) -> None:
         """Warn of what was repaired, and of curves that are there twice, once all is read."""
         warn_of_repairs(self._repairs)
         if self.runs > 1:
-            warn_of_same(self._codes[0].sort("run_id"), self.blocks["run"].cast(pl.String))
+            warn_of_same(self._codes.sort("run_id"), self.blocks["run"].cast(pl.String))
 
 
 def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
@@ -306,7 +322,7 @@ def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
         InputError: if it is damaged.
     """
     folder = Path(path)
-    if folder.name == curve_set.CURVES and folder.is_file():
+    if folder.name == CURVES and folder.is_file():
         folder = folder.parent
     if not curve_set.is_set(folder):
         return None
@@ -322,6 +338,7 @@ def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
 
 def _opened(source: Path, name: str, large: int) -> Scan | None:
     """The curves without the table of runs, None where they are best read whole."""
+    signature = curve_set.signature(source)
     with curve_set.readable(source):
         curves = curve_set.scan(source)
         schema = curves.collect_schema()
@@ -329,13 +346,15 @@ def _opened(source: Path, name: str, large: int) -> Scan | None:
             return None
         head = curves.head(_HEAD).collect()
     if "group" not in schema:
-        curves, head = (table.with_columns(group=pl.lit("all")) for table in (curves, head))
+        curves = curves.with_columns(group=pl.lit("all"))
+        head = head.with_columns(group=pl.lit("all"))
     cleaned = Observations()
     try:
         cleaned.add(head)
     except InputError:
         return None
-    return Scan(source, name, curves, None, CurveSet(cleaned.frame(), cleaned.keys, name))
+    sample = CurveSet(cleaned.frame(), cleaned.keys, name)
+    return Scan(source, name, curves, None, sample, signature)
 
 
 def _suits(schema: pl.Schema) -> bool:
@@ -345,7 +364,9 @@ def _suits(schema: pl.Schema) -> bool:
     kinds = {name: kind for name, kind in schema.items() if name not in ("group", "run")}
     good = (pl.Float32, pl.Float64)
     step = kinds["step"].is_integer() or kinds["step"] in good
-    named = all(schema[n] in _TEXT or schema[n].is_integer() for n in ("group", "run") if n in schema)
+    named = all(
+        schema[n] in _TEXT or schema[n].is_integer() for n in ("group", "run") if n in schema
+    )
     odd = any(
         kind in _TEXT or kind == pl.Null or kind.is_decimal() or name.startswith("^")
         or name.endswith("*") or str(kind).endswith("Int128")
@@ -360,10 +381,12 @@ def _whole_runs(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     for rows in table.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
         if not rows.height:
             continue
-        last = _starts(rows)[-1]
-        joins = bool(held) and not last and held[-1].select("group", "run").row(-1) == rows.select(
-            "group", "run"
-        ).row(0)
+        last = _last_start(rows)
+        joins = (
+            bool(held)
+            and not last
+            and held[-1].select("group", "run").row(-1) == rows.select("group", "run").row(0)
+        )
         if joins:
             held.append(rows)
             continue
@@ -373,7 +396,17 @@ def _whole_runs(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         yield pl.concat(held)
 
 
-def _starts(rows: pl.DataFrame) -> np.ndarray:
+def _last_start(rows: pl.DataFrame) -> int:
+    """Where the last block of rows of one run starts."""
+    n = 1024
+    while n < rows.height:
+        if (start := _starts(rows[-n:])[-1]) > 0:
+            return rows.height - n + int(start)
+        n *= 8
+    return int(_starts(rows)[-1])
+
+
+def _starts(rows: pl.DataFrame) -> NDArray[np.int64]:
     """Where the blocks of rows of one run start."""
     changed = [pl.col(name).ne_missing(pl.col(name).shift()) for name in ("group", "run")]
     starts = rows.select(pl.any_horizontal(changed)).to_series().arg_true().to_numpy()
@@ -414,6 +447,18 @@ def _blocks(rows: pl.DataFrame, metric: str, watched: Sequence[str]) -> pl.DataF
         .join(codes, on="run_id", how="left", maintain_order="left")
         .drop("run_id")
     )
+
+
+def _together(one: Part, other: Part) -> Part | None:
+    """Two parts as one, None where they are read in different ways."""
+    if one.columns != other.columns or (one.until is None) != (other.until is None):
+        return None
+    untils = [until for until in (one.until, other.until) if until is not None]
+    return replace(one, groups=one.groups + other.groups, until=max(untils, default=None))
+
+
+def _largest(steps: pl.Series) -> float:
+    return float(steps.to_numpy().max())
 
 
 def _keys(blocks: pl.DataFrame) -> pl.DataFrame:

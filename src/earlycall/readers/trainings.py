@@ -477,7 +477,7 @@ def run_codes(observations: pl.DataFrame, watched: Sequence[str]) -> pl.DataFram
     """A number for each run's losses (or all metrics) and their steps, as a tracker keeps them.
 
     Args:
-        observations: with ``run_id``, ``step`` and the metrics.
+        observations: with ``run_id``, by which they are sorted, ``step`` and the metrics.
         watched: as `compared` names them.
 
     Returns:
@@ -485,9 +485,20 @@ def run_codes(observations: pl.DataFrame, watched: Sequence[str]) -> pl.DataFram
     """
     value = pl.col(watched).cast(pl.Float32)
     rows = observations.select("run_id", pl.col("step").cast(pl.Float64), value)
-    rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
+    if all(rows[name].null_count() for name in watched):
+        rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
+    ids = rows["run_id"].to_numpy()
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])[: len(ids)])
     code = rows.drop("run_id").rename({name: str(i) for i, name in enumerate(watched)}).hash_rows()
-    codes = rows.select("run_id", code=code, value=watched[0] if watched else "step")
-    finite = pl.col("value").filter(pl.col("value").is_finite())
-    differs = (finite.max() > finite.min()).fill_null(value=False)
-    return codes.group_by("run_id").agg(pl.col("code").sum(), pl.len(), differs.alias("differs"))
+    first = rows[watched[0] if watched else "step"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    finite = np.isfinite(first)
+    if len(starts):
+        high = np.maximum.reduceat(np.where(finite, first, -np.inf), starts)
+        low = np.minimum.reduceat(np.where(finite, first, np.inf), starts)
+        codes, differs = np.add.reduceat(code.to_numpy(), starts), high > low
+    else:
+        codes, differs = np.empty(0, dtype=np.uint64), np.empty(0, dtype=bool)
+    return pl.DataFrame({
+        "run_id": rows["run_id"].gather(starts), "code": codes,
+        "len": np.diff(np.append(starts, len(ids))), "differs": differs,
+    })  # fmt: skip

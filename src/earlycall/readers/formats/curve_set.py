@@ -132,6 +132,13 @@ def scan(path: Path) -> pl.LazyFrame:
     )
 
 
+def signature(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a table is written again: the files, their sizes and times."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(str(file), file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Say which table could not be read, and what to do.
