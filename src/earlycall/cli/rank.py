@@ -256,9 +256,9 @@ def run_grid(table: RunTable, prefixes: Prefixes, stop: Collection[str] = ()) ->
         prefixes: of the group.
         stop: the runs to stop, which are dim.
     """
-    from earlycall.cli.fitted import FittedTable, Need, TableColumn, names
-
     import numpy as np
+
+    from earlycall.cli.fitted import FittedTable, Need, TableColumn, names
 
     ending = common_ending(prefixes.runs)
     last_steps = np.unique(prefixes.step.last())

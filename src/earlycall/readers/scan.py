@@ -116,7 +116,9 @@ class Scan:
             names = self.curves.select(pl.col("group").unique()).collect(engine="streaming")
         texts = names["group"].cast(pl.String)
         CurveSet(  # which says what there is instead
-            self.sample.observations, pl.DataFrame({"group": texts, "run": texts}), self.name
+            self.sample.observations.clear(),
+            pl.DataFrame({"group": texts, "run": texts}),
+            self.name,
         ).select(group=group)
         named = names["group"].filter(texts == group)
         return replace(self, curves=self.curves.filter(pl.col("group").is_in(named.implode())))
@@ -223,10 +225,9 @@ class Survey:
         for (group,), blocks in self.blocks.group_by("group", maintain_order=True):
             part = self._plan(group, blocks, first)
             first += blocks.height
-            inside = (
-                1.0 if part.until is None else part.until / max(_largest(blocks["last"]), 1e-300)
-            )
-            mine = int(blocks["n"].sum() * min(inside, 1.0))
+            mine = int(blocks["n"].to_numpy().sum())
+            if part.until is not None:
+                mine = int(mine * min(part.until / max(_largest(blocks["last"]), 1e-300), 1.0))
             both = _together(out[-1], part) if out and rows + mine <= PART_ROWS else None
             if both is None:
                 out.append(part)
@@ -269,8 +270,12 @@ class Survey:
             rows = rows.select(c for c in rows.collect_schema() if c in names)
         if part.until is not None:
             rows = rows.filter(pl.col("step") <= part.until)
-        with curve_set.readable(scan.path):
-            table = rows.collect()
+        try:
+            with curve_set.readable(scan.path):
+                table = rows.collect()
+        except InputError:
+            self.check_unchanged()
+            raise
         if part.until is not None:
             blocks = self.blocks.filter(mine & (pl.col("last") > part.until))
             ends = blocks.select(
@@ -390,7 +395,8 @@ def _whole_runs(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         if joins:
             held.append(rows)
             continue
-        yield pl.concat([*held, rows[:last]])
+        if held or last:
+            yield pl.concat([*held, rows[:last]])
         held = [rows[last:]]
     if held:
         yield pl.concat(held)

@@ -248,7 +248,7 @@ def _joined(
                 for word, runs in (("keep", ranking.keep(group)), ("stop", stop)):
                     named = pl.DataFrame({"run": runs}, schema={"run": pl.String})
                     named = named.with_columns(group=pl.lit(group), verdict=pl.lit(word))
-                    called.append(named.select(schema))
+                    called.append(named.select(*schema))
         table = ranking.table
         if first > 0:
             table = table.group_by("group", maintain_order=True).head(first)
