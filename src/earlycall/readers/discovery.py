@@ -21,6 +21,7 @@ from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
+from earlycall.readers.object_store import RemoteSet
 from earlycall.readers.power.logs import is_power_log
 from earlycall.readers.summaries import is_no_log, is_settings
 
@@ -118,6 +119,8 @@ def sources(
     Raises:
         InputError: if there is no such path, or no log in it.
     """
+    if (found_set := RemoteSet.at(path)) is not None:
+        return [Source("", Path(path), found_set)]
     if remote.is_address(path):
         return [Source(str(path), Path(path), remote.Server(str(path)))]
     path = Path(path)

@@ -11,8 +11,9 @@ With those the end of training is known, and so how far the second pass needs to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,10 @@ from earlycall.curves.curve_set import MIN_PREFIX
 from earlycall.curves.horizon import reads_epochs
 from earlycall.curves.parquet import CURVES
 from earlycall.errors import InputError
+from earlycall.readers import remote
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
+from earlycall.readers.object_store import RemoteSet
 from earlycall.readers.trainings import compared, run_codes, warn_of_same
 
 if TYPE_CHECKING:
@@ -91,20 +94,22 @@ class Scan:
     """A curve set whose rows have not been read yet.
 
     Attributes:
-        path: where it is.
         name: what it is called in tables.
         curves: a row per observation, with ``group`` and ``run``.
         runs: the clean table of runs, None where there is none.
         sample: its first rows, which show what its columns are.
-        signature: of its files, which changes when they are written again.
+        readable: within this, what cannot be read is said.
+        signature_now: what changes when its files are written again.
+        signature: the same when it was opened.
     """
 
-    path: Path
     name: str
     curves: pl.LazyFrame
     runs: pl.DataFrame | None
     sample: CurveSet
-    signature: object = None
+    readable: Callable[[], AbstractContextManager[None]]
+    signature_now: Callable[[], object]
+    signature: object
 
     def only(self, group: str) -> Scan:
         """The set with one of its groups alone.
@@ -112,7 +117,7 @@ class Scan:
         Raises:
             InputError: if there is no such group.
         """
-        with curve_set.readable(self.path):
+        with self.readable():
             names = self.curves.select(pl.col("group").unique()).collect(engine="streaming")
         texts = names["group"].cast(pl.String)
         CurveSet(  # which says what there is instead
@@ -133,7 +138,7 @@ class Scan:
         read = list(dict.fromkeys(["group", "run", "step", wanted.metric, *watched]))
         unordered: set[object] = set()
         found = []
-        with curve_set.readable(self.path):
+        with self.readable():
             for rows in _whole_runs(self.curves.select(read)):
                 blocks = _blocks(rows, wanted.metric, watched)
                 twice = blocks.filter(pl.struct("group", "run").is_duplicated())["group"]
@@ -166,12 +171,12 @@ class Scan:
         if "epoch" not in names and len(self.sample.metrics) < 2:
             return
         if "epoch" not in names:
-            with curve_set.readable(self.path):
+            with self.readable():
                 missing = self.curves.select(pl.col(self.sample.metrics).null_count())
                 if not any(missing.collect(engine="streaming").row(0)):
                     return
         for group in unordered:
-            with curve_set.readable(self.path):
+            with self.readable():
                 mine = self.curves.filter(pl.col("group") == group).select("run", "step")
                 rows = mine.collect().with_row_index("at").sort("run", "at")
             same = (pl.col("run") == pl.col("run").shift()).fill_null(value=False)
@@ -271,7 +276,7 @@ class Survey:
         if part.until is not None:
             rows = rows.filter(pl.col("step") <= part.until)
         try:
-            with curve_set.readable(scan.path):
+            with scan.readable():
                 table = rows.collect()
         except InputError:
             self.check_unchanged()
@@ -306,8 +311,8 @@ class Survey:
         Raises:
             InputError: if it was written again meanwhile.
         """
-        if curve_set.signature(self.scan.path) != self.scan.signature:
-            raise InputError(f"{self.scan.path}: written again while it was read; read it again")
+        if self.scan.signature_now() != self.scan.signature:
+            raise InputError(f"{self.scan.name}: written again while it was read; read it again")
 
     def warn(self) -> None:
         """Warn of what was repaired, and of curves that are there twice, once all is read."""
@@ -326,13 +331,22 @@ def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
     Raises:
         InputError: if it is damaged.
     """
-    folder = Path(path)
-    if folder.name == CURVES and folder.is_file():
-        folder = folder.parent
-    if not curve_set.is_set(folder):
-        return None
-    name = as_text(folder.resolve().name)
-    scan, runs = curve_set.pair(folder, lambda source: _opened(source, name, large))
+    there = RemoteSet.at(path)
+    if there is not None:
+        name = remote.name_of(path)
+        found = _opened(there.scan, name, large, there.readable, lambda: None)
+        scan, runs = found, None if found is None else there.run_table()
+    else:
+        folder = Path(path)
+        if folder.name == CURVES and folder.is_file():
+            folder = folder.parent
+        if not curve_set.is_set(folder):
+            return None
+        name = as_text(folder.resolve().name)
+        scan, runs = curve_set.pair(folder, lambda source: _opened(
+            partial(curve_set.scan, source), name, large, partial(curve_set.readable, source),
+            partial(curve_set.signature, source),
+        ))  # fmt: skip
     if scan is None:
         return None
     try:
@@ -341,11 +355,17 @@ def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
         return None  # reading it whole says what is wrong
 
 
-def _opened(source: Path, name: str, large: int) -> Scan | None:
+def _opened(
+    opened: Callable[[], pl.LazyFrame],
+    name: str,
+    large: int,
+    readable: Callable[[], AbstractContextManager[None]],
+    signature_now: Callable[[], object],
+) -> Scan | None:
     """The curves without the table of runs, None where they are best read whole."""
-    signature = curve_set.signature(source)
-    with curve_set.readable(source):
-        curves = curve_set.scan(source)
+    signature = signature_now()
+    with readable():
+        curves = opened()
         schema = curves.collect_schema()
         if not _suits(schema) or curves.select(pl.len()).collect().item() < large:
             return None
@@ -359,7 +379,7 @@ def _opened(source: Path, name: str, large: int) -> Scan | None:
     except InputError:
         return None
     sample = CurveSet(cleaned.frame(), cleaned.keys, name)
-    return Scan(source, name, curves, None, sample, signature)
+    return Scan(name, curves, None, sample, readable, signature_now, signature)
 
 
 def _suits(schema: pl.Schema) -> bool:

@@ -82,16 +82,25 @@ def pair(folder: Path, read: Callable[[Path], Curves]) -> tuple[Curves, pl.DataF
             continue
         if (write, written) != (write_of(table), write_of(source)):
             continue
-        if None not in (write, written) and write != written:
-            raise InputError(
-                f"{folder}: {CURVES} and {RUNS} are of two different curve sets; write the set "
-                f"again, or move {RUNS} away"
-            )
+        check_pair(folder, write, written)
         if runs is not None and "run" not in runs.columns:
             found = first_of(runs.columns)
             raise InputError(f"{table}: the table of runs has no column 'run'; found: {found}")
         return curves, runs
     raise InputError(f"{folder}: written again and again while it is read; wait for its writer")
+
+
+def check_pair(folder: Path | str, write: str | None, written: str | None) -> None:
+    """Make sure that runs and curves come from one writing, where both say from which.
+
+    Raises:
+        InputError: if they do not.
+    """
+    if None not in (write, written) and write != written:
+        raise InputError(
+            f"{folder}: {CURVES} and {RUNS} are of two different curve sets; write the set "
+            f"again, or move {RUNS} away"
+        )
 
 
 def is_set(folder: Path) -> bool:
@@ -119,10 +128,14 @@ def load(path: Path) -> pl.DataFrame:
         InputError: if the file is not Parquet, or is truncated or damaged.
     """
     with readable(path):
-        table = scan(path)
-        names = [c for c, kind in table.collect_schema().items()
-                 if c in ("run", "group") and kind == pl.String]  # fmt: skip
-        return table.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
+        return collected(scan(path))
+
+
+def collected(table: pl.LazyFrame) -> pl.DataFrame:
+    """A table with the names of runs and groups as categories, which take little memory."""
+    names = [c for c, kind in table.collect_schema().items()
+             if c in ("run", "group") and kind == pl.String]  # fmt: skip
+    return table.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
 
 
 def scan(path: Path) -> pl.LazyFrame:
