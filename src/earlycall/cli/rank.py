@@ -70,6 +70,7 @@ def command(
     price: options.Price = None,
     power_offset: options.PowerOffset = None,
     zone: options.Zone = None,
+    address: options.Address = None,
     fmt: options.Output = options.Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves.
@@ -90,6 +91,8 @@ def command(
       earlycall rank runs/ --finished last-sweep/
 
       earlycall rank runs/ --over hp.seed
+
+      earlycall rank s3://bucket/benchmark --budget 10% --address auto
     """
     from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
@@ -112,6 +115,8 @@ def command(
         ranking = rank(curves, metric=name, finished=past, **how)
         return ranking if over is None else by_setting(ranking, curves, over)
 
+    if address is not None:
+        _need_groups_apart(watch=watching, finished=past, over=over)
     if watching:
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
@@ -119,16 +124,38 @@ def command(
         watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt, told=told)
         return
     needed = axis.value if cost is options.CostName.step else cost.value
-    at_once = (finished, over, svg, pattern, power)
+    at_once = (finished, over, svg, pattern, power, address)
     alone = len(paths) == 1 and needed not in ("joules", "usd") and not any(at_once)
     if alone and _shown_in_parts(paths[0], metric, how, top, fmt):
         return
     curves = output.read_with_cost(
         paths, pattern, needed, power=power, price=price, power_offset=power_offset, zone=zone
     )
-    ranking = ranked(curves, output.chosen_metric(curves, metric))
+    name = output.chosen_metric(curves, metric)
+    if address is None:
+        ranking = ranked(curves, name)
+    else:
+        from earlycall.integrations import ray_groups
+
+        with output.progress("ranking groups") as progress:
+            ranking = ray_groups.rank(
+                curves, address=address, progress=progress, metric=name, **how
+            )
     title = f"earlycall rank {' '.join(map(str, paths))}"
     output.show(ranking, fmt, lambda: tables(ranking, top, curves), svg=svg, title=title)
+
+
+def _need_groups_apart(**given: object) -> None:
+    """Refuse options by which groups are not ranked apart.
+
+    Raises:
+        InputError: if any is given.
+    """
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                f"groups are ranked apart on a cluster: leave out --{name} or --address"
+            )
 
 
 def _shown_in_parts(
