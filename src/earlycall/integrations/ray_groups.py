@@ -87,7 +87,8 @@ def fit(curves: Any, *, address: str, progress: Progress | None = None, **option
         rows = [getattr(p, name) for p in parts]
         together[name] = None if rows[0] is None else Ragged.join(rows)
     runs = pl.concat([p.runs for p in parts if p.runs is not None])
-    return replace(parts[0], runs=runs, **together)
+    first: Fits = parts[0]
+    return replace(first, runs=runs, **together)
 
 
 def evaluate(

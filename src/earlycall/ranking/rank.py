@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -130,14 +131,22 @@ class Ranking(Result):
             >>> rank(curves, budget=0.2).stop("all")
             ('c',)
         """
-        table = self.table.filter(pl.col("group") == group)
-        hopeless = pl.lit(False)
-        if keep := self.keep(group):
-            ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
-            hopeless = ranked & ~pl.col("run").is_in(keep)
-        ended = pl.col("run").is_in(self._ended(group))
-        diverged = pl.col("status") == "diverged"
-        return tuple(table.filter((hopeless & ~ended) | diverged)["run"])
+        return self._stops.get(group, ())
+
+    @cached_property
+    def _stops(self) -> dict[str, tuple[str, ...]]:
+        """The runs to stop, by group."""
+        stops = {}
+        for (name,), rows in self.table.group_by("group", maintain_order=True):
+            group = str(name)
+            hopeless = pl.lit(False)
+            if keep := self.keep(group):
+                ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
+                hopeless = ranked & ~pl.col("run").is_in(keep)
+            ended = pl.col("run").is_in(self._ended(group))
+            diverged = pl.col("status") == "diverged"
+            stops[group] = tuple(rows.filter((hopeless & ~ended) | diverged)["run"].to_list())
+        return stops
 
     def _ended(self, group: str) -> list[str]:
         """The runs of a group that are known to have no training left."""
