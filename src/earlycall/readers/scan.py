@@ -321,16 +321,17 @@ class Survey:
             warn_of_same(self._codes.sort("run_id"), self.blocks["run"].cast(pl.String))
 
 
-def scanned(path: str | Path, *, large: int = LARGE) -> Scan | None:
+def scanned(path: str | Path, *, large: int | None = None) -> Scan | None:
     """The curve set at a path, to be read group by group; None where it is best read whole.
 
     Args:
         path: a folder with ``curves.parquet``, or that file.
-        large: the observations from which that pays.
+        large: the observations from which that pays; by default `LARGE`.
 
     Raises:
         InputError: if it is damaged.
     """
+    large = LARGE if large is None else large
     there = RemoteSet.at(path)
     if there is not None:
         name = remote.name_of(path)
