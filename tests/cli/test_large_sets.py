@@ -26,7 +26,7 @@ def folder(tmp_path):
 def printed(capsys, monkeypatch, folder):
     def printed(large, *options):
         monkeypatch.setattr(scan, "LARGE", large)
-        monkeypatch.setattr(scan, "PART_ROWS", 100)
+        monkeypatch.setattr(scan, "PART_VALUES", 100)
         app(["rank", str(folder), "--budget", "20%", *options], standalone_mode=False)
         return capsys.readouterr()
 

@@ -153,19 +153,19 @@ def test_what_is_odd_in_one_group_ranks_as_in_a_set_that_is_read_whole(odd, limi
     seed=st.integers(0, 1000),
     odds=st.lists(st.sampled_from(ODD[:7]), max_size=3, unique=True),
     n=st.integers(3, 60),
-    part_rows=st.sampled_from([50, 1000, 10**6]),
+    part_values=st.sampled_from([50, 1000, 10**6]),
     chunk=st.sampled_from([7, 64, 10**6]),
 )
 @settings(max_examples=25)
 def test_any_mixture_ranks_as_in_a_set_that_is_read_whole(
-    tmp_path_factory, seed, odds, n, part_rows, chunk
+    tmp_path_factory, seed, odds, n, part_values, chunk
 ):
     folder = tmp_path_factory.mktemp("mixture") / "set"
     groups = {str(i): group_of(seed + 50 * i, runs=4 + i, n=n + 10 * i) for i in range(4)}
     for i, odd in enumerate(odds):
         groups[str(i)] = odd(groups[str(i)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "PART_ROWS", part_rows)
+        patch.setattr(scan, "PART_VALUES", part_values)
         patch.setattr(scan, "CHUNK_ROWS", chunk)
         assert_same(partitioned(folder, groups), budget=0.2)
 

@@ -130,8 +130,10 @@ def _wanted(scan: Scan, options: dict[str, Any]) -> Wanted | None:
         or any(limit is not None and limit <= 0 for limit in (*limits, wanted.horizon))
     ):
         return wanted
-    looked_at = [m for m in metrics if validation_loss([m])[1] or is_learning_rate(m)]
-    return replace(wanted, columns=(metric, *looked_at, "val_accuracy", *COSTS))
+    there = [*metrics, *(c for c in COSTS if c in scan.sample.observations.columns)]
+    looked_at = [c for c in there if c in (metric, "val_accuracy", *COSTS)
+                 or validation_loss([c])[1] or is_learning_rate(c)]  # fmt: skip
+    return replace(wanted, columns=tuple(looked_at))
 
 
 def _learns(runs: pl.DataFrame) -> bool:

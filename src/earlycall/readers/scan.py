@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LARGE = 5_000_000  # observations of a set from which it is worth reading it in two passes
 CHUNK_ROWS = 1_000_000  # of the first pass
-PART_ROWS = 2_000_000  # of the second one
+PART_VALUES = 8_000_000  # of the second one
 _HEAD = 1000  # rows that show what the columns are
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
@@ -144,7 +144,7 @@ class Scan:
                 twice = blocks.filter(pl.struct("group", "run").is_duplicated())["group"]
                 unordered |= set(twice.to_list())
                 if unordered:  # of which it is enough to know the names
-                    blocks = blocks.unique(["group", "run"], maintain_order=True)
+                    blocks = _once_each(blocks)
                 found.append(blocks)
         if not found:
             raise UnsuitableError
@@ -154,7 +154,7 @@ class Scan:
         unordered = set(bad["group"].to_list())
         if unordered:
             self._check(unordered)
-            blocks = blocks.unique(["group", "run"], maintain_order=True)
+            blocks = _once_each(blocks)
         if blocks.group_by("group").len()["len"].max() == 1:
             raise UnsuitableError  # reading it says that there is nothing to compare
         order = [pl.col("group").cast(pl.String), pl.col("run").cast(pl.String)]
@@ -226,20 +226,21 @@ class Survey:
     def parts(self) -> list[Part]:
         """The groups in their order, small ones together."""
         out: list[Part] = []
-        rows, first = 0, 0
+        values, first = 0, 0
         for (group,), blocks in self.blocks.group_by("group", maintain_order=True):
             part = self._plan(group, blocks, first)
             first += blocks.height
-            mine = int(blocks["n"].to_numpy().sum())
+            columns = part.columns or self.scan.sample.observations.columns
+            mine = int(blocks["n"].to_numpy().sum()) * len(columns)
             if part.until is not None:
                 mine = int(mine * min(part.until / max(_largest(blocks["last"]), 1e-300), 1.0))
-            both = _together(out[-1], part) if out and rows + mine <= PART_ROWS else None
+            both = _together(out[-1], part) if out and values + mine <= PART_VALUES else None
             if both is None:
                 out.append(part)
-                rows = mine
+                values = mine
             else:
                 out[-1] = both
-                rows += mine
+                values += mine
         return out
 
     def _plan(self, group: object, blocks: pl.DataFrame, first: int) -> Part:
@@ -473,6 +474,14 @@ def _blocks(rows: pl.DataFrame, metric: str, watched: Sequence[str]) -> pl.DataF
         .with_row_index("run_id")
         .join(codes, on="run_id", how="left", maintain_order="left")
         .drop("run_id")
+    )
+
+
+def _once_each(blocks: pl.DataFrame) -> pl.DataFrame:
+    """A row for each run, though its rows lie apart."""
+    runs = blocks.group_by("group", "run", maintain_order=True)
+    return runs.agg(pl.col("n").sum(), pl.exclude("group", "run", "n").first()).select(
+        blocks.columns
     )
 
 
