@@ -196,7 +196,7 @@ def capitalised(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def json_of(document: dict[str, Any]) -> str:
+def json_of(document: dict[str, Any] | list[Any]) -> str:
     """A document as one line of JSON; what is not finite becomes null.
 
     Examples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,6 +46,7 @@ def command(
     axis: options.Axis = options.AxisName.observation,
     by_group: options.ByGroup = False,
     pattern: options.Pattern = None,
+    address: options.Address = None,
     fmt: options.Output = options.Format.table,
 ) -> None:
     """Compare early scores with the outcomes of finished runs.
@@ -62,19 +63,20 @@ def command(
     curve_sets = output.read_each(sets, pattern)
     for curves in curve_sets:
         output.chosen_metric(curves, metric)
-    with output.progress("groups × budgets") as progress:
-        result = evaluate(
-            curve_sets,
-            scores=None if scores is None else options.words(scores),
-            budgets=options.words(budgets),
-            metric=metric,
-            direction=options.direction(maximize),
-            axis=axis.value,
-            finished=finished,
-            outcome=outcome,
-            burn_in=burn_in,
-            progress=progress,
-        )
+    how: dict[str, Any] = {
+        "scores": None if scores is None else options.words(scores),
+        "budgets": options.words(budgets), "metric": metric,
+        "direction": options.direction(maximize), "axis": axis.value, "finished": finished,
+        "outcome": outcome, "burn_in": burn_in,
+    }  # fmt: skip
+    if address is None:
+        with output.progress("groups × budgets") as progress:
+            result = evaluate(curve_sets, progress=progress, **how)
+    else:
+        from earlycall.integrations import ray_groups
+
+        with output.progress("evaluating groups") as progress:
+            result = ray_groups.evaluate(curve_sets, address=address, progress=progress, **how)
     output.show(result, fmt, lambda: _tables(result, by_group))
 
 

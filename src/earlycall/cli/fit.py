@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ def command(
     group: options.Group = None,
     axis: options.Axis = options.AxisName.observation,
     pattern: options.Pattern = None,
+    address: options.Address = None,
     fmt: options.Output = options.Format.table,
 ) -> None:
     """Fit each run's loss curve; its LCGA and TSE values.
@@ -51,10 +52,17 @@ def command(
     from earlycall.approximation.fit import fit_many
 
     curves = output.read(paths, pattern)
-    fits = fit_many(
-        curves, epochs=epochs, burn_in=burn_in, gamma=gamma, group=group, axis=axis.value,
-        metric=output.chosen_metric(curves, metric), direction=options.direction(maximize),
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "epochs": epochs, "burn_in": burn_in, "gamma": gamma, "group": group, "axis": axis.value,
+        "metric": output.chosen_metric(curves, metric), "direction": options.direction(maximize),
+    }  # fmt: skip
+    if address is None:
+        fits = fit_many(curves, **how)
+    else:
+        from earlycall.integrations import ray_groups
+
+        with output.progress("fitting groups") as progress:
+            fits = ray_groups.fit(curves, address=address, progress=progress, **how)
     output.show(fits, fmt, lambda: _tables(fits))
 
 

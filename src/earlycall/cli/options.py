@@ -160,6 +160,12 @@ WatchedMetric = Annotated[
 ByGroup = Annotated[
     bool, typer.Option("--by-group", help="One table per group, not only their mean.")
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="Ray cluster: auto, or host:port (default: this machine alone)."
+    ),
+]
 Price = Annotated[
     float | None, typer.Option("--price", help="The price of a kWh, for usd.", show_default=False)
 ]

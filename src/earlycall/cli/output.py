@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from earlycall.energy import EnergyTable
     from earlycall.results import Result
 
+ROWS_AT_ONCE = 10_000  # of a table that is printed as JSON
 PIPE_WIDTH = 10_000  # nothing is cut or folded where no width is asked for
 MAX_SENTENCE = 1400  # characters
 BARS = "▁▂▃▄▅▆▇█"
@@ -69,9 +70,18 @@ def print_json(document: dict[str, Any]) -> None:
     print(json_of(document))
 
 
-def print_csv(table: pl.DataFrame) -> None:
+def print_json_rows(facts: dict[str, Any], key: str, table: pl.DataFrame) -> None:
+    """As `print_json`, with the rows of a table under a key, of which there may be millions."""
+    print(f'{json_of(facts)[:-1]}, "{key}": [', end="")
+    for i, rows in enumerate(table.iter_slices(ROWS_AT_ONCE)):
+        print(", " * bool(i) + json_of(rows.to_dicts())[1:-1], end="")
+    print("]}")
+
+
+def print_csv(table: pl.DataFrame, *, header: bool = True) -> None:
     """A table as CSV on stdout, safe to open in a spreadsheet."""
-    print(csv_of(table), end="")
+    text = csv_of(table)
+    print(text if header else text.partition("\n")[2], end="")
 
 
 def show(
@@ -187,7 +197,7 @@ def working(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, shown in a terminal only."""
     from rich.progress import (
         BarColumn,
@@ -200,7 +210,8 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
     out = errors()
-    bar = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+    bar = Progress(*columns, console=out, transient=True, disable=not (shown and out.is_terminal),
+                   redirect_stdout=False, redirect_stderr=False)  # fmt: skip
     with bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -70,6 +70,7 @@ def command(
     price: options.Price = None,
     power_offset: options.PowerOffset = None,
     zone: options.Zone = None,
+    address: options.Address = None,
     fmt: options.Output = options.Format.table,
 ) -> None:
     """Rank runs from the first part of their loss curves.
@@ -90,6 +91,8 @@ def command(
       earlycall rank runs/ --finished last-sweep/
 
       earlycall rank runs/ --over hp.seed
+
+      earlycall rank s3://bucket/benchmark --budget 10% --address auto
     """
     from earlycall.ranking.over import by_setting
     from earlycall.ranking.rank import DEFAULT_SCORE, rank
@@ -102,16 +105,18 @@ def command(
 
         told = OnVerdict(on_verdict)
     past = output.read_finished(finished, outcome)
+    how: dict[str, Any] = {
+        "score": score or DEFAULT_SCORE, "budget": budget, "steps": steps, "epochs": epochs,
+        "horizon": horizon, "group": group, "axis": axis.value, "cost": cost.value, "top": best,
+        "direction": options.direction(maximize), "outcome": outcome, "burn_in": burn_in,
+    }  # fmt: skip
 
     def ranked(curves: CurveSet, name: str | None = metric) -> Ranking | SettingRanking:
-        ranking = rank(
-            curves, score=score or DEFAULT_SCORE, metric=name, budget=budget, steps=steps,
-            epochs=epochs, horizon=horizon, group=group, axis=axis.value, cost=cost.value,
-            top=best, direction=options.direction(maximize), finished=past,
-            outcome=outcome, burn_in=burn_in,
-        )  # fmt: skip
+        ranking = rank(curves, metric=name, finished=past, **how)
         return ranking if over is None else by_setting(ranking, curves, over)
 
+    if address is not None:
+        _need_groups_apart(watch=watching, finished=past, over=over)
     if watching:
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
@@ -119,12 +124,80 @@ def command(
         watch(paths, pattern, ranked, tables, every=every, top=top, fmt=fmt, told=told)
         return
     needed = axis.value if cost is options.CostName.step else cost.value
+    at_once = (finished, over, svg, pattern, power, address)
+    alone = len(paths) == 1 and needed not in ("joules", "usd") and not any(at_once)
+    if alone and _shown_in_parts(paths[0], metric, how, top, fmt):
+        return
     curves = output.read_with_cost(
         paths, pattern, needed, power=power, price=price, power_offset=power_offset, zone=zone
     )
-    ranking = ranked(curves, output.chosen_metric(curves, metric))
+    name = output.chosen_metric(curves, metric)
+    if address is None:
+        ranking = ranked(curves, name)
+    else:
+        from earlycall.integrations import ray_groups
+
+        with output.progress("ranking groups") as progress:
+            ranking = ray_groups.rank(
+                curves, address=address, progress=progress, metric=name, **how
+            )
     title = f"earlycall rank {' '.join(map(str, paths))}"
     output.show(ranking, fmt, lambda: tables(ranking, top, curves), svg=svg, title=title)
+
+
+def _need_groups_apart(**given: object) -> None:
+    """Refuse options by which groups are not ranked apart.
+
+    Raises:
+        InputError: if any is given.
+    """
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                f"groups are ranked apart on a cluster: leave out --{name} or --address"
+            )
+
+
+def _shown_in_parts(
+    path: Path, metric: str | None, how: dict[str, Any], top: int, fmt: options.Format
+) -> bool:
+    """Rank a large curve set group by group, and show each as it comes; whether it was one."""
+    from earlycall.ranking.in_parts import ranked_parts
+    from earlycall.ranking.rank import joined
+    from earlycall.readers.scan import UnsuitableError, scanned
+
+    scan = scanned(path)
+    if scan is None:
+        return False
+    name = output.chosen_metric(scan.sample, metric)
+    with output.working("reading where runs end"):
+        parts = ranked_parts(scan, metric=name, **how)
+    if parts is None:
+        return False
+    out = output.console()
+    results_show_progress = fmt != "json" and out.is_terminal
+    rankings = []
+    with output.progress("ranking groups", shown=not results_show_progress) as progress:
+        try:
+            for i, (ranking, curves) in enumerate(parts):
+                if fmt == "json":
+                    rankings.append(ranking)
+                elif fmt == "csv":
+                    output.print_csv(ranking.table, header=not i)
+                else:
+                    for line in ("",) * bool(i), tables(ranking, top, curves):
+                        for shown in line:
+                            out.print(shown)
+                progress(i + 1, len(parts))
+        except UnsuitableError:
+            return False
+    if fmt == "json":
+        whole = joined(rankings, parts.notes)
+        output.print_json_rows(whole.facts(), "runs", whole.table)
+    for sentence in parts.notes:
+        output.note(sentence)
+    parts.survey.warn()
+    return True
 
 
 def tables(
@@ -181,12 +254,12 @@ def _run_tables(ranking: Ranking, top: int, curves: CurveSet | None) -> Iterator
 
     prefixes = {p.group: p for p in ranking.prefixes}
     sentences = {verdict.group: " ".join(verdict.sentences) for verdict in verdicts(ranking)}
-    table = run_table(ranking)
+    table = run_table(ranking, first=top)
 
     def body(group: str, rows: pl.DataFrame) -> Iterator[RenderableType]:
         how = f" {HOW_TO_STOP}" if _can_be_stopped(ranking, group, curves) else ""
         yield from output.words(sentences[group] + how)
-        yield run_grid(table.group(group), prefixes[group], ranking.stop(group), rows.height)
+        yield run_grid(table.group(group), prefixes[group], ranking.stop(group))
 
     yield from output.by_group(ranking.table, top, lambda g: _title(ranking, prefixes[g]), body)
 
@@ -202,26 +275,26 @@ def _can_be_stopped(ranking: Ranking, group: str, curves: CurveSet | None) -> bo
     return not whole.prefixes(metric=ranking.metric)[0].ended.all()
 
 
-def run_grid(
-    table: RunTable, prefixes: Prefixes, stop: Collection[str] = (), top: int | None = None
-) -> FittedTable:
+def run_grid(table: RunTable, prefixes: Prefixes, stop: Collection[str] = ()) -> FittedTable:
     """The runs of a group as a terminal shows them, each with its curve.
 
     Args:
-        table: of `earlycall.report.run_table`, all runs of the group.
+        table: of `earlycall.report.run_table`, runs of the group.
         prefixes: of the group.
         stop: the runs to stop, which are dim.
-        top: how many of the runs to show; by default all.
     """
+    import numpy as np
+
     from earlycall.cli.fitted import FittedTable, Need, TableColumn, names
 
-    ending = common_ending(table["run"].values)
-    last_steps = set(table["step"].texts) if "step" in table else set()
-    table = table if top is None else table.head(top)
+    ending = common_ending(prefixes.runs)
+    last_steps = np.unique(prefixes.step.last())
     chances = "p_top" in table
-    values = dict(zip(prefixes.runs, prefixes.values, strict=True))
     low, high = _heights(prefixes)
     runs = table["run"].values
+    row = {run: i for i, run in enumerate(prefixes.runs)}
+    values = {run: prefixes.values[row[run]] for run in runs}
+    stop = set(stop)
 
     def column(key: str, need: Need = "where it fits") -> list[TableColumn]:
         if key not in table:

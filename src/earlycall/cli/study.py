@@ -29,10 +29,6 @@ app = typer.Typer(
 app.callback(invoke_without_command=True)(show_help_alone)
 
 Folder = Annotated[Path, typer.Argument(help="The study's folder.", show_default=False)]
-Address = Annotated[
-    str | None,
-    typer.Option(help="Ray cluster: auto, or host:port (default: this machine alone)."),
-]
 Cpus = Annotated[float, typer.Option(help="CPU cores and threads per run.")]
 Gpus = Annotated[
     float, typer.Option(help="GPUs per run (0 = CPU only; with 0.25, four runs share a GPU).")
@@ -64,7 +60,7 @@ def run(
     folder: Annotated[
         Path, typer.Option("-o", "--output", help="The study's folder.", show_default=False)
     ],
-    address: Address = None,
+    address: options.Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
     at_once: AtOnce = None,
@@ -112,7 +108,7 @@ def run(
 @app.command("resume")
 def resume(
     folder: Folder,
-    address: Address = None,
+    address: options.Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
     at_once: AtOnce = None,

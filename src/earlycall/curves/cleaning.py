@@ -307,8 +307,21 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     Raises:
         InputError: if there is no ``run`` column, or a run has two rows.
     """
-    if runs is None:
-        return keys
+    return keys if runs is None else with_settings(keys, clean_run_table(runs))
+
+
+def with_settings(keys: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """The keys with what a clean table of runs says of each."""
+    on = ["group", "run"] if "group" in runs.columns else ["run"]
+    return keys.join(runs, on=on, how="left", maintain_order="left")
+
+
+def clean_run_table(runs: pl.DataFrame) -> pl.DataFrame:
+    """The settings and outcomes of runs as numbers, truths and text.
+
+    Raises:
+        InputError: if there is no ``run`` column, or a run has two rows.
+    """
     if "run" not in runs.columns:
         raise InputError(f"the table of runs has no column 'run'; found: {first_of(runs.columns)}")
     on = ["group", "run"] if "group" in runs.columns else ["run"]
@@ -322,7 +335,7 @@ def clean_runs(runs: pl.DataFrame | None, keys: pl.DataFrame) -> pl.DataFrame:
     twice = runs.filter(pl.struct(on).is_duplicated())
     if twice.height:
         raise InputError(f"the table of runs has two rows for run {twice['run'][0]!r}")
-    return keys.join(runs, on=on, how="left", maintain_order="left")
+    return runs
 
 
 def _checked(
@@ -422,10 +435,12 @@ def _number_runs(table: pl.DataFrame, default: str) -> tuple[pl.Series, pl.DataF
         if column.null_count():
             row = column.is_null().arg_max()
             raise InputError(f"column {key!r}, row {row}: the name is missing")
-        is_category = column.dtype in (pl.Categorical, pl.Enum)
-        category = column if is_category else names_of(column).cast(pl.Categorical)
-        code = category.to_physical().to_numpy()
-        changed[1:] |= code[1:] != code[:-1]
+        if column.dtype in (pl.Categorical, pl.Enum):
+            code = column.to_physical().to_numpy()
+            changed[1:] |= code[1:] != code[:-1]
+        else:
+            names_here = names_of(column)
+            changed[1:] |= (names_here[1:] != names_here[:-1]).to_numpy()
     starts = np.flatnonzero(changed)
     if not len(starts):
         raise InputError("the table of curves has no rows")

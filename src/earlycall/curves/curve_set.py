@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_PREFIX = 3
+MANY_STEPS = 1000  # of a run, from which a search takes less time than looking at all
 
 
 @dataclass(frozen=True)
@@ -452,7 +453,17 @@ class CurveSet:
         return {g: float(np.median(whole[a:b])) for g, (a, b) in self._extents.items()}
 
     def _up_to(self, step: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """As `_within`, where each observation has the loss: a search in each run's steps."""
+        """As `_within`, where each observation has the loss: a search in each run's steps.
+
+        In all steps at once where runs are many and short.
+        """
+        if len(step) < MANY_STEPS * len(self):
+            lengths = np.diff(self._starts)
+            kept = step <= np.repeat(limits, lengths)
+            first = self._starts[:-1][lengths > 0]
+            for i in range(MIN_PREFIX):
+                kept[np.minimum(first + i, first + lengths[lengths > 0] - 1)] = True
+            return kept
         kept = np.zeros(len(step), dtype=bool)
         starts = self._starts.tolist()
         for start, stop, limit in zip(starts[:-1], starts[1:], limits.tolist(), strict=True):

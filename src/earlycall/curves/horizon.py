@@ -207,6 +207,22 @@ def _settings(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
                 yield column, unit
 
 
+def reads_epochs(runs: pl.DataFrame, last: Floats) -> bool:
+    """Whether where training ends depends on the epochs that were logged.
+
+    Args:
+        runs: a row per run of what is known of it.
+        last: shape (m,), the last step of each.
+    """
+    units = {unit for _, unit in _settings(runs)}
+    if units <= {STEP_HINT}:
+        return False
+    if STEP_HINT not in units:
+        return True
+    hint = runs[STEP_HINT].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    return not bool(np.all(np.isfinite(hint) & (hint > 0) & (last <= hint + 1)))
+
+
 @dataclass(frozen=True)
 class _Epochs:
     """What the logs tell of the epochs of m runs; NaN where fewer than one whole epoch was logged.

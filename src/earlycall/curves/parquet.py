@@ -18,13 +18,13 @@ from earlycall.errors import InputError
 CURVES, RUNS = "curves.parquet", "runs.parquet"
 _UNITS = {"step": "steps", "epoch": "epochs, from 0", "seconds": "s", "joules": "J", "usd": "USD",
           "step_hint": "steps"}  # fmt: skip
-_WRITE = "write"  # in the metadata of both files: which writing they come from
+WRITE = "write"  # in the metadata of both files: which writing they come from
 
 
 def write_described(table: pl.DataFrame, file: IO[bytes], write: str = "") -> None:
     """A Parquet file whose metadata has the columns' units: ``units``, as JSON."""
     units = {name: _UNITS[name] for name in table.columns if name in _UNITS}
-    metadata = {"units": json.dumps(units)} | ({_WRITE: write} if write else {})
+    metadata = {"units": json.dumps(units)} | ({WRITE: write} if write else {})
     table.write_parquet(file, compression="zstd", metadata=metadata)
 
 
@@ -67,7 +67,7 @@ def write_of(path: Path) -> str | None:
     """Which writing a file comes from, None of any other file."""
     try:
         with path.open("rb") as file:
-            return pl.read_parquet_metadata(file).get(_WRITE)
+            return pl.read_parquet_metadata(file).get(WRITE)
     except (pl.exceptions.PolarsError, OSError, UnicodeError):
         return None
 

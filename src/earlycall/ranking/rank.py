@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
@@ -11,7 +14,7 @@ import polars as pl
 
 from earlycall.curves import Axis, CurveSet, Direction, Prefixes
 from earlycall.curves.budget import Budget, as_part
-from earlycall.curves.horizon import UNKNOWN_END, Source, assumptions
+from earlycall.curves.horizon import UNKNOWN_END, Horizon, Source, assumptions
 from earlycall.errors import InputError, first_few
 from earlycall.formatting import capitalised, common_ending, listed, percent, plain
 from earlycall.ranking.certainty import (
@@ -128,14 +131,22 @@ class Ranking(Result):
             >>> rank(curves, budget=0.2).stop("all")
             ('c',)
         """
-        table = self.table.filter(pl.col("group") == group)
-        hopeless = pl.lit(False)
-        if keep := self.keep(group):
-            ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
-            hopeless = ranked & ~pl.col("run").is_in(keep)
-        ended = pl.col("run").is_in(self._ended(group))
-        diverged = pl.col("status") == "diverged"
-        return tuple(table.filter((hopeless & ~ended) | diverged)["run"])
+        return self._stops.get(group, ())
+
+    @cached_property
+    def _stops(self) -> dict[str, tuple[str, ...]]:
+        """The runs to stop, by group."""
+        stops = {}
+        for (name,), rows in self.table.group_by("group", maintain_order=True):
+            group = str(name)
+            hopeless = pl.lit(False)
+            if keep := self.keep(group):
+                ranked = pl.col("rank").is_not_null() & (pl.col("status") != "incomparable")
+                hopeless = ranked & ~pl.col("run").is_in(keep)
+            ended = pl.col("run").is_in(self._ended(group))
+            diverged = pl.col("status") == "diverged"
+            stops[group] = tuple(rows.filter((hopeless & ~ended) | diverged)["run"].to_list())
+        return stops
 
     def _ended(self, group: str) -> list[str]:
         """The runs of a group that are known to have no training left."""
@@ -208,6 +219,10 @@ class Ranking(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """``runs``, the rows of the table, and what they were ranked by."""
+        return self.facts() | {"runs": self.table.to_dicts()}
+
+    def facts(self) -> dict[str, Any]:
+        """What the runs were ranked by, and what can be said of each group."""
         return {
             "score": self.score,
             "budget": self.budget,
@@ -221,7 +236,6 @@ class Ranking(Result):
             "verdicts": {group: str(verdict) for group, verdict in self.verdicts.items()},
             "keep": {group: list(self.keep(group)) for group in self.horizons},
             "stop": {group: list(self.stop(group)) for group in self.horizons},
-            "runs": self.table.to_dicts(),
         }
 
 
@@ -312,12 +326,79 @@ def rank(
         InputError: if an argument or the curves cannot be used, or whether less or more of the
             metric is better is not known.
     """
-    chosen = get(score, burn_in)
-    part = None if budget is None else as_part(budget)
+    if over is None and finished is None and isinstance(curves, str | Path):
+        from earlycall.ranking.in_parts import ranked_parts
+        from earlycall.readers.scan import UnsuitableError, scanned
+
+        parts = ranked_parts(
+            scanned(curves), score=score, metric=metric, direction=direction, budget=budget,
+            steps=steps, epochs=epochs, horizon=horizon, group=group, axis=axis, cost=cost, top=top,
+            outcome=outcome, burn_in=burn_in,
+        )  # fmt: skip
+        with suppress(UnsuitableError):
+            if parts is not None:
+                return parts.whole()
     curves = as_curve_set(curves)
     if group is not None:
         curves = curves.select(group=group)
     _need_two_runs(curves)
+    ranked = rank_part(
+        curves, score=score, metric=metric, direction=direction, budget=budget, steps=steps,
+        epochs=epochs, horizon=horizon, axis=axis, cost=cost, top=top, finished=finished,
+        outcome=outcome, burn_in=burn_in,
+    )  # fmt: skip
+    assumed = assumptions(ranked.ends, counted=budget is not None and cost == "step")
+    ranking = joined([ranked.ranking], (*ranked.ranking.warnings, *assumed))
+    return ranking if over is None else by_setting(ranking, curves, over)
+
+
+@dataclass(frozen=True)
+class RankedPart:
+    """Some groups of a set, ranked.
+
+    Attributes:
+        ranking: of these groups, without what was assumed of their ends.
+        ends: where training of each ends.
+    """
+
+    ranking: Ranking
+    ends: Mapping[str, Horizon]
+
+
+def joined(rankings: Sequence[Ranking], notes: Sequence[str]) -> Ranking:
+    """The ranking of all groups from those of some, with what is to be noted."""
+    return replace(
+        rankings[0],
+        table=pl.concat([ranking.table for ranking in rankings]),
+        horizons={g: h for ranking in rankings for g, h in ranking.horizons.items()},
+        warnings=tuple(notes),
+        verdicts={g: said for ranking in rankings for g, said in ranking.verdicts.items()},
+        prefixes=tuple(p for ranking in rankings for p in ranking.prefixes),
+        learned_from={g: n for ranking in rankings for g, n in ranking.learned_from.items()},
+        horizon_from={g: s for ranking in rankings for g, s in ranking.horizon_from.items()},
+    )
+
+
+def rank_part(
+    curves: CurveSet,
+    *,
+    score: str,
+    metric: str | None,
+    direction: Direction | None,
+    budget: Budget | None,
+    steps: float | None,
+    epochs: int | None,
+    horizon: float | None,
+    axis: Axis,
+    cost: str,
+    top: int,
+    finished: Any = None,
+    outcome: str | None,
+    burn_in: int | None,
+) -> RankedPart:
+    """Rank the runs of some groups of a set; arguments as of `rank`."""
+    chosen = get(score, burn_in)
+    part = None if budget is None else as_part(budget)
     metric = curves.metric(metric)
     curves = curves.directed(metric, direction)
     past: list[CurveSet] = []
@@ -348,7 +429,6 @@ def rank(
         warnings += [_nothing_learned(g, len(past[0])) for g, n in learned_from.items() if not n]
     if own_outcomes:
         warnings.append(_their_own(own_outcomes, len(past[0]) if past else 0))
-    warnings += assumptions(seen.horizons, counted=part is not None and cost == "step")
     ranking = Ranking(
         table=pl.concat([table for table, _ in ranked.values()]),
         score=score,
@@ -363,7 +443,7 @@ def rank(
         learned_from=learned_from,
         horizon_from={p.group: p.horizon_from for p in prefixes},
     )
-    return ranking if over is None else by_setting(ranking, curves, over)
+    return RankedPart(ranking, seen.horizons)
 
 
 def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str | None]]:
@@ -374,22 +454,19 @@ def statuses(prefixes: Prefixes, shortest: int = 1) -> tuple[list[str], list[str
         shortest: how many observations a score needs.
     """
     lengths, finite = prefixes.loss.lengths, prefixes.loss.all_finite()
-    out: list[str] = []
-    reasons: list[str | None] = []
-    for i, length in enumerate(lengths):
+    out = ["ok"] * len(prefixes)
+    reasons: list[str | None] = [None] * len(prefixes)
+    for i in np.flatnonzero((lengths < max(shortest, 1)) | ~finite).tolist():
+        length = lengths[i]
         if not length:
-            status, reason = "missing", f"no {prefixes.metric} was logged"
+            out[i], reasons[i] = "missing", f"no {prefixes.metric} was logged"
         elif not finite[i]:
             bad = int(np.argmin(np.isfinite(prefixes.loss[i])))
             value, step = prefixes.values[i][bad], prefixes.step[i][bad]
-            status, reason = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
-        elif length < shortest:
-            status = "short"
-            reason = f"{length} observation{'' if length == 1 else 's'}, the score needs {shortest}"
+            out[i], reasons[i] = "diverged", f"{prefixes.metric} is {value:g} at step {step:g}"
         else:
-            status, reason = "ok", None
-        out.append(status)
-        reasons.append(reason)
+            ones = "" if length == 1 else "s"
+            out[i], reasons[i] = "short", f"{length} observation{ones}, the score needs {shortest}"
     return out, reasons
 
 
@@ -438,10 +515,12 @@ def _rank_group(
             going = np.flatnonzero(sd > FINISHED_SD)
             place[going], sd[going] = near_the_top(place[going], sd[going])
         value[able], raw[able] = scored.score, scored.raw
-        for i, reason in zip(able, scored.reasons, strict=True):
-            reasons[i] = reason or reasons[i]
-            if np.isnan(value[i]):
-                status[i], reasons[i] = "unscored", reason or f"{score.name} cannot tell"
+        for row, reason in enumerate(scored.reasons):
+            if reason:
+                reasons[able[row]] = reason
+        for row in np.flatnonzero(np.isnan(scored.score)).tolist():
+            i = able[row]
+            status[i], reasons[i] = "unscored", scored.reasons[row] or f"{score.name} cannot tell"
         widened = _explain(taken, able, status, reasons)
         se[able] = scored.se * widened
         if scored.rank_stability is not None:
@@ -510,15 +589,15 @@ def _explain(
     widened = np.ones(len(able))
     left, last = taken.steps_left, taken.step.last()
     early = taken.ended if left is None else taken.ended & (left > 0)
-    noted = zip(able.tolist(), phases(taken), other_loss(taken), strict=True)
-    for row, (i, phase, unlike) in enumerate(noted):
-        if status[i] != "ok" or reasons[i] == FINISHED:
+    noted = zip(early.tolist(), able.tolist(), phases(taken), other_loss(taken), strict=True)
+    for row, (ended, i, phase, unlike) in enumerate(noted):
+        if not (ended or phase or unlike) or status[i] != "ok" or reasons[i] == FINISHED:
             continue
         if unlike is not None:
             status[i], reasons[i] = "incomparable", unlike
         elif phase is not None:
             status[i], reasons[i] = phase.status, phase.reason
-        elif early[row]:
+        else:
             reasons[i] = f"ended at step {last[row]:g}"
         if status[i] != "ok":
             widened[row] = WIDENED

@@ -34,7 +34,7 @@ def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
         InputError: if there is no log, two runs have one name, or the table of runs is broken.
     """
     is_address = remote.is_address(path)
-    name = str(path).rpartition("/")[2] if is_address else as_text(Path(path).resolve().name)
+    name = remote.name_of(path) if is_address else as_text(Path(path).resolve().name)
     if not logs:
         raise EmptyLogError(f"{path}: no observation in any log yet")
     is_set = [log.run for log in logs] == [""]  # a curve set is taken as it is

@@ -16,11 +16,12 @@ from typing import Any
 from earlycall.errors import InputError, first_few
 from earlycall.readers import remote
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import files_in, head_of, is_inside, visible_files, walk_visible
+from earlycall.readers.base.inside import files_in, head_of, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
 from earlycall.readers.beside import files_beside
 from earlycall.readers.formats import curve_set
 from earlycall.readers.formats.text import PatternReader
+from earlycall.readers.object_store import RemoteSet
 from earlycall.readers.power.logs import is_power_log
 from earlycall.readers.summaries import is_no_log, is_settings
 
@@ -118,6 +119,8 @@ def sources(
     Raises:
         InputError: if there is no such path, or no log in it.
     """
+    if (found_set := RemoteSet.at(path)) is not None:
+        return [Source("", Path(path), found_set)]
     if remote.is_address(path):
         return [Source(str(path), Path(path), remote.Server(str(path)))]
     path = Path(path)
@@ -131,7 +134,7 @@ def sources(
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder; save the log to a file")
     if os.path.lexists(path / "curves.parquet"):
-        if not is_inside(path / "curves.parquet", path):
+        if not curve_set.is_set(path):
             raise InputError(
                 f"{path / 'curves.parquet'}: a link out of the folder; name its target"
             )

@@ -10,13 +10,16 @@ from typing import Any
 
 import polars as pl
 
+from earlycall.curves.parquet import CURVES
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers, timestamp_of
 
 # Paths lose a slash of the two where the command line makes a path of the address.
-_ADDRESS = re.compile(r"^(wandb|https?|postgresql|mysql)(\+\w+)?:/{1,2}(.+)$", re.DOTALL)
+_ADDRESS = re.compile(
+    r"^(wandb|https?|postgresql|mysql|s3a?|gs|gcs|az|abfss?|hf)(\+\w+)?:/{1,2}(.+)$", re.DOTALL
+)
 
 
 def is_address(path: object) -> bool:
@@ -29,6 +32,17 @@ def is_address(path: object) -> bool:
         False
     """
     return _ADDRESS.match(str(path)) is not None
+
+
+def name_of(address: str | Path) -> str:
+    """What is at an address is called by the last part of it.
+
+    Examples:
+        >>> name_of("s3://bucket/sets/digits/curves.parquet"), name_of("wandb://team/project")
+        ('digits', 'project')
+    """
+    where = re.split("[?#]", str(address))[0].rstrip("/")
+    return where.removesuffix(f"/{CURVES}").rpartition("/")[2]
 
 
 class Server:
@@ -56,6 +70,8 @@ class Server:
             InputError: if it cannot be reached, or the package that speaks to it is not installed.
         """
         full = f"{self._kind}{self._driver}://{self._rest}"
+        if self._kind not in ("wandb", "http", "https", "postgresql", "mysql"):
+            raise InputError(f"{full}: no curve set there (curves.parquet); check the address")
         if self._kind == "wandb":
             yield _wandb(self._rest)
         else:

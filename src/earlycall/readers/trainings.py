@@ -180,7 +180,10 @@ def _once_each(logs: Sequence[CleanLog]) -> Sequence[CleanLog]:
     again: list[str] = []
     for log in ours:
         names = log.keys.select("group", "run").with_row_index("run_id")
-        coded = names.join(_codes(log.frame), on="run_id", how="left", maintain_order="left")
+        coded = names.join(
+            run_codes(log.frame, compared(log.metrics)),
+            on="run_id", how="left", maintain_order="left",
+        )  # fmt: skip
         keys = list(coded.select("group", "run", "code").iter_rows())
         mask = np.array([key not in known for key in keys])
         known |= set(keys)
@@ -440,35 +443,62 @@ def warn_of_copies(observations: pl.DataFrame, runs: pl.DataFrame) -> None:
         observations: a row per run and step, as in a `CurveSet`.
         runs: ``group`` and ``run`` by ``run_id``.
     """
-    if len(runs) < 2:
-        return
-    codes = _codes(observations).filter((pl.col("values") > 1) & (pl.col("len") > 1))
-    same = codes.sort("run_id").group_by("code", "len", maintain_order=True).agg("run_id")
+    if len(runs) > 1:
+        watched = compared([c for c in observations.columns if c not in KEYS])
+        warn_of_same(run_codes(observations, watched).sort("run_id"), runs["run"])
+
+
+def warn_of_same(codes: pl.DataFrame, names: pl.Series) -> None:
+    """Name the runs of which codes are the same.
+
+    Args:
+        codes: as `run_codes` gives them, sorted by run.
+        names: of the runs, by ``run_id``.
+    """
+    codes = codes.filter(pl.col("differs") & (pl.col("len") > 1))
+    same = codes.group_by("code", "len", maintain_order=True).agg("run_id")
     named = [
-        " = ".join(runs["run"].gather(ids).to_list())
+        " = ".join(names.gather(ids).to_list())
         for ids in same.filter(pl.col("run_id").list.len() > 1)["run_id"]
     ]
     if named:
         is_are = "curve is" if len(named) == 1 else "curves are"
         what = f"{len(named)} {is_are} there more than once, number for number: "
-        warnings.warn(CurveWarning(what + first_few(named), named), stacklevel=4)
+        warnings.warn(CurveWarning(what + first_few(named), named), stacklevel=5)
 
 
-def _codes(observations: pl.DataFrame) -> pl.DataFrame:
+def compared(metrics: Sequence[str]) -> list[str]:
+    """The metrics by which copies are known: the loss, else all."""
+    loss = training_loss(metrics)[0] or validation_loss(metrics)[0]
+    return list(metrics) if loss is None else [loss]
+
+
+def run_codes(observations: pl.DataFrame, watched: Sequence[str]) -> pl.DataFrame:
     """A number for each run's losses (or all metrics) and their steps, as a tracker keeps them.
 
+    Args:
+        observations: with ``run_id``, by which they are sorted, ``step`` and the metrics.
+        watched: as `compared` names them.
+
     Returns:
-        ``run_id``, ``code``, ``len`` observations, finite ``values`` that differ.
+        ``run_id``, ``code``, ``len`` observations, and whether any two finite values differ.
     """
-    metrics = [c for c in observations.columns if c not in KEYS]
-    loss = training_loss(metrics)[0] or validation_loss(metrics)[0]
-    watched = metrics if loss is None else [loss]
     value = pl.col(watched).cast(pl.Float32)
     rows = observations.select("run_id", pl.col("step").cast(pl.Float64), value)
-    rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
+    if all(rows[name].null_count() for name in watched):
+        rows = rows.filter(pl.any_horizontal(pl.lit(value=False), pl.col(watched).is_not_null()))
+    ids = rows["run_id"].to_numpy()
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])[: len(ids)])
     code = rows.drop("run_id").rename({name: str(i) for i, name in enumerate(watched)}).hash_rows()
-    codes = rows.select("run_id", code=code, value=watched[0] if watched else "step")
-    finite = pl.col("value").filter(pl.col("value").is_finite())
-    return codes.group_by("run_id").agg(
-        pl.col("code").sum(), pl.len(), finite.n_unique().alias("values")
-    )
+    first = rows[watched[0] if watched else "step"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    finite = np.isfinite(first)
+    if len(starts):
+        high = np.maximum.reduceat(np.where(finite, first, -np.inf), starts)
+        low = np.minimum.reduceat(np.where(finite, first, np.inf), starts)
+        codes, differs = np.add.reduceat(code.to_numpy(), starts), high > low
+    else:
+        codes, differs = np.empty(0, dtype=np.uint64), np.empty(0, dtype=bool)
+    return pl.DataFrame({
+        "run_id": rows["run_id"].gather(starts), "code": codes,
+        "len": np.diff(np.append(starts, len(ids))), "differs": differs,
+    })  # fmt: skip

@@ -146,6 +146,8 @@ def run_table(
     ranking: Ranking | None,
     curves: CurveSet | None = None,
     elasticities: pl.DataFrame | None = None,
+    *,
+    first: int = 0,
 ) -> RunTable:
     """The runs of a ranking, with what else is known of them.
 
@@ -154,11 +156,12 @@ def run_table(
         curves: adds the settings in which the runs differ, and their outcomes.
         elasticities: adds the gain elasticity, and the advice where it is to stop; a table with
             ``group``, ``run``, ``gain_elasticity`` and ``advice``, as of `earlycall.elasticity`.
+        first: only so many rows of each group, the best ones; 0 for all.
 
     Returns:
         Only the columns that hold something for these runs.
     """
-    table = _joined(ranking, curves, elasticities)
+    table = _joined(ranking, curves, elasticities, first)
     columns = [_number(table, "rank", "rank", "Place within the group; ties share it")]
     if table["group"].n_unique() > 1:
         columns.append(_text(table, "group", "group", "The runs that may be compared"))
@@ -229,23 +232,29 @@ def settings_of(curves: CurveSet | None) -> list[str]:
 
 
 def _joined(
-    ranking: Ranking | None, curves: CurveSet | None, elasticities: pl.DataFrame | None
+    ranking: Ranking | None,
+    curves: CurveSet | None,
+    elasticities: pl.DataFrame | None,
+    first: int,
 ) -> pl.DataFrame:
     """All that is known of each run, in the order of the ranking."""
     keys = ["group", "run"]
     parts = []
     if ranking is not None:
-        called = [
-            {"group": group, "run": run, "verdict": word}
-            for group in ranking.horizons
-            if ranking.stop(group)
-            for word, runs in (("keep", ranking.keep(group)), ("stop", ranking.stop(group)))
-            for run in runs
-        ]
         schema = dict.fromkeys((*keys, "verdict"), pl.String)
+        called = [pl.DataFrame(schema=schema)]
+        for group in ranking.horizons:
+            if stop := ranking.stop(group):
+                for word, runs in (("keep", ranking.keep(group)), ("stop", stop)):
+                    named = pl.DataFrame({"run": runs}, schema={"run": pl.String})
+                    named = named.with_columns(group=pl.lit(group), verdict=pl.lit(word))
+                    called.append(named.select(*schema))
+        table = ranking.table
+        if first > 0:
+            table = table.group_by("group", maintain_order=True).head(first)
         parts += [
-            ranking.table,
-            pl.DataFrame(called, schema=schema),
+            table,
+            pl.concat(called),
             pl.concat([_last(p) for p in ranking.prefixes]),
         ]
     if curves is not None:

@@ -49,15 +49,23 @@ class Resources:
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[None]:
-    """Ray, started and shut down here unless it was running before."""
+def ray_cluster(resources: Resources, *, client: bool = False) -> Iterator[None]:
+    """Ray, started and shut down here unless it was running before.
+
+    Args:
+        resources: where runs train.
+        client: whether Ray's client (``ray://…``) will do.
+
+    Raises:
+        InputError: if there is no cluster, or no node has the resources of a run.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with needed_for("a study", "study"):
         import ray
     own = not ray.is_initialized()
     if own:
-        _check_reachable(resources.address)
+        _check_reachable(resources.address, client=client)
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if resources.address is None:
             options["include_dashboard"] = False
@@ -81,15 +89,15 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
             ray.shutdown()
 
 
-def _check_reachable(address: str | None) -> None:
+def _check_reachable(address: str | None, *, client: bool) -> None:
     if address is None or address == "auto":
         return
-    if address.startswith("ray://"):
+    if address.startswith("ray://") and not client:
         raise InputError(
             f"{address}: Ray's client cannot keep a study; start it on a machine of the cluster "
             "with --address auto"
         )
-    host, _, port = address.rpartition(":")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:  # Ray itself would try for minutes
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError, OverflowError) as error:

@@ -22,6 +22,13 @@ def is_inside(path: Path, root: Path) -> bool:
         return False
 
 
+def is_within(path: Path, root: Path) -> bool:
+    """Whether a path is a file below a folder, or a folder of which all files are."""
+    if not path.is_dir() or path.is_symlink():
+        return is_inside(path, root)
+    return all(is_inside(file, root) for file in path.rglob("*") if not file.is_dir())
+
+
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
     """The files below a folder that are really in it, sorted; ``**/*`` means at any depth."""
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
@@ -11,13 +14,14 @@ from earlycall.curves.parquet import CURVES, RUNS, curves_file, write_of
 from earlycall.errors import InputError, first_of
 from earlycall.readers.base import foreign
 from earlycall.readers.base.growing import State
-from earlycall.readers.base.inside import is_inside
+from earlycall.readers.base.inside import is_inside, is_within
 from earlycall.readers.base.log import Log, as_text
 
 NAME = "curve set (Parquet)"
 WHOLE_TREE = False
 RUN_TABLES = (RUNS, "runs.csv")
 _FIRST_ROWS = 20  # by which a log is known
+Curves = TypeVar("Curves")
 _MAX_TRIES = 50  # to read what others write again meanwhile
 
 
@@ -53,11 +57,15 @@ def owns(folder: Path, below: list[str]) -> list[str]:
 
 def parts(path: Path, state: State) -> Iterator[Log]:
     """The table in a file; or the curves and runs of a folder, both of one writing."""
-    yield _pair(path) if path.is_dir() else Log(load(path))
+    yield Log(*pair(path, load)) if path.is_dir() else Log(load(path))
 
 
-def _pair(folder: Path) -> Log:
-    """The curves of a curve set with their runs, read again where they were replaced meanwhile.
+def pair(folder: Path, read: Callable[[Path], Curves]) -> tuple[Curves, pl.DataFrame | None]:
+    """The curves of a curve set with its runs, read again where they were replaced meanwhile.
+
+    Args:
+        folder: the set.
+        read: reads the curves.
 
     Raises:
         InputError: if a file is damaged, or the two were never written together.
@@ -67,23 +75,37 @@ def _pair(folder: Path) -> Log:
         source, write = curves_file(folder), write_of(table)
         written = write_of(source)
         try:
-            log = Log(load(source), run_table(folder))
+            curves, runs = read(source), run_table(folder)
         except InputError:
             if (write, written) == (write_of(table), write_of(source)) and source.exists():
                 raise
             continue
         if (write, written) != (write_of(table), write_of(source)):
             continue
-        if None not in (write, written) and write != written:
-            raise InputError(
-                f"{folder}: {CURVES} and {RUNS} are of two different curve sets; write the set "
-                f"again, or move {RUNS} away"
-            )
-        if log.runs is not None and "run" not in log.runs.columns:
-            found = first_of(log.runs.columns)
+        check_pair(folder, write, written)
+        if runs is not None and "run" not in runs.columns:
+            found = first_of(runs.columns)
             raise InputError(f"{table}: the table of runs has no column 'run'; found: {found}")
-        return log
+        return curves, runs
     raise InputError(f"{folder}: written again and again while it is read; wait for its writer")
+
+
+def check_pair(folder: Path | str, write: str | None, written: str | None) -> None:
+    """Make sure that runs and curves come from one writing, where both say from which.
+
+    Raises:
+        InputError: if they do not.
+    """
+    if None not in (write, written) and write != written:
+        raise InputError(
+            f"{folder}: {CURVES} and {RUNS} are of two different curve sets; write the set "
+            f"again, or move {RUNS} away"
+        )
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder is a curve set, all of which lies in it."""
+    return os.path.lexists(folder / CURVES) and is_within(folder / CURVES, folder)
 
 
 def run_table(folder: Path) -> pl.DataFrame | None:
@@ -105,13 +127,40 @@ def load(path: Path) -> pl.DataFrame:
     Raises:
         InputError: if the file is not Parquet, or is truncated or damaged.
     """
+    with readable(path):
+        return collected(scan(path))
+
+
+def collected(table: pl.LazyFrame) -> pl.DataFrame:
+    """A table with the names of runs and groups as categories, which take little memory."""
+    names = [c for c, kind in table.collect_schema().items()
+             if c in ("run", "group") and kind == pl.String]  # fmt: skip
+    return table.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
+
+
+def scan(path: Path) -> pl.LazyFrame:
+    """The table in a file, or in a folder of files partitioned by ``group=``, not read yet."""
+    return pl.scan_parquet(
+        path if as_text(str(path)) == str(path) else path.read_bytes(), glob=False
+    )
+
+
+def signature(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a table is written again: the files, their sizes and times."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(str(file), file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say which table could not be read, and what to do.
+
+    Raises:
+        InputError: if what is read here is not Parquet, or is truncated or damaged.
+    """
     try:
-        table = pl.scan_parquet(
-            path if as_text(str(path)) == str(path) else path.read_bytes(), glob=False
-        )
-        names = [c for c, kind in table.collect_schema().items()
-                 if c in ("run", "group") and kind == pl.String]  # fmt: skip
-        return table.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
+        yield
     except (pl.exceptions.PolarsError, OSError) as error:
         why = str(error).splitlines()[0]
         raise InputError(

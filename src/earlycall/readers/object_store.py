@@ -1,0 +1,195 @@
+"""Curve sets in object storage and on web servers, which polars reads where they lie."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from earlycall.curves.parquet import CURVES, RUNS, WRITE
+from earlycall.errors import InputError
+from earlycall.readers.base.growing import State
+from earlycall.readers.base.log import Log
+from earlycall.readers.formats import curve_set
+
+# Paths lose a slash of the two where the command line makes a path of the address.
+_ADDRESS = re.compile(r"^(s3a?|gs|gcs|az|abfss?|hf|https?):/{1,2}([^?#]+)(.*)$", re.DOTALL)
+# Some tries, so that a store that is busy for a moment is no error, and an end to them.
+_PATIENCE: dict[str, Any] = {"max_retries": 3, "retry_timeout_ms": 10_000}
+_TIMEOUT = 60  # seconds without an answer, of a web server
+_UNREACHABLE = re.compile(r"error sending request|timed? ?out|dns error|connect", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b40[13]\b|AccessDenied|Forbidden|Unauthorized|InvalidAccessKeyId|SignatureDoesNotMatch"
+    r"|credential|EC2MetaData|169\.254\.169\.254",
+    re.IGNORECASE,
+)
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "gc": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZURE_STORAGE_ACCOUNT_KEY",
+    "ab": "AZURE_STORAGE_ACCOUNT_KEY", "hf": "HF_TOKEN",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RemoteSet:
+    """A curve set at an address; the reader of it.
+
+    Attributes:
+        curves: the address of the curves, a file, or a folder partitioned by ``group=``.
+        runs: the address of the table of runs, None where there is none.
+    """
+
+    curves: str
+    runs: str | None
+    NAME = curve_set.NAME
+
+    @classmethod
+    def at(cls, address: object) -> RemoteSet | None:
+        """The curve set at an address, None where there is none, or what is given is no address.
+
+        Args:
+            address: of a folder with ``curves.parquet``, or of a Parquet file.
+
+        Raises:
+            InputError: if what lies there cannot be reached, or may not be read.
+        """
+        match = _ADDRESS.match(str(address))
+        if match is None:
+            return None
+        scheme, where, query = match[1], match[2].rstrip("/"), match[3]
+        folder, _, last = where.rpartition("/")
+        is_file = last.endswith(".parquet")
+        if scheme.startswith("http"):
+            if not is_file:
+                return None
+            full = f"{scheme}://{where}{query}"
+            beside = f"{scheme}://{folder}/{RUNS}{query}" if last == CURVES else None
+        else:
+            folder = folder if last == CURVES else where
+            full = f"{scheme}://{where}" if is_file else f"{scheme}://{where}/{CURVES}"
+            beside = f"{scheme}://{folder}/{RUNS}" if last == CURVES or not is_file else None
+        if not _exists(full):
+            if scheme.startswith("http"):
+                raise InputError(f"{shown(full)}: no such file; check the address")
+            full += "/"
+            if not _exists(full):
+                return None
+        return cls(full, beside if beside is not None and _exists(beside) else None)
+
+    def scan(self) -> pl.LazyFrame:
+        """The curves, not read yet."""
+        return _scan(self.curves)
+
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """Say what could not be read, and what to do.
+
+        Raises:
+            InputError: if anything here cannot be read.
+        """
+        with _explained(self.curves):
+            yield
+
+    def run_table(self) -> pl.DataFrame | None:
+        """The table of runs.
+
+        Raises:
+            InputError: if it is of another curve set, or cannot be read.
+        """
+        if self.runs is None:
+            return None
+        with _explained(self.runs):
+            curve_set.check_pair(shown(self.curves), _write_of(self.curves), _write_of(self.runs))
+            return curve_set.collected(_scan(self.runs))
+
+    def parts(self, path: Path, state: State) -> Iterator[Log]:
+        """The curves, with their runs."""
+        runs = self.run_table()
+        with self.readable():
+            yield Log(curve_set.collected(self.scan()), runs)
+
+
+def shown(address: str) -> str:
+    """An address as a sentence may say it, without a password or signature.
+
+    Examples:
+        >>> shown("https://me:secret@host/a.parquet?token=secret")
+        'https://…@host/a.parquet'
+    """
+    return re.sub(r"//[^@/]*@", "//…@", re.split("[?#]", address)[0])
+
+
+def _scan(address: str) -> pl.LazyFrame:
+    if not address.startswith("http"):
+        return pl.scan_parquet(address, glob=False, storage_options=_PATIENCE)
+    table = pl.scan_parquet(address, glob=False, storage_options=_PATIENCE)
+    try:
+        table.collect_schema()
+        table.head(1).collect()
+    except OSError as error:
+        if "Range request not supported" not in str(error):
+            raise
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
+            return pl.scan_parquet(BytesIO(answer.read()))
+    return table
+
+
+def _exists(address: str) -> bool:
+    """Whether there is a table, or a folder of tables.
+
+    Raises:
+        InputError: if the store cannot be reached, or does not tell.
+    """
+    with _explained(address):
+        try:
+            _scan(address).collect_schema()
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise
+            return False
+        except pl.exceptions.ComputeError as error:
+            if "expanded paths were empty" not in str(error):
+                raise
+            return False
+    return True
+
+
+def _write_of(address: str) -> str | None:
+    """Which writing a file comes from, None of any other file and of folders."""
+    if address.endswith("/") or address.startswith("http"):
+        return None
+    return pl.read_parquet_metadata(address, storage_options=_PATIENCE).get(WRITE)
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{shown(address)}: {_reason(address, error)}") from None
+
+
+def _reason(address: str, error: Exception) -> str:
+    """Why something at an address cannot be read; nothing of what the store says, keys included."""
+    said = str(error)
+    if isinstance(error, FileNotFoundError):
+        bucket = "NoSuchBucket" in said
+        return "no such bucket; check the address" if bucket else "it is gone; check the address"
+    if isinstance(error, PermissionError) or _DENIED.search(said):
+        keys = _KEYS.get(address[:2])
+        how = f"set {keys}, or those of another account" if keys else "check the address"
+        return f"access was denied; {how}"
+    if isinstance(error, ConnectionError) or _UNREACHABLE.search(said):
+        return "the server cannot be reached; check the address, the endpoint and the network"
+    if isinstance(error, pl.exceptions.PolarsError) and "object-store" not in said:
+        return f"not whole Parquet ({said.splitlines()[0][:200]}); copy or write it again"
+    return "it cannot be read from there; copy it to this machine, and name the copy"
