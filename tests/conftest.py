@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -176,3 +177,62 @@ def postgres() -> Iterator[str]:
     yield f"postgresql://earlycall@127.0.0.1:{port}/postgres"
     run("pg_ctl", "-w", "-m", "immediate", "stop")
     shutil.rmtree(folder)
+
+
+class Bucket(NamedTuple):
+    """An empty bucket of the test's own on an S3-compatible server."""
+
+    name: str
+    client: Any  # boto3's
+
+    @property
+    def address(self) -> str:
+        return f"s3://{self.name}"
+
+    def upload(self, path: Path, key: str) -> str:
+        """Put a file, or all files of a folder, there; its address."""
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file():
+                below = "" if file == path else f"/{file.relative_to(path).as_posix()}"
+                self.client.upload_file(str(file), self.name, key + below)
+        return f"{self.address}/{key}"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a real S3-compatible server on this machine."""
+    program = (
+        "import sys, threading\n"
+        "from moto.server import ThreadedMotoServer\n"
+        "server = ThreadedMotoServer('127.0.0.1', 0, verbose=False)\n"
+        "server.start()\n"
+        "print(server.get_host_and_port()[1], flush=True)\n"
+        "sys.stdin.read()\n"  # until the tests end
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert server.stdin and server.stdout
+    yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    server.stdin.close()
+    server.wait(PATIENCE)
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket; the environment says where it is, to this process and those it starts."""
+    import boto3
+
+    environment = {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    name = f"bucket-{secrets.token_hex(8)}"
+    client.create_bucket(Bucket=name)
+    return Bucket(name, client)
