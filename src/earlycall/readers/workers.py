@@ -16,12 +16,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from queue import SimpleQueue
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import polars as pl
 
@@ -40,6 +40,7 @@ _BEGIN = (
     "import sys, pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from earlycall.readers.workers import serve; serve()"
 )
+T = TypeVar("T")
 Outcome = CleanLog | EmptyLogError | NoMatchError
 
 
@@ -111,7 +112,7 @@ def _by_workers(sources: Sequence[Source], count: int) -> Iterator[Outcome]:
         pending.reverse()
         for chunk, _ in chunks:
             future = pending.pop()
-            found = [] if future is None else future.result()
+            found = [] if future is None else awaited(future)
             for source, answer in zip(chunk, found or [_Answer(None)] * len(chunk), strict=True):
                 yield _taken(source, answer)
     finally:
@@ -119,6 +120,16 @@ def _by_workers(sources: Sequence[Source], count: int) -> Iterator[Outcome]:
         for worker in workers:
             worker.stop(for_good=True)
         threads.shutdown()
+
+
+def awaited(future: Future[T]) -> T:
+    """The result of a future, for which Ctrl-C need not wait.
+
+    Once Polars has its own handler of SIGINT, the signal does not end a wait for a lock.
+    """
+    while not wait([future], timeout=0.2).done:
+        pass
+    return future.result()
 
 
 def _taken(source: Source, answer: _Answer) -> Outcome:
