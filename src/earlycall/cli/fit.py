@@ -51,10 +51,12 @@ def command(
     from earlycall.approximation.fit import fit_many
 
     curves = output.read(paths, pattern)
-    fits = fit_many(
-        curves, epochs=epochs, burn_in=burn_in, gamma=gamma, group=group, axis=axis.value,
-        metric=output.chosen_metric(curves, metric), direction=options.direction(maximize),
-    )  # fmt: skip
+    name = output.chosen_metric(curves, metric)
+    with output.working("fitting"):
+        fits = fit_many(
+            curves, epochs=epochs, burn_in=burn_in, gamma=gamma, group=group, axis=axis.value,
+            metric=name, direction=options.direction(maximize),
+        )  # fmt: skip
     output.show(fits, fmt, lambda: _tables(fits))
 
 

@@ -16,7 +16,7 @@ Third parties add readers by the entry-point group ``earlycall.readers``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,11 @@ from earlycall.readers.workers import Outcome, read_each
 
 
 def read(
-    paths: str | Path | Sequence[str | Path], *, name: str | None = None, pattern: str | None = None
+    paths: str | Path | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    pattern: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CurveSet:
     r"""Read the runs under one or several paths.
 
@@ -50,6 +54,7 @@ def read(
         name: what to call the set in tables; by default the name of the path.
         pattern: read plain text logs by this regular expression with named groups, such as
             ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\S+)``.
+        progress: called with (done, total) after each log.
 
     Returns:
         The runs of all paths together. Where logs give the training loss different names, those
@@ -72,9 +77,19 @@ def read(
     found = [_Found.under(path, pattern) for path in paths]
     all_sources = [source for one in found for source in one.sources]
     with closing(read_each(all_sources)) as outcomes:
-        curves = together([one.read(outcomes) for one in found])
+        counted = _counted(outcomes, len(all_sources), progress)
+        curves = together([one.read(counted) for one in found])
     warn_of_copies(curves.observations, curves.runs)
     return curves if name is None else replace(curves, name=name)
+
+
+def _counted(
+    outcomes: Iterator[Outcome], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[Outcome]:
+    for done, outcome in enumerate(outcomes, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield outcome
 
 
 @dataclass(frozen=True)
