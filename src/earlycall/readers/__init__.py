@@ -31,6 +31,7 @@ from earlycall.errors import (
 )
 from earlycall.readers.assembly import assembled, together
 from earlycall.readers.discovery import Source, sources
+from earlycall.readers.mirror import Mirror, by_address, is_mirrored
 from earlycall.readers.remote import is_address
 from earlycall.readers.trainings import warn_of_copies
 from earlycall.readers.workers import Outcome, read_each
@@ -46,8 +47,10 @@ def read(
     r"""Read the runs under one or several paths.
 
     Args:
-        paths: curve sets, log files, folders of logs, or addresses (``wandb://ENTITY/PROJECT``,
-            ``http://…`` of an MLflow server, ``postgresql://…`` of an Optuna storage). In a folder,
+        paths: curve sets, log files, folders of logs, or addresses (``s3://…``, ``gs://…``,
+            ``az://…``, ``hf://…`` of logs in object storage, ``https://…/log.csv``,
+            ``wandb://ENTITY/PROJECT``, ``http://…`` of an MLflow server, ``postgresql://…`` of an
+            Optuna storage). In a folder,
             each log is a run (or several), named by its path relative to the folder; files of
             settings beside a log (``config.yaml``, ``args.json`` …) are read with it; a
             ``runs.csv`` or ``runs.parquet`` in the folder adds settings and outcomes.
@@ -74,12 +77,15 @@ def read(
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    found = [_Found.under(path, pattern) for path in paths]
-    all_sources = [source for one in found for source in one.sources]
-    with closing(read_each(all_sources)) as outcomes:
-        counted = _counted(outcomes, len(all_sources), progress)
-        curves = together([one.read(counted) for one in found])
-    warn_of_copies(curves.observations, curves.runs)
+    mirrors = {path: Mirror(path) for path in paths if is_mirrored(path)}
+    with by_address([*mirrors.values()]):
+        here = [mirrors[path].update(progress) if path in mirrors else path for path in paths]
+        found = [_Found.under(path, pattern) for path in here]
+        all_sources = [source for one in found for source in one.sources]
+        with closing(read_each(all_sources)) as outcomes:
+            counted = _counted(outcomes, len(all_sources), progress)
+            curves = together([one.read(counted) for one in found])
+        warn_of_copies(curves.observations, curves.runs)
     return curves if name is None else replace(curves, name=name)
 
 

@@ -16,16 +16,17 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from queue import SimpleQueue
 from threading import Lock
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import polars as pl
 
 from earlycall.errors import EmptyLogError, InputError, NoMatchError
+from earlycall.readers.base.threads import awaited
 from earlycall.readers.discovery import Source
 from earlycall.readers.growing.log import FollowedLog
 from earlycall.readers.trainings import CleanLog
@@ -40,7 +41,6 @@ _BEGIN = (
     "import sys, pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from earlycall.readers.workers import serve; serve()"
 )
-T = TypeVar("T")
 Outcome = CleanLog | EmptyLogError | NoMatchError
 
 
@@ -120,16 +120,6 @@ def _by_workers(sources: Sequence[Source], count: int) -> Iterator[Outcome]:
         for worker in workers:
             worker.stop(for_good=True)
         threads.shutdown()
-
-
-def awaited(future: Future[T]) -> T:
-    """The result of a future, for which Ctrl-C need not wait.
-
-    Once Polars has its own handler of SIGINT, the signal does not end a wait for a lock.
-    """
-    while not wait([future], timeout=0.2).done:
-        pass
-    return future.result()
 
 
 def _taken(source: Source, answer: _Answer) -> Outcome:
