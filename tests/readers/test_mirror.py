@@ -5,9 +5,9 @@ import time
 import warnings
 
 import pytest
-from conftest import earlycall
 from writers import tensorboard
 
+from conftest import earlycall
 from earlycall import Follower, InputError, read
 from earlycall.readers import mirror
 from earlycall.readers.mirror import Mirror
@@ -145,7 +145,9 @@ def test_errors_are_a_sentence(bucket, runs, monkeypatch):
 
     bucket.upload(runs, "runs")
     missing = "no such bucket, folder or file"
-    assert f"s3://no-such-{bucket.name}/runs: {missing}" in error(f"s3://no-such-{bucket.name}/runs")
+    assert f"s3://no-such-{bucket.name}/runs: {missing}" in error(
+        f"s3://no-such-{bucket.name}/runs"
+    )
     assert missing in error(f"s3://no-such-{bucket.name}") and missing in error(
         f"{bucket.address}/rubs"
     )
@@ -171,7 +173,11 @@ def test_without_credentials(bucket, runs, monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert len(read(address)) == 5  # the server does not mind: as a public bucket
+    with pytest.raises(InputError, match="no credentials were found, and it is not public"):
+        read(address)
+    for there in bucket.client.list_objects_v2(Bucket=bucket.name)["Contents"]:
+        bucket.client.put_object_acl(Bucket=bucket.name, Key=there["Key"], ACL="public-read")
+    assert len(read(address)) == 5
 
 
 @pytest.mark.parametrize(
@@ -180,9 +186,7 @@ def test_without_credentials(bucket, runs, monkeypatch, tmp_path):
      ("az://b/runs", "adlfs", "[remote]' adlfs")],
 )  # fmt: skip
 def test_without_the_extra(monkeypatch, address, package, extra):
-    monkeypatch.setattr(
-        mirror, "find_spec", lambda name: None if name == package else object()
-    )
+    monkeypatch.setattr(mirror, "find_spec", lambda name: None if name == package else object())
     with pytest.raises(ImportError, match=f"{address} needs {package}: pip install") as raised:
         read(address)
     assert str(raised.value).endswith(extra)

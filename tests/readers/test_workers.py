@@ -8,9 +8,9 @@ import warnings
 
 import psutil
 import pytest
-from conftest import PATIENCE, wait_until
 from writers import tensorboard
 
+from conftest import PATIENCE, wait_until
 from earlycall import read
 from earlycall.errors import InputError
 from earlycall.readers import workers
@@ -138,8 +138,7 @@ def test_nothing_is_left_of_an_interrupted_reading(tmp_path, how):
         (tmp_path / f"run{i}").mkdir()
         (tmp_path / f"run{i}" / "a.csv").write_text("step,train_loss\n1,2\n2,1\n")
     hanging = (
-        "from earlycall.readers import workers\n"
-        "workers._BEGIN = 'import time; time.sleep(1e6)'\n"
+        "from earlycall.readers import workers\nworkers._BEGIN = 'import time; time.sleep(1e6)'\n"
     )
     reading = subprocess.Popen(
         [sys.executable, "-c", (hanging if how == signal.SIGINT else "") + PROGRAM, tmp_path],

@@ -46,11 +46,13 @@ _ADDRESS = re.compile(rf"^({'|'.join(PACKAGES)}):/{{1,2}}(.+)$", re.DOTALL)
 _TAGS = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "last_modified", "mtime", "updated")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SIGNATURE|CONNECTION_STRING|SAS")
-_NO_LOGS = frozenset(  # what lies beside logs and is large
-    ".pt .pth .ckpt .safetensors .bin .onnx .h5 .hdf5 .keras .npz .npy .pkl .pickle .joblib .gguf "
-    ".msgpack .pb .tflite .mat .arrow .tar .gz .tgz .bz2 .xz .7z .whl .png .jpg .jpeg .gif .webp "
-    ".svg .mp4 .avi .mov .wav .mp3 .pdf .html .py .pyc .ipynb .so .distcp .model".split()
-)
+_NO_LOGS = frozenset({  # what lies beside logs and is large
+    ".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".onnx", ".h5", ".hdf5", ".keras", ".npz",
+    ".npy", ".pkl", ".pickle", ".joblib", ".gguf", ".msgpack", ".pb", ".tflite", ".mat", ".arrow",
+    ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".whl", ".png", ".jpg", ".jpeg", ".gif", ".webp",
+    ".svg", ".mp4", ".avi", ".mov", ".wav", ".mp3", ".pdf", ".html", ".py", ".pyc", ".ipynb", ".so",
+    ".distcp", ".model",
+})  # fmt: skip
 
 
 def is_mirrored(path: object) -> bool:
@@ -100,6 +102,7 @@ class Mirror:
         self._home = _cache() / sha256(self._full.encode()).hexdigest()[:20]
         self.path = self._home / "files" / PurePosixPath(self.address).name
         self._fs: Any = None
+        self._is_anonymous = False
         self._root = ""
 
     def update(self, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -157,10 +160,8 @@ class Mirror:
         except Exception as error:
             if self._scheme != "s3" or type(error).__name__ != "NoCredentialsError":
                 raise
-        try:
-            return self._answering(fsspec, options | {"anon": True})  # a public bucket
-        except PermissionError:
-            raise InputError(f"{self.address}: {_NO_CREDENTIALS}") from None
+        self._is_anonymous = True  # the bucket may be public
+        return self._answering(fsspec, options | {"anon": True})
 
     def _answering(self, fsspec: Any, options: dict[str, Any]) -> tuple[Any, str]:
         def first() -> tuple[Any, str]:
@@ -180,20 +181,29 @@ class Mirror:
             found = {self._root: self._fs.info(self._root)}
         else:
             found = self._fs.find(self._root, detail=True)
-        listed, large = {}, []
-        for full, facts in found.items():
-            name = "" if full.rstrip("/") == root else full.removeprefix(f"{root}/")
-            if facts.get("type") != "file" or not _may_be_log(name) or (name and name == full):
-                continue
-            there = _There.of(full, facts)
-            if there.size > MAX_FILE_BYTES:
+        named = {
+            "" if full.rstrip("/") == root else full.removeprefix(f"{root}/"): (full, facts)
+            for full, facts in found.items()
+            if facts.get("type") == "file" and full.startswith(root) and not full.endswith("/")
+        }
+        folders = {str(above) for name in named for above in PurePosixPath(name).parents}
+        listed, large, unusable = {}, [], []
+        for name in filter(_may_be_log, sorted(named)):
+            there = _There.of(*named[name])
+            if name and (name in folders or not _can_be_a_file(name)):
+                unusable.append(name)
+            elif there.size > MAX_FILE_BYTES:
                 large.append(name)
             else:
                 listed[name] = there
-        if large:
-            what = f"files of over {MAX_FILE_BYTES >> 30} GB are left out: {first_few(large)}"
-            warnings.warn(CurveWarning(f"{self.address}: {what}", large), stacklevel=2)
+        self._warn(f"files of over {MAX_FILE_BYTES >> 30} GB are left out", large)
+        self._warn("names that no file can have here are left out", unusable)
         return listed
+
+    def _warn(self, what: str, names: list[str]) -> None:
+        if names:
+            sentence = f"{self.address}: {what}: {first_few(names)}"
+            warnings.warn(CurveWarning(sentence, names), stacklevel=2)
 
     def _known(self, listed: dict[str, _There]) -> dict[str, str]:
         """The tags of the files that need not be fetched; all others are removed from the copy."""
@@ -232,50 +242,33 @@ class Mirror:
         self.path.parent.mkdir(exist_ok=True)
         if "" not in new and "" not in known:
             self.path.mkdir(exist_ok=True)
-        unusable = []
         try:
-            futures: list[tuple[str, Future[bool]]] = [
+            futures: list[tuple[str, Future[None]]] = [
                 (name, threads.submit(self._fetch_one, name, there)) for name, there in new.items()
             ]
             for done, (name, future) in enumerate(futures, start=1):
                 with self._explained(f"{self.address}/{name}" if name else self.address):
-                    if awaited(future):
-                        known[name] = new[name].tag
-                    else:
-                        unusable.append(name)
+                    awaited(future)
+                known[name] = new[name].tag
                 if progress is not None:
                     progress(done, len(futures))
         finally:
             threads.shutdown(cancel_futures=True)
             write_whole(self._home / _INDEX, json.dumps(known))
-        if unusable:
-            what = f"names that no file can have here are left out: {first_few(unusable)}"
-            warnings.warn(CurveWarning(f"{self.address}: {what}", unusable), stacklevel=2)
 
-    def _fetch_one(self, name: str, there: _There) -> bool:
-        """Whether a file could be given its place."""
+    def _fetch_one(self, name: str, there: _There) -> None:
         target = self.path / name
-        part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb"):
-                pass
-        except (FileExistsError, NotADirectoryError, OSError) as error:
-            if isinstance(error, PermissionError):
-                raise
-            return False  # a folder of that name, or a name that is too long
+        part = target.with_name(f".{sha256(name.encode()).hexdigest()[:20]}.{os.getpid()}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._fs.get_file(there.full, str(part))
             if there.time is not None:
                 os.utime(part, (there.time, there.time))
             part.replace(target)
         except FileNotFoundError:  # removed since it was listed
-            return True
-        except IsADirectoryError:
-            return False
+            target.unlink(missing_ok=True)
         finally:
             part.unlink(missing_ok=True)
-        return True
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -285,7 +278,8 @@ class Mirror:
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"{what}: {_why(error)}") from None
+            no_key = self._is_anonymous and isinstance(error, PermissionError)
+            raise InputError(f"{what}: {_NO_CREDENTIALS if no_key else _why(error)}") from None
 
 
 _NO_CREDENTIALS = (
@@ -337,13 +331,17 @@ class _There:
 
 
 def _may_be_log(name: str) -> bool:
-    """Whether a file is fetched: it is not hidden, lies in the folder and is no model or picture."""
-    parts = name.split("/")
-    if name and any(p in ("", ".", "..") or "\0" in p or "\\" in p for p in parts):
-        return False
-    if any(part.startswith(".") and part != ".hydra" for part in parts):
-        return False
-    return PurePosixPath(name).suffix.lower() not in _NO_LOGS
+    """Whether a file is fetched: it is not hidden, and no model or picture."""
+    hidden = (p.startswith(".") and p not in (".hydra", ".", "..") for p in name.split("/"))
+    return PurePosixPath(name).suffix.lower() not in _NO_LOGS and not any(hidden)
+
+
+def _can_be_a_file(name: str) -> bool:
+    """Whether a file below a folder of this machine can have a name."""
+    return all(
+        part not in ("", ".", "..") and not set("\0\\") & set(part) and len(part.encode()) < 255
+        for part in name.split("/")
+    )
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:

@@ -80,7 +80,9 @@ def _outcome(source: Source) -> Outcome:
     except (EmptyLogError, NoMatchError) as error:
         return error
     clean = log.clean()
-    return EmptyLogError(f"{source.path}: no observation in this log yet") if clean is None else clean
+    return (
+        EmptyLogError(f"{source.path}: no observation in this log yet") if clean is None else clean
+    )
 
 
 @dataclass(frozen=True)
