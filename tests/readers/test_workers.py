@@ -44,7 +44,7 @@ def at_once(monkeypatch):
 
 
 def fill(folder, count=12):
-    """Logs of several kinds, some with settings, one without an observation, one of several runs."""
+    """Logs of several kinds, some with settings, some of several runs, one without a row."""
     for i in range(count):
         run = folder / f"run{i:02d}"
         run.mkdir(parents=True)

@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from queue import SimpleQueue
@@ -79,10 +80,8 @@ def _outcome(source: Source) -> Outcome:
         log.read()
     except (EmptyLogError, NoMatchError) as error:
         return error
-    clean = log.clean()
-    return (
-        EmptyLogError(f"{source.path}: no observation in this log yet") if clean is None else clean
-    )
+    empty = EmptyLogError(f"{source.path}: no observation in this log yet")
+    return log.clean() or empty
 
 
 @dataclass(frozen=True)
@@ -229,10 +228,8 @@ _OUT_OF_REACH_OF_CTRL_C: dict[str, Any] = (
 
 
 def _close(pipe: IO[bytes]) -> None:
-    try:
+    with suppress(OSError):  # what was still to be written
         pipe.close()
-    except OSError:  # what was still to be written
-        pass
 
 
 def serve() -> None:

@@ -62,7 +62,7 @@ def _has_halves(folder: Path) -> bool:
 
 def _events_in(folder: Path) -> list[Path]:
     try:
-        names = [] if folder.is_symlink() else os.listdir(folder)
+        names = [] if folder.is_symlink() else os.listdir(folder)  # noqa: PTH208
     except OSError:  # there is no such folder
         return []
     paths = (folder / name for name in sorted(names) if ".tfevents." in name)
