@@ -287,7 +287,8 @@ def test_many_small_runs(tmp_path):
     lines.append(
         f"\n## {SMALL_RUNS:,} runs in one folder\n\n`earlycall rank`, 20 to 100 observations each: "
         "read by one process, and by one for each core.\n\n"
-        "| log | MB | CPU, s | wall, s | CPU by several | wall by several |\n|---|---|---|---|---|---|"
+        "| log | MB | CPU, s | wall, s | CPU by several | wall by several |\n"
+        "|---|---|---|---|---|---|"
     )
     program = (
         "import sys, earlycall.cli; from earlycall.readers import workers\n"
