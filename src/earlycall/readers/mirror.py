@@ -41,11 +41,16 @@ MAX_WAIT = 15.0  # seconds for the first answer
 _THREADS = 16
 _IN_USE = 3600.0  # seconds after its last use in which a copy is not removed
 _INDEX = "index.json"
+_Entry = list[str | int]  # of a file that was fetched: its tag there, and which file it is here
 # Paths lose a slash of the two where the command line makes a path of the address.
 _ADDRESS = re.compile(rf"^({'|'.join(PACKAGES)}):/{{1,2}}(.+)$", re.DOTALL)
 _TAGS = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "last_modified", "mtime", "updated")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SIGNATURE|CONNECTION_STRING|SAS")
+_LOGS = frozenset({  # at a web address, which else is that of an MLflow server
+    ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt", ".parquet", ".wandb", ".zip",
+    ".db", ".sqlite", ".swanlab",
+})  # fmt: skip
 _NO_LOGS = frozenset({  # what lies beside logs and is large
     ".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".onnx", ".h5", ".hdf5", ".keras", ".npz",
     ".npy", ".pkl", ".pickle", ".joblib", ".gguf", ".msgpack", ".pb", ".tflite", ".mat", ".arrow",
@@ -67,8 +72,9 @@ def is_mirrored(path: object) -> bool:
     match = _ADDRESS.match(str(path))
     if match is None:
         return False
-    where = re.split("[?#]", match[2])[0]
-    return not match[1].startswith("http") or ("/" in where and bool(PurePosixPath(where).suffix))
+    where = PurePosixPath(re.split("[?#]", match[2])[0])
+    is_log = where.suffix.lower() in _LOGS or ".tfevents." in where.name
+    return not match[1].startswith("http") or (is_log and len(where.parts) > 1)
 
 
 class Mirror:
@@ -205,16 +211,16 @@ class Mirror:
             sentence = f"{self.address}: {what}: {first_few(names)}"
             warnings.warn(CurveWarning(sentence, names), stacklevel=2)
 
-    def _known(self, listed: dict[str, _There]) -> dict[str, str]:
-        """The tags of the files that need not be fetched; all others are removed from the copy."""
+    def _known(self, listed: dict[str, _There]) -> dict[str, _Entry]:
+        """The files that need not be fetched; what is not listed is removed from the copy."""
         try:
             index = dict(json.loads((self._home / _INDEX).read_bytes()))
         except (OSError, ValueError, TypeError):
             index = {}
         known = {
-            name: there.tag
+            name: index[name]
             for name, there in listed.items()
-            if there.tag and index.get(name) == there.tag and (self.path / name).is_file()
+            if there.tag and index.get(name) == [there.tag, *_identity(self.path / name)]
         }
         if "" in listed:  # a file
             if self.path.is_dir():
@@ -223,10 +229,12 @@ class Mirror:
         if self.path.is_file():
             self.path.unlink()
         for where, folders, files in os.walk(self.path, topdown=False):
-            for name in files:
-                inside = Path(where, name).relative_to(self.path).as_posix()
-                if inside not in listed:
-                    Path(where, name).unlink(missing_ok=True)
+            for file in (Path(where, name) for name in files):
+                being_fetched = (
+                    file.suffix == ".part" and file.stat().st_mtime > time.time() - _IN_USE
+                )
+                if file.relative_to(self.path).as_posix() not in listed and not being_fetched:
+                    file.unlink(missing_ok=True)
             for name in folders:
                 with suppress(OSError):  # which is not empty
                     Path(where, name).rmdir()
@@ -235,7 +243,7 @@ class Mirror:
     def _fetch(
         self,
         new: dict[str, _There],
-        known: dict[str, str],
+        known: dict[str, _Entry],
         progress: Callable[[int, int], None] | None,
     ) -> None:
         threads = ThreadPoolExecutor(_THREADS)
@@ -243,30 +251,34 @@ class Mirror:
         if "" not in new and "" not in known:
             self.path.mkdir(exist_ok=True)
         try:
-            futures: list[tuple[str, Future[None]]] = [
+            futures: list[tuple[str, Future[list[int]]]] = [
                 (name, threads.submit(self._fetch_one, name, there)) for name, there in new.items()
             ]
             for done, (name, future) in enumerate(futures, start=1):
                 with self._explained(f"{self.address}/{name}" if name else self.address):
-                    awaited(future)
-                known[name] = new[name].tag
+                    known[name] = [new[name].tag, *awaited(future)]
                 if progress is not None:
                     progress(done, len(futures))
         finally:
             threads.shutdown(cancel_futures=True)
             write_whole(self._home / _INDEX, json.dumps(known))
 
-    def _fetch_one(self, name: str, there: _There) -> None:
+    def _fetch_one(self, name: str, there: _There) -> list[int]:
+        """Which file has been written."""
         target = self.path / name
         part = target.with_name(f".{sha256(name.encode()).hexdigest()[:20]}.{os.getpid()}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._fs.get_file(there.full, str(part))
+            try:
+                self._fs.get_file(there.full, str(part))
+            except FileNotFoundError:  # removed since it was listed
+                target.unlink(missing_ok=True)
+                return []
             if there.time is not None:
                 os.utime(part, (there.time, there.time))
+            identity = _identity(part)
             part.replace(target)
-        except FileNotFoundError:  # removed since it was listed
-            target.unlink(missing_ok=True)
+            return identity
         finally:
             part.unlink(missing_ok=True)
 
@@ -336,6 +348,15 @@ def _may_be_log(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() not in _NO_LOGS and not any(hidden)
 
 
+def _identity(path: Path) -> list[int]:
+    """What tells a file from one that another process has put in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return []
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+
+
 def _can_be_a_file(name: str) -> bool:
     """Whether a file below a folder of this machine can have a name."""
     return all(
@@ -381,7 +402,8 @@ def _make_room(used: Path) -> None:
     for home in used.parent.iterdir():
         with suppress(OSError):
             size = sum(p.stat().st_size for p in home.rglob("*") if p.is_file())
-            copies.append(((home / _INDEX).stat().st_mtime, size, home))
+            index = home / _INDEX
+            copies.append(((index if index.exists() else home).stat().st_mtime, size, home))
     total = sum(size for _, size, _ in copies)
     for last, size, home in sorted(copies):
         if total <= MAX_CACHE_BYTES or home == used or time.time() - last < _IN_USE:
