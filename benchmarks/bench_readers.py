@@ -292,7 +292,7 @@ def test_many_small_runs(tmp_path):
     )
     program = (
         "import sys, earlycall.cli; from earlycall.readers import workers\n"
-        "workers._cores = lambda found=workers._cores: min(found(), int(sys.argv[1]))\n"
+        "count = min(workers._cores(), int(sys.argv[1])); workers._cores = lambda: count\n"
         "sys.argv = ['earlycall', 'rank', sys.argv[2]]; earlycall.cli.main()"
     )
     for name, head, rows in GROWING:

@@ -178,7 +178,8 @@ class Mirror:
                 fs.info(root)
             return fs, root
 
-        return _within(MAX_WAIT, first)
+        found: tuple[Any, str] = _within(MAX_WAIT, first)
+        return found
 
     def _listed(self) -> dict[str, _There]:
         """What may be a log, by its name below the address."""
@@ -230,11 +231,11 @@ class Mirror:
             self.path.unlink()
         for where, folders, files in os.walk(self.path, topdown=False):
             for file in (Path(where, name) for name in files):
-                being_fetched = (
-                    file.suffix == ".part" and file.stat().st_mtime > time.time() - _IN_USE
-                )
-                if file.relative_to(self.path).as_posix() not in listed and not being_fetched:
-                    file.unlink(missing_ok=True)
+                if file.relative_to(self.path).as_posix() not in listed:
+                    with suppress(FileNotFoundError):
+                        is_new = time.time() - file.stat().st_ctime < _IN_USE
+                        if file.suffix != ".part" or not is_new:  # another process may write it
+                            file.unlink()
             for name in folders:
                 with suppress(OSError):  # which is not empty
                     Path(where, name).rmdir()
