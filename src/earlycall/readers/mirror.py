@@ -120,7 +120,7 @@ class Mirror:
         Raises:
             InputError: if there is nothing, it may not be read, or it is too much.
         """
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]
 
         with self._explained(self.address):
             if self._fs is None:
