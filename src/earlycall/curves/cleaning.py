@@ -526,8 +526,8 @@ def _counted(rows: pl.DataFrame) -> pl.Series:
 
 def _not_a_step(step: pl.Series) -> NDArray[np.bool_]:
     if step.dtype.is_float():
-        return ~(np.abs(step.to_numpy()) <= _MAX_STEP)  # a null is a NaN there
-    return step.is_null().to_numpy()
+        return np.asarray(~(np.abs(step.to_numpy()) <= _MAX_STEP))  # a null is a NaN there
+    return np.asarray(step.is_null().to_numpy())
 
 
 def _counter(rows: pl.DataFrame) -> str | None:
