@@ -19,11 +19,12 @@ import polars as pl
 import pytest
 
 from earlycall import Follower, read
+from earlycall.readers import workers
 
 PAGE = Path(__file__).parent.parent / "docs" / "reading.md"
 RUNS, SCALARS = 100, 10_000
 LARGE = int(os.environ.get("EARLYCALL_LARGE", "200000000"))  # bytes; 1 GB takes minutes
-MANY = int(os.environ.get("EARLYCALL_MANY", "10000"))  # small runs in one folder
+SMALL_RUNS = int(os.environ.get("EARLYCALL_MANY", "10000"))  # in one folder
 NEW = 10_000  # rows that are appended at once
 lines: list[str] = []
 
@@ -284,23 +285,36 @@ def test_each_reader(tmp_path):
 def test_many_small_runs(tmp_path):
     """All of ``earlycall rank`` on small runs in one folder, imports included."""
     lines.append(
-        f"\n## {MANY:,} runs in one folder\n\n`earlycall rank`, 20 to 100 observations each.\n\n"
-        "| log | MB | seconds of CPU |\n|---|---|---|"
+        f"\n## {SMALL_RUNS:,} runs in one folder\n\n`earlycall rank`, 20 to 100 observations each: "
+        "read by one process, and by one for each core.\n\n"
+        "| log | MB | CPU, s | wall, s | CPU by several | wall by several |\n"
+        "|---|---|---|---|---|---|"
+    )
+    program = (
+        "import sys, earlycall.cli; from earlycall.readers import workers\n"
+        "count = min(workers._cores(), int(sys.argv[1])); workers._cores = lambda: count\n"
+        "sys.argv = ['earlycall', 'rank', sys.argv[2]]; earlycall.cli.main()"
     )
     for name, head, rows in GROWING:
         folder = tmp_path / name[1:]
-        for i in range(MANY):
+        for i in range(SMALL_RUNS):
             (folder / f"r{i}").mkdir(parents=True)
             content = head + rows(i, 20 + i % 81)  # no two curves are the same
             (folder / f"r{i}" / f"events.out{name}").write_bytes(content)
-        before = os.times()
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "earlycall", "rank", folder],
-            capture_output=True, check=True,
-        )  # fmt: skip
-        after = os.times()
-        took = sum(after[2:4]) - sum(before[2:4])
-        lines.append(f"| {name[1:]} | {size(folder):.0f} | {took:.0f} |")
+        took = []
+        for processes in (1, workers.MAX_WORKERS):
+            before = os.times()
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", program, str(processes), folder],
+                capture_output=True, check=True,
+            )  # fmt: skip
+            after = os.times()
+            took.append((sum(after[2:4]) - sum(before[2:4]), after.elapsed - before.elapsed))
+        (cpu, wall), (more_cpu, less_wall) = took
+        lines.append(
+            f"| {name[1:]} | {size(folder):.0f} | {cpu:.1f} | {wall:.1f} "
+            f"| {more_cpu / cpu:.2f} times | {less_wall / wall:.2f} times |"
+        )
 
 
 def test_memory(tmp_path):

@@ -57,7 +57,8 @@ def command(
         "metric": output.chosen_metric(curves, metric), "direction": options.direction(maximize),
     }  # fmt: skip
     if address is None:
-        fits = fit_many(curves, **how)
+        with output.working("fitting"):
+            fits = fit_many(curves, **how)
     else:
         from earlycall.integrations import ray_groups
 

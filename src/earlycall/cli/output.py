@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 10_000  # of a table that is printed as JSON
 PIPE_WIDTH = 10_000  # nothing is cut or folded where no width is asked for
 MAX_SENTENCE = 1400  # characters
+BAR_AFTER = 2.0  # seconds, in which a spinner will do
 BARS = "▁▂▃▄▅▆▇█"
 verbose = False  # whether notes list all that they name, and tables show all columns
 
@@ -198,7 +200,10 @@ def working(what: str) -> Iterator[None]:
 
 @contextmanager
 def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, shown in a terminal only."""
+    """A spinner on stderr and, after two seconds, a bar with the time left instead.
+
+    In a terminal only, which shows nothing of it when the work is done.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -207,14 +212,30 @@ def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], 
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())  # fmt: skip
     out = errors()
-    bar = Progress(*columns, console=out, transient=True, disable=not (shown and out.is_terminal),
-                   redirect_stdout=False, redirect_stderr=False)  # fmt: skip
-    with bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    if not (shown and out.is_terminal):
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn(compact=True))  # fmt: skip
+    bar = Progress(*columns, console=out, transient=True, redirect_stdout=False)
+    task = bar.add_task(what, total=None)
+    begun, spinner = time.monotonic(), out.status(what)
+
+    def update(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        is_late = done < total and time.monotonic() - begun > BAR_AFTER
+        if is_late and not bar.live.is_started:
+            spinner.stop()
+            bar.start()
+
+    spinner.start()
+    try:
+        yield update
+    finally:
+        spinner.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 @contextmanager
@@ -229,11 +250,11 @@ def progressing(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def read(paths: Paths, pattern: str | None = None) -> CurveSet:
-    """The runs under the paths, with a spinner."""
+    """The runs under the paths, with a progress bar."""
     from earlycall.readers import read as read_curves
 
-    with working("reading logs"):
-        return read_curves(paths, pattern=pattern)
+    with progress("reading logs") as advance:
+        return read_curves(paths, pattern=pattern, progress=advance)
 
 
 def read_finished(paths: Paths | None, outcome: str | None = None) -> CurveSet | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -185,9 +186,8 @@ def _shown_in_parts(
                 elif fmt == "csv":
                     output.print_csv(ranking.table, header=not i)
                 else:
-                    for line in ("",) * bool(i), tables(ranking, top, curves):
-                        for shown in line:
-                            out.print(shown)
+                    for shown in chain([""] if i else [], tables(ranking, top, curves)):
+                        out.print(shown)
                 progress(i + 1, len(parts))
         except UnsuitableError:
             return False

@@ -113,13 +113,14 @@ def command(
         with output.progress("runs") as progress:
             result = replay_halving(curve_sets, **judged, progress=progress)
     else:
-        with output.working("replaying"):
+        with output.progress("groups") as progress:
             result = replay(
                 curve_sets,
                 DEFAULT_RULES if rules is None else options.words(rules),
                 **judged,
                 every=_every(every),
                 choose=choose,
+                progress=progress,
             )
     if plot is not None:
         from earlycall.plots import write

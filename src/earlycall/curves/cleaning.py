@@ -478,9 +478,10 @@ def _numeric(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
                 f"{column[parsed]!r:.60} is not a number"
             )
         if parsed is not None and column.name in COSTS and parsed.dtype.is_float():
-            far = parsed.is_finite() & (parsed.abs() > _MAX_STEP)
+            size = np.abs(parsed.to_numpy())
+            far = (size > _MAX_STEP) & (size < np.inf)
             if far.any():
-                row = int(far.arg_max() or 0)
+                row = int(far.argmax())
                 run = keys["run"][int(rows["run_id"][row])]
                 raise InputError(
                     f"run {run!r}, column {column.name!r}, row {row}: {parsed[row]} cannot be; "
@@ -525,7 +526,7 @@ def _with_steps(
         rows = rows.drop(c for c in metrics if c not in counted and not rows[c].count())
     bad = _not_a_step(rows["step"])
     if bad.any():
-        row = int(bad.arg_max() or 0)
+        row = int(bad.argmax())
         run, value = keys["run"][int(rows["run_id"][row])], rows["step"][row]
         raise InputError(f"run {run!r}, column 'step', row {row}: {value} is not a step")
     return rows, none
@@ -538,8 +539,10 @@ def _counted(rows: pl.DataFrame) -> pl.Series:
     return rows["run_id"].unique().sort()
 
 
-def _not_a_step(step: pl.Series) -> pl.Series:
-    return step.is_null() | ~(step.abs() <= _MAX_STEP) if step.dtype.is_float() else step.is_null()
+def _not_a_step(step: pl.Series) -> NDArray[np.bool_]:
+    if step.dtype.is_float():
+        return np.asarray(~(np.abs(step.to_numpy()) <= _MAX_STEP))  # a null is a NaN there
+    return np.asarray(step.is_null().to_numpy())
 
 
 def _counter(rows: pl.DataFrame) -> str | None:

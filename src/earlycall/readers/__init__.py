@@ -16,8 +16,9 @@ Third parties add readers by the entry-point group ``earlycall.readers``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earlycall.curves import CurveSet
@@ -29,26 +30,34 @@ from earlycall.errors import (
     first_few,
 )
 from earlycall.readers.assembly import assembled, together
-from earlycall.readers.discovery import sources
-from earlycall.readers.growing.log import FollowedLog
+from earlycall.readers.discovery import Source, sources
+from earlycall.readers.mirror import Mirror, by_address, is_mirrored
 from earlycall.readers.remote import is_address
 from earlycall.readers.trainings import warn_of_copies
+from earlycall.readers.workers import Outcome, read_each
 
 
 def read(
-    paths: str | Path | Sequence[str | Path], *, name: str | None = None, pattern: str | None = None
+    paths: str | Path | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    pattern: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CurveSet:
     r"""Read the runs under one or several paths.
 
     Args:
-        paths: curve sets, log files, folders of logs, or addresses (``wandb://ENTITY/PROJECT``,
-            ``http://…`` of an MLflow server, ``postgresql://…`` of an Optuna storage). In a folder,
+        paths: curve sets, log files, folders of logs, or addresses (``s3://…``, ``gs://…``,
+            ``az://…``, ``hf://…`` of logs in object storage, ``https://…/log.csv``,
+            ``wandb://ENTITY/PROJECT``, ``http://…`` of an MLflow server, ``postgresql://…`` of an
+            Optuna storage). In a folder,
             each log is a run (or several), named by its path relative to the folder; files of
             settings beside a log (``config.yaml``, ``args.json`` …) are read with it; a
             ``runs.csv`` or ``runs.parquet`` in the folder adds settings and outcomes.
         name: what to call the set in tables; by default the name of the path.
         pattern: read plain text logs by this regular expression with named groups, such as
             ``epoch (?P<epoch>\d+).*loss (?P<train_loss>\S+)``.
+        progress: called with (done, total) after each log.
 
     Returns:
         The runs of all paths together. Where logs give the training loss different names, those
@@ -68,37 +77,64 @@ def read(
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    curves = together([_read_one(path, pattern) for path in paths])
-    warn_of_copies(curves.observations, curves.runs)
+    mirrors = {path: Mirror(path) for path in paths if is_mirrored(path)}
+    with by_address([*mirrors.values()]):
+        here = [mirrors[path].update(progress) if path in mirrors else path for path in paths]
+        found = [_Found.under(path, pattern) for path in here]
+        all_sources = [source for one in found for source in one.sources]
+        with closing(read_each(all_sources)) as outcomes:
+            counted = _counted(outcomes, len(all_sources), progress)
+            curves = together([one.read(counted) for one in found])
+        warn_of_copies(curves.observations, curves.runs)
     return curves if name is None else replace(curves, name=name)
 
 
-def _read_one(path: str | Path, pattern: str | None) -> CurveSet:
-    if not is_address(path):
-        path = Path(path)
-        path = path.parent if path.is_file() and path.name == "curves.parquet" else path
-    logs, empty, others = [], [], list[str]()
-    unmatched: NoMatchError | None = None
-    for source in sources(path, pattern, others):
-        log = FollowedLog(source)
-        try:
-            log.read()
-        except EmptyLogError as error:
-            empty.append(str(error))
-        except NoMatchError as error:
-            if source.path == path:
-                raise
-            unmatched = error
-            others.append(source.run)
-        logs.append(log.clean())
-    found = [log for log in logs if log is not None]
-    if not found:
-        raise unmatched if unmatched is not None and not empty else EmptyLogError(empty[0])
-    for sentence in empty:
-        warnings.warn(sentence, CurveWarning, stacklevel=3)
-    if others:
-        n = len(others)
-        what = "1 file is no log and was" if n == 1 else f"{n} files are no logs and were"
-        sentence = f"{path}: {what} left out: {first_few(others)}"
-        warnings.warn(CurveWarning(sentence, others), stacklevel=3)
-    return assembled(found, path)
+def _counted(
+    outcomes: Iterator[Outcome], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[Outcome]:
+    for done, outcome in enumerate(outcomes, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield outcome
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found under a path: logs, and the names of files that are none."""
+
+    path: str | Path
+    sources: list[Source]
+    others: list[str]
+
+    @classmethod
+    def under(cls, path: str | Path, pattern: str | None) -> _Found:
+        if not is_address(path):
+            path = Path(path)
+            path = path.parent if path.is_file() and path.name == "curves.parquet" else path
+        others = list[str]()
+        return cls(path, sources(path, pattern, others), others)
+
+    def read(self, outcomes: Iterator[Outcome]) -> CurveSet:
+        """The runs of the logs, of which the next outcomes are."""
+        logs, empty, others = [], [], self.others
+        unmatched: NoMatchError | None = None
+        for source, outcome in zip(self.sources, outcomes, strict=False):
+            if isinstance(outcome, EmptyLogError):
+                empty.append(str(outcome))
+            elif isinstance(outcome, NoMatchError):
+                if source.path == self.path:
+                    raise outcome
+                unmatched = outcome
+                others.append(source.run)
+            else:
+                logs.append(outcome)
+        if not logs:
+            raise unmatched if unmatched is not None and not empty else EmptyLogError(empty[0])
+        for sentence in empty:
+            warnings.warn(sentence, CurveWarning, stacklevel=3)
+        if others:
+            n = len(others)
+            what = "1 file is no log and was" if n == 1 else f"{n} files are no logs and were"
+            sentence = f"{self.path}: {what} left out: {first_few(others)}"
+            warnings.warn(CurveWarning(sentence, others), stacklevel=3)
+        return assembled(logs, self.path)

@@ -80,7 +80,8 @@ def _run_table(path: Path, parts_of: dict[str, str]) -> pl.DataFrame | None:
 def _named(table: pl.DataFrame, run: str, *, several: bool) -> pl.DataFrame:
     """A table with its run's name."""
     if "run" not in table.columns:
-        return table.with_columns(run=pl.lit(run))
+        names = pl.Series("run", [run] * table.height, dtype=pl.String)
+        return pl.DataFrame([*table.get_columns(), names])
     if several:
         return table.with_columns(run=pl.format("{}/{}", pl.lit(run), "run"))
     return table
@@ -99,7 +100,7 @@ def _same_names(tables: list[pl.DataFrame]) -> list[pl.DataFrame]:
             for name, old in new.items()
             if old is not None and name not in table.columns
         ]
-        out.append(table.with_columns(added))
+        out.append(table.with_columns(added) if added else table)
     return out
 
 

@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from earlycall.errors import InputError, first_few
@@ -92,6 +94,16 @@ class Source:
     path: Path
     reader: Any  # as described in `earlycall.readers`
     beside: tuple[Path, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        is_module = isinstance(self.reader, ModuleType)
+        return vars(self) | {"reader": self.reader.__name__} if is_module else vars(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        reader = state["reader"]
+        vars(self).update(state)
+        if isinstance(reader, str):
+            vars(self)["reader"] = import_module(reader)
 
     def parts(self, state: State) -> Iterator[Log]:
         """What is new since the ``state``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
@@ -127,6 +127,7 @@ def replay(
     cost: str = "step",
     every: Every | None = None,
     choose: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Apply stop rules to finished runs, as a `Monitor` would have.
 
@@ -141,6 +142,7 @@ def replay(
         every: as in `Monitor`; by default 1, and ``"auto"`` for groups whose log has several
             losses an epoch or more than 600 losses a run.
         choose: find the cheapest gain threshold whose mean regret is below so many percent.
+        progress: called with (done, total) after each group.
 
     Raises:
         InputError: if a rule, metric or cost is unknown, or no run can be judged.
@@ -156,10 +158,11 @@ def replay(
         raise InputError("no rule was given; name one, for example gain:0.1")
     if choose is not None and not 0 < choose < 100:
         raise InputError(f"a regret of {choose:g} % cannot be chosen by; write for example 2")
-    several = list(sets) if isinstance(sets, list | tuple) else [sets]
+    several = [*map(as_curve_set, sets if isinstance(sets, list | tuple) else [sets])]
+    total, done = sum(curves.runs["group"].n_unique() for curves in several), 0
     tried = [GainRule(t) for t in THRESHOLDS] if choose is not None else []
     rows, trials = [], []
-    for curves in map(as_curve_set, several):
+    for curves in several:
         watched = curves.watched(metric)
         for group in judged_groups(curves.directed(watched, direction), watched, cost, every):
             outcomes = _outcomes(group, [*made, *tried])
@@ -169,6 +172,9 @@ def replay(
                 group.facts(str(rule)) | row
                 for rule, row in zip(tried, found[len(made) :], strict=True)
             ]
+            done += 1
+            if progress is not None:
+                progress(done, total)
     if not rows and not trials:
         raise InputError(
             "no run can be judged: each has fewer than two losses, or a best loss less than 2 % "

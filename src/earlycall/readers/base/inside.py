@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def is_inside(path: Path, root: Path) -> bool:
         False
     """
     try:
+        if path.parent == root and stat.S_ISREG(path.lstat().st_mode):
+            return True  # no link, so that nothing needs to be resolved
         return path.is_file() and path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none
         return False

@@ -117,7 +117,7 @@ def as_text(text: str) -> str:
         >>> as_text("loss\udcff")
         'loss?'
     """
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -308,9 +308,9 @@ def by_step(long: pl.DataFrame) -> pl.DataFrame:
         long: ``run`` (optional), ``step``, ``name``, ``value``; of a value logged twice at a step
             the last one wins; ``seconds`` (optional), of which the largest of a step is kept.
     """
-    long = long.filter(~pl.col("name").is_in(_RUN_NAMES))
     if "run" not in long.columns:
         return _of_one_run(long)
+    long = long.filter(~pl.col("name").is_in(_RUN_NAMES))
     index = ["run", "step"]
     long = long.filter(pl.col("name") != "step")  # a metric so called would hide it
     must_fit(long.select(index).n_unique(), long["name"].n_unique(), long.height)
@@ -324,7 +324,10 @@ def by_step(long: pl.DataFrame) -> pl.DataFrame:
 def _of_one_run(long: pl.DataFrame) -> pl.DataFrame:
     """As `by_step`, of one run: without the overhead of a query, since there may be thousands."""
     places: dict[str, int] = {}
-    metric = np.array([places.setdefault(n, len(places)) for n in long["name"]], dtype=np.int64)
+    names = long["name"].to_list()
+    metric = np.array([places.setdefault(n, len(places)) for n in names], dtype=np.int64)
+    if not places.keys().isdisjoint(_RUN_NAMES):
+        return _of_one_run(long.filter(~pl.col("name").is_in(_RUN_NAMES)))
     steps, row = np.unique(long["step"].to_numpy(), return_inverse=True)
     must_fit(len(steps), len(places), long.height)
     columns = {"step": pl.Series("step", steps)}

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from earlycall.curves.cleaning import RereadRequiredError, numbers, without_empty_rows
 from earlycall.errors import EmptyLogError, InputError
@@ -41,11 +40,16 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def is_log(path: Path, head: bytes) -> bool:
     """Whether a file that was only found in a folder is a log, by its first lines."""
-    lines = [line for line in head.splitlines()[:_SAMPLE_LINES] if is_json_object(line)]
-    try:
-        records = [flat(json.loads(line)) for line in lines]
-    except RecursionError:
-        return True  # reading it says what is wrong
+    records = []
+    for line in head.splitlines()[:_SAMPLE_LINES]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        try:
+            records += [flat(record)] if isinstance(record, dict) else []
+        except RecursionError:
+            return True  # reading it says what is wrong
     if not records:  # the first line is longer than what was looked at
         return True
     names = dict.fromkeys(name for record in records for name in record)
@@ -165,7 +169,10 @@ def _parsed(lines: bytes) -> pl.DataFrame:
             _must_be_narrow(lines, height)  # the sample may lack names
             every = pl.read_ndjson(lines, infer_schema_length=None)
             found = _complete(every, lines, height)
-        return pl.DataFrame(found).cast({cs.numeric(): pl.Float64})
+        return pl.DataFrame({
+            name: column.cast(pl.Float64) if column.dtype.is_numeric() else column
+            for name, column in found.items()
+        })  # fmt: skip
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RereadRequiredError from error
     except pl.exceptions.PolarsError as error:

@@ -7,6 +7,7 @@ one kind have one layout, so that thousands are decoded at once.
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 import warnings
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from earlycall.curves.cleaning import RereadRequiredError
 from earlycall.errors import CurveWarning, EmptyLogError, InputError
 from earlycall.readers.base.growing import State, growing_parts, must_have_grown
-from earlycall.readers.base.inside import files_in
+from earlycall.readers.base.inside import is_inside
 from earlycall.readers.base.log import MAX_METRICS, Log, by_step, settings
 from earlycall.readers.base.protobuf import fields, nested, varint
 
@@ -33,6 +34,7 @@ TRAIN, VALIDATION = "train", "validation"
 _OF_HPARAMS = re.compile(r"\d{9,}\.\d+$")
 _HEADER, _FOOTER = 12, 4  # length and its checksum; the checksum of the content
 _BLOCK_BYTES = 1 << 22  # of records that are decoded together
+_FEW_BYTES = 1 << 16
 _MAX_CHECKED = 1 << 14  # bytes: a longer record holds no scalar, and its checksum costs seconds
 _MAX_LAYOUTS = 64  # layouts tried among records of one length before the slow way is taken
 Bytes = NDArray[np.uint8]
@@ -59,7 +61,12 @@ def _has_halves(folder: Path) -> bool:
 
 
 def _events_in(folder: Path) -> list[Path]:
-    return [] if folder.is_symlink() else files_in(folder, "*.tfevents.*")
+    try:
+        names = [] if folder.is_symlink() else os.listdir(folder)  # noqa: PTH208
+    except OSError:  # there is no such folder
+        return []
+    paths = (folder / name for name in sorted(names) if ".tfevents." in name)
+    return [path for path in paths if is_inside(path, folder)]
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -275,8 +282,8 @@ def _matrix(content: Bytes, at: NDArray[np.int64], length: int) -> Bytes:
     """The bytes from each place on, shape (places, length)."""
     if len(at) == 1:  # it may be long
         return content[at[0] : at[0] + length][None]
-    if not len(at):
-        return np.empty((0, length), dtype=np.uint8)
+    if len(at) * length < _FEW_BYTES:  # of a small file; a view takes longer to make
+        return content[at[:, None] + np.arange(length)]
     return np.lib.stride_tricks.sliding_window_view(content, length)[at]
 
 

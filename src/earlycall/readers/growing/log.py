@@ -22,6 +22,7 @@ from earlycall.readers.base.log import Log, concat_sparse
 from earlycall.readers.beside import Facts
 from earlycall.readers.discovery import Source, sources
 from earlycall.readers.formats.curve_set import RUN_TABLES
+from earlycall.readers.mirror import Mirror, is_mirrored
 from earlycall.readers.trainings import VERSION, CleanLog
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -179,6 +180,9 @@ class FollowedPath:
     """
 
     def __init__(self, path: Path, pattern: str | None) -> None:
+        self._mirror = Mirror(path) if is_mirrored(path) else None
+        if self._mirror is not None:
+            path = self._mirror.update()
         if not remote.is_address(path) and not path.exists():
             raise InputError(f"{path}: no such file or folder")
         self.path, self.pattern = path, pattern
@@ -201,6 +205,8 @@ class FollowedPath:
         run_tables = _signature(*(self.path / name for name in RUN_TABLES))
         changed |= run_tables != self._run_tables
         self._run_tables = run_tables
+        if self._mirror is not None:
+            self.broken = {log: self._mirror.said(why) for log, why in self.broken.items()}
         return changed
 
     def curves(self) -> CurveSet | None:
@@ -215,6 +221,11 @@ class FollowedPath:
             return None
 
     def _sources(self) -> list[Source]:
+        if self._mirror is not None:
+            try:
+                self._mirror.update()
+            except InputError as error:  # what was fetched before stands
+                self.broken[self.path] = str(error)
         try:
             return sources(self.path, self.pattern)
         except (InputError, OSError) as error:
