@@ -19,7 +19,7 @@ ANSWERED = []
 PROGRAM = (  # as a person's script, which no worker may run again
     "import sys, earlycall.cli; from earlycall.readers import workers\n"
     "workers._cores = lambda: 2\n"
-    "workers.ALONE_SECONDS = workers.MIN_SECONDS_LEFT = 0\n"
+    "workers.ALONE_SECONDS, workers.SECONDS_PER_WORKER = 0, 1e-9\n"
     "sys.argv = ['earlycall', 'rank', '--format', 'json', *sys.argv[1:]]\n"
     "earlycall.cli.main()\n"
 )
@@ -39,7 +39,7 @@ def at_once(monkeypatch):
     monkeypatch.setattr(workers._Worker, "ask", counted)
     monkeypatch.setattr(workers, "_cores", lambda: 2)
     monkeypatch.setattr(workers, "ALONE_SECONDS", 0)
-    monkeypatch.setattr(workers, "MIN_SECONDS_LEFT", 0)
+    monkeypatch.setattr(workers, "SECONDS_PER_WORKER", 1e-9)
     monkeypatch.setattr(workers, "_CHUNK_LOGS", 3)
 
 
@@ -99,7 +99,7 @@ def test_the_first_log_that_is_broken_is_named(tmp_path, at_once, monkeypatch):
 def test_a_few_small_logs_are_read_here(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)  # nothing can be started
     monkeypatch.setattr(workers, "ALONE_SECONDS", 0)
-    monkeypatch.setattr(workers, "MIN_SECONDS_LEFT", PATIENCE)
+    monkeypatch.setattr(workers, "SECONDS_PER_WORKER", PATIENCE)
     assert len(read(fill(tmp_path))) == 17
 
 

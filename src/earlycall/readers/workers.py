@@ -32,8 +32,8 @@ from earlycall.readers.discovery import Source
 from earlycall.readers.growing.log import FollowedLog
 from earlycall.readers.trainings import CleanLog
 
-ALONE_SECONDS = 1.0  # of reading here, before it is asked whether workers would help
-MIN_SECONDS_LEFT = 3.0  # at that pace; starting workers takes about one, on each core
+ALONE_SECONDS = 1.0  # of processor time here, before it is asked whether workers would help
+SECONDS_PER_WORKER = 4.0  # that are left at that pace: to start one takes about 0.6
 MAX_WORKERS = 8
 _CHUNK_LOGS, _CHUNK_BYTES = 64, 1 << 24  # that a worker is given at once
 _MAX_WORKER_BYTES = 1 << 26  # a larger log is read here, so that no two are in memory at once
@@ -54,13 +54,14 @@ def read_each(sources: Sequence[Source]) -> Iterator[Outcome]:
     Raises:
         InputError: naming the place in the first log that cannot be read.
     """
-    begun = time.monotonic()
-    count = _cores()
+    begun = time.process_time()
+    cores = min(_cores(), MAX_WORKERS)
     for done, source in enumerate(sources):
-        spent = time.monotonic() - begun
+        spent = time.process_time() - begun
         left = spent * (len(sources) - done) / max(done, 1)
-        if count > 1 and spent > ALONE_SECONDS and left > MIN_SECONDS_LEFT:
-            yield from _by_workers(sources[done:], min(count, MAX_WORKERS))
+        count = min(cores, int(left / SECONDS_PER_WORKER))
+        if count > 1 and spent > ALONE_SECONDS:
+            yield from _by_workers(sources[done:], count)
             return
         yield _outcome(source)
 

@@ -283,7 +283,7 @@ def _matrix(content: Bytes, at: NDArray[np.int64], length: int) -> Bytes:
     if len(at) == 1:  # it may be long
         return content[at[0] : at[0] + length][None]
     if len(at) * length < _FEW_BYTES:  # of a small file; a view takes longer to make
-        return content[at[:, None] + np.arange(length)]
+        return np.asarray(content[at[:, None] + np.arange(length)])
     return np.lib.stride_tricks.sliding_window_view(content, length)[at]
 
 
