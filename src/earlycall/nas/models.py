@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.kernels import OnColumns
 from earlycall.scores.ranks import rank_correlation
@@ -16,6 +18,7 @@ with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin, clone
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
     from sklearn.linear_model import RidgeCV
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
 
 TREES = 150
 FOLDS = 10
+RESAMPLES = 200
 MIN_GROUPS = 6
-MODELS = ("boosting", "gaussian process", "ridge")
+MODELS = ("gaussian process", "boosting", "ridge")
 MAX_OF_GAUSSIAN_PROCESS = 1000  # examples, as it takes time with their cube
 MAX_OF_KERNEL = 400  # examples that its kernel is learnt from
 
@@ -42,23 +46,48 @@ class CrossValidation:
         spearman: by model, the mean over repeats of the rank correlation of all held-out
             predictions with the labels.
         predicted: by model, shape (repeats, n).
+        resampled: by model, shape (200,), its correlation when groups are drawn with replacement.
+        from_half: the correlation of the best model if half of the groups are held out.
     """
 
     spearman: dict[str, float]
     predicted: dict[str, NDArray[np.float64]]
+    resampled: dict[str, NDArray[np.float64]]
+    from_half: float = 0.0
 
     @property
     def best(self) -> str:
-        """The model with the highest correlation."""
-        return max(self.spearman, key=self.spearman.__getitem__)
+        """The first model, unless another is better by a standard error of their difference."""
+        return max(self.spearman, key=lambda name: self.spearman[name] - self._error(name))
+
+    @property
+    def optimism(self) -> float:
+        """How much of the best model's correlation is the luck of having been chosen.
+
+        In resamples, the correlation of the model that is the best there, above its correlation
+        on all examples (the bootstrap's estimate of optimism, Efron 1983).
+        """
+        names = list(self.spearman)
+        of_all = np.array([[self.spearman[name]] for name in names])
+        resampled = np.array([self.resampled[name] for name in names])
+        error = np.array([[self._error(name)] for name in names])
+        lucky = np.argmax(resampled - error, axis=0)
+        above = np.take_along_axis(resampled - of_all, lucky[None], axis=0)
+        return max(float(above.mean()), 0.0)
+
+    def _error(self, name: str) -> float:
+        first = next(iter(self.resampled.values()))
+        return float(np.std(self.resampled[name] - first))
 
 
 class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """The best of gradient boosting, ridge regression and a Gaussian process.
 
-    The one with the best cross-validated Spearman correlation is fitted to all examples. The
-    Gaussian process is additive over ``blocks`` of columns (Matérn 5/2, one length scale for each
-    block, and noise); it is a candidate where there are some, and at most 1,000 examples.
+    The Gaussian process, or boosting where there is none, is fitted to all examples, unless the
+    cross-validated Spearman correlation of another is higher by a standard error of the
+    difference (Breiman et al. 1984). The process is additive over ``blocks`` of columns (Matérn
+    5/2, one length scale for each block, and noise); it is a candidate where there are some, and
+    at most 1,000 examples.
 
     Args:
         model: the name of a model, to use that one without choosing.
@@ -103,6 +132,8 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         enough = len(np.unique(held)) >= MIN_GROUPS
         assessed = self.assess and enough and np.ptp(label) > 0
         names = MODELS if self.model is None and assessed else [self.model or _unassessed(enough)]
+        if unknown := set(names) - set(MODELS):
+            raise InputError(f"no model {unknown.pop()!r}; there are: {', '.join(MODELS)}")
         models = self._models(names, features, label)
         self.cv_ = (
             _cross_validated(models, features, label, held, self.random_state) if assessed else None
@@ -158,12 +189,15 @@ def _gaussian_process(
     scaled = ColumnTransformer([("used", StandardScaler(), used)])
     some = np.random.default_rng(seed).permutation(len(y))[:MAX_OF_KERNEL]
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-    learnt = process.fit(scaled.fit_transform(X[some]), y[some]).kernel_
+    with warnings.catch_warnings():
+        # A length scale at a bound says that its columns do not matter, or nothing else does.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        learnt = process.fit(scaled.fit_transform(X[some]), y[some]).kernel_
     return make_pipeline(scaled, GaussianProcessRegressor(learnt, optimizer=None, normalize_y=True))
 
 
 def folds(
-    held: NDArray[Any], random_state: int
+    held: NDArray[Any], random_state: int, parts: int = FOLDS
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Repeat, training rows and held-out rows; rows of one group are held out together.
 
@@ -173,8 +207,8 @@ def folds(
     groups, number = np.unique(held, return_inverse=True)
     draw = np.random.default_rng(random_state)
     for repeat in range(repeats(len(held))):
-        fold = (np.argsort(draw.permutation(len(groups))) % FOLDS)[number]
-        for k in range(FOLDS):
+        fold = (np.argsort(draw.permutation(len(groups))) % parts)[number]
+        for k in range(parts):
             if (fold == k).any():
                 yield repeat, np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
@@ -191,13 +225,37 @@ def _cross_validated(
     held: NDArray[Any],
     random_state: int,
 ) -> CrossValidation:
+    predicted = _held_out(models, X, y, held, random_state, FOLDS)
+    draw = np.random.default_rng(random_state)
+    rows = [np.flatnonzero(held == group) for group in np.unique(held)]
+    resampled = {name: np.zeros(RESAMPLES) for name in models}
+    for i in range(RESAMPLES):
+        sample = np.concatenate([rows[j] for j in draw.integers(0, len(rows), len(rows))])
+        for name, values in predicted.items():
+            resampled[name][i] = _correlation(values[:, sample], y[sample])
+    spearman = {name: _correlation(values, y) for name, values in predicted.items()}
+    cv = CrossValidation(spearman, predicted, resampled)
+    half = _held_out({cv.best: models[cv.best]}, X, y, held, random_state, 2)
+    return replace(cv, from_half=_correlation(half[cv.best], y))
+
+
+def _held_out(
+    models: dict[str, Any],
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    held: NDArray[Any],
+    random_state: int,
+    parts: int,
+) -> dict[str, NDArray[np.float64]]:
+    """What each model predicts of examples that it has not seen, shape (repeats, n)."""
     predicted = {name: np.zeros((repeats(len(y)), len(y))) for name in models}
-    for repeat, training, held_out in folds(held, random_state):
+    for repeat, training, held_out in folds(held, random_state, parts):
         for name, model in models.items():
             fitted = clone(model).fit(X[training], y[training])
             predicted[name][repeat, held_out] = fitted.predict(X[held_out])
-    spearman = {
-        name: float(np.mean([rank_correlation(p, y) for p in values]))
-        for name, values in predicted.items()
-    }
-    return CrossValidation(spearman, predicted)
+    return predicted
+
+
+def _correlation(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The mean over repeats of the rank correlation."""
+    return float(np.mean([rank_correlation(p, y) for p in predicted]))

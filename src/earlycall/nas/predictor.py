@@ -14,7 +14,14 @@ from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.identity import family, identity
 from earlycall.nas.labels import AUTO, Labels, label, standings
-from earlycall.nas.models import MIN_GROUPS, ChosenRegressor, CrossValidation, folds, repeats
+from earlycall.nas.models import (
+    FOLDS,
+    MIN_GROUPS,
+    ChosenRegressor,
+    CrossValidation,
+    folds,
+    repeats,
+)
 from earlycall.scores.ranks import normal_scores, rank_correlation
 
 with needed_for("train-less ranking", "nas"):
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from earlycall.nas.features import Architecture
 
 PARAMETERS = "arch.params"
-RESAMPLES = 200
 UNKNOWN_ERROR = 12**-0.5  # of a standing that nothing is known of
 _GRID = np.linspace(0, 1, 21)
 _BANDWIDTH = 0.15
@@ -131,8 +137,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.errors_ = np.full(len(_GRID), UNKNOWN_ERROR)
         self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
         if cv is not None:
-            self.errors_ = _errors(_standing(cv.predicted[self.regressor_.model_]), standing)
-            found = assessed(cv, standing, held, self.random_state)
+            held_out_standing = _standing(cv.predicted[self.regressor_.model_])
+            self.errors_ = _errors(held_out_standing, standing, len(np.unique(held)))
+            found = assessed(cv, standing)
             size = _size_alone(rows, standing, held, self.random_state)
             self.quality_ = Quality(n, different, held_out, *found, size, dict(cv.spearman))
         return self
@@ -148,38 +155,27 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return (predicted, np.interp(predicted, _GRID, self.errors_)) if return_std else predicted
 
 
-def assessed(
-    cv: CrossValidation, y: NDArray[np.float64], held: NDArray[Any], seed: int
-) -> tuple[float, float, float]:
+def assessed(cv: CrossValidation, y: NDArray[np.float64]) -> tuple[float, float, float]:
     """The Spearman correlation to be promised, and the ends of its interval (95 %).
 
-    Held-out groups are drawn again with replacement. What the best model of a resample has there
-    above its correlation on all examples is luck, and is subtracted (the bootstrap's estimate of
-    optimism, Efron 1983). The expectation of Spearman's coefficient between n pairs is
-    ((n - 2) ρ + 3 τ) / (n + 1) (Moran 1948), which is solved for ρ.
+    It is the cross-validated one less its optimism, with two corrections. The expectation of
+    Spearman's coefficient between n pairs is ((n - 2) ρ + 3 τ) / (n + 1) (Moran 1948), which is
+    solved for ρ. And a model that learnt from nine tenths is worse than that from all: 1 - ρ is
+    taken to fall with a power of the number of examples, as it does from half to nine tenths.
     """
     from scipy.stats import kendalltau
 
     chosen, n = cv.best, len(y)
-    draw = np.random.default_rng(seed)
-    rows = [np.flatnonzero(held == name) for name in np.unique(held)]
-    of_chosen, luck = [], []
-    for _ in range(RESAMPLES):
-        sample = np.concatenate([rows[i] for i in draw.integers(0, len(rows), len(rows))])
-        found = {
-            name: float(np.mean([rank_correlation(p[sample], y[sample]) for p in predicted]))
-            for name, predicted in cv.predicted.items()
-        }
-        best = max(found, key=found.__getitem__)
-        of_chosen.append(found[chosen])
-        luck.append(found[best] - cv.spearman[best])
-    optimism = max(float(np.mean(luck)), 0.0)
     tau = np.mean([kendalltau(p, y).statistic for p in cv.predicted[chosen]])
-    promised = ((n + 1) * (cv.spearman[chosen] - optimism) - 3 * float(np.nan_to_num(tau))) / (
-        n - 2
-    )
-    low, high = np.quantile(of_chosen, [0.025, 0.975]) - cv.spearman[chosen] + promised
-    return tuple(float(np.clip(value, -1, 1)) for value in (promised, low, high))
+    told = cv.spearman[chosen] - cv.optimism
+    among_all = ((n + 1) * told - 3 * float(np.nan_to_num(tau))) / (n - 2)
+    whole, half = 1 - 1 / FOLDS, max(1 - cv.from_half, 1e-9) / max(1 - cv.spearman[chosen], 1e-9)
+    power = np.clip(np.log(half) / np.log(2 * whole), 0, 1)
+    promised = 1 - (1 - among_all) * whole**power
+    low, high = np.quantile(cv.resampled[chosen] - cv.resampled[chosen].mean(), [0.025, 0.975])
+    ends = (promised, promised + low, promised + high)
+    promised, low, high = (float(np.clip(value, -1, 1)) for value in ends)
+    return promised, low, high
 
 
 def fit_predictor(
@@ -299,17 +295,22 @@ def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(ndtr(predicted))
 
 
-def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _errors(
+    predicted: NDArray[np.float64], y: NDArray[np.float64], groups: int
+) -> NDArray[np.float64]:
     """The standard error of each predicted standing of the grid.
 
-    Around it the root mean square error of held-out predictions, a kernel average; and how far a
-    standing among n is from that among all others, whose variance is that of an order statistic.
+    Around it the root mean square error of held-out predictions (a kernel average), scaled so
+    that of these errors some 68 % are below one and 95 % below two of it; and how far a standing
+    among so many groups is from that among all, whose variance is that of an order statistic.
     """
-    squared = (predicted - y) ** 2
+    error = np.abs(predicted - y)
     distance = (_GRID[:, None] - predicted.ravel()) / _BANDWIDTH
     weight = np.exp(-(distance**2) / 2) + 1e-9
-    of_prediction = weight @ np.broadcast_to(squared, predicted.shape).ravel() / weight.sum(axis=1)
-    return np.asarray(np.sqrt(of_prediction + _GRID * (1 - _GRID) / (len(y) + 2)))
+    typical = np.sqrt(weight @ error.ravel() ** 2 / weight.sum(axis=1))
+    one, two = np.quantile(error / np.interp(predicted, _GRID, typical), [0.683, 0.95])
+    scale = (one + two / 1.96) / 2  # errors with long tails cannot be both: halfway
+    return np.asarray(np.hypot(scale * typical, np.sqrt(_GRID * (1 - _GRID) / (groups + 2))))
 
 
 def _size_alone(
