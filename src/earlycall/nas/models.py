@@ -57,8 +57,8 @@ class CrossValidation:
 
     @property
     def best(self) -> str:
-        """The first model, unless another is better by a standard error of their difference."""
-        return max(self.spearman, key=lambda name: self.spearman[name] - self._error(name))
+        """The first model, unless another is better by two standard errors of the difference."""
+        return max(self.spearman, key=lambda name: self.spearman[name] - 2 * self._error(name))
 
     @property
     def optimism(self) -> float:
@@ -71,7 +71,7 @@ class CrossValidation:
         of_all = np.array([[self.spearman[name]] for name in names])
         resampled = np.array([self.resampled[name] for name in names])
         error = np.array([[self._error(name)] for name in names])
-        lucky = np.argmax(resampled - error, axis=0)
+        lucky = np.argmax(resampled - 2 * error, axis=0)
         above = np.take_along_axis(resampled - of_all, lucky[None], axis=0)
         return max(float(above.mean()), 0.0)
 
@@ -84,8 +84,8 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """The best of gradient boosting, ridge regression and a Gaussian process.
 
     The Gaussian process, or boosting where there is none, is fitted to all examples, unless the
-    cross-validated Spearman correlation of another is higher by a standard error of the
-    difference (Breiman et al. 1984). The process is additive over ``blocks`` of columns (Matérn
+    cross-validated Spearman correlation of another is higher by two standard errors of the
+    difference. The process is additive over ``blocks`` of columns (Matérn
     5/2, one length scale for each block, and noise); it is a candidate where there are some, and
     at most 1,000 examples.
 

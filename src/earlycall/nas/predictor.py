@@ -239,11 +239,11 @@ def _why_not(quality: Quality) -> str:
         )
     if quality.baseline is None or quality.baseline <= 0:
         return (
-            f"on unseen architectures it ranks no better than chance (Spearman "
+            f"on unseen {quality.held_out} it ranks no better than chance (Spearman "
             f"{quality.spearman:.2f} from {quality}); collect more runs or describe them better"
         )
     return (
-        f"on unseen architectures it ranks no better (Spearman {quality.spearman:.2f}) than the "
+        f"on unseen {quality.held_out} it ranks no better (Spearman {quality.spearman:.2f}) than the "
         f"parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
     )
 
