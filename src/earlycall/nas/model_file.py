@@ -47,6 +47,7 @@ def save(predictor: Any, path: str | Path) -> Path:
         "random_state": predictor.random_state,
         "quality": asdict(predictor.quality_),
         "errors": predictor.errors_.tolist(),
+        "known": predictor.known_,
         "names": predictor.features_.names_,
         "medians": predictor.features_.medians_.tolist(),
     }
@@ -151,5 +152,6 @@ def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
         raise ValueError("names and models do not fit together")
     predictor.regressor_ = regressor
     predictor.errors_ = np.asarray(facts["errors"], dtype=np.float64)
+    predictor.known_ = {str(name): float(value) for name, value in facts["known"].items()}
     predictor.quality_ = Quality(**facts["quality"])
     return predictor

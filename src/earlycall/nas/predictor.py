@@ -102,6 +102,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         regressor_: the fitted `ChosenRegressor`.
         quality_: how good it will be on architectures that it has not seen.
         errors_: shape (21,), the standard error of a predicted standing of 0, 0.05 … 1.
+        known_: by the identity of an architecture that several groups know, how much better it is
+            there than its features tell, in normal scores.
         target_: what the label was.
 
     Examples:
@@ -118,8 +120,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.assess = assess
 
-    def fit(self, X: Any, y: ArrayLike) -> Predictor:
-        """Learn from a table of architectures and their labels, shape (n,), larger is better."""
+    def fit(self, X: Any, y: ArrayLike, groups: Sequence[str] | None = None) -> Predictor:
+        """Learn from a table of architectures and their labels, shape (n,), larger is better.
+
+        With ``groups``, such as the data set of each row, an architecture that was good in some
+        groups beyond what its features tell is expected to be so in others, as far as that is
+        seen to be so (see `_known`).
+        """
         label = np.asarray(y, dtype=np.float64)
         rows = architectures(X)
         if len(rows) != len(label):
@@ -135,11 +142,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ).fit(matrix, normal_scores(standing), groups=held)
         cv, n, different = self.regressor_.cv_, len(label), len(np.unique(same))
         self.errors_ = np.full(len(_GRID), UNKNOWN_ERROR)
+        self.known_ = {}
         self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
         if cv is not None:
             held_out_standing = _standing(cv.predicted[self.regressor_.model_])
             self.errors_ = _errors(held_out_standing, standing, len(np.unique(held)))
             found = assessed(cv, standing)
+            if groups is not None and held_out == "architectures":
+                surplus = normal_scores(standing) - cv.predicted[cv.best].mean(axis=0)
+                self.known_ = _known(surplus, same, np.asarray(groups))
             size = _size_alone(rows, standing, held, self.random_state)
             self.quality_ = Quality(n, different, held_out, *found, size, dict(cv.spearman))
         return self
@@ -151,7 +162,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         such a standing were off.
         """
         check_is_fitted(self)
-        predicted = _standing(self.regressor_.predict(self.features_.transform(X)))
+        scores = self.regressor_.predict(self.features_.transform(X))
+        if self.known_:
+            scores += [self.known_.get(identity(a.columns), 0.0) for a in architectures(X)]
+        predicted = _standing(scores)
         return (predicted, np.interp(predicted, _GRID, self.errors_)) if return_std else predicted
 
 
@@ -226,7 +240,8 @@ def fit_predictor(
 
 def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
     """A predictor of the standing of labelled runs, however good it is."""
-    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing)
+    groups = labels.runs["group"].to_list()
+    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing, groups)
     predictor.target_ = labels.target
     return predictor
 
@@ -243,8 +258,8 @@ def _why_not(quality: Quality) -> str:
             f"{quality.spearman:.2f} from {quality}); collect more runs or describe them better"
         )
     return (
-        f"on unseen {quality.held_out} it ranks no better (Spearman {quality.spearman:.2f}) than the "
-        f"parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
+        f"on unseen {quality.held_out} it ranks no better (Spearman {quality.spearman:.2f}) than "
+        f"the parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
     )
 
 
@@ -286,6 +301,31 @@ def _held(rows: Sequence[Architecture], same: NDArray[Any]) -> tuple[str, NDArra
     if None not in families and MIN_GROUPS <= different < len(np.unique(same)):
         return "families", np.array(families)
     return "architectures", same
+
+
+def _known(
+    surplus: NDArray[np.float64], same: NDArray[Any], groups: NDArray[Any]
+) -> dict[str, float]:
+    """What is known of each architecture beyond its features, from several groups.
+
+    The surplus of a run over what is predicted without its architecture has a part that an
+    architecture takes along, whose variance is the covariance of an architecture's surplus in
+    different groups, and another of the group. The first is estimated by its posterior mean.
+    """
+    by: dict[str, dict[str, list[float]]] = {}
+    for value, name, group in zip(surplus.tolist(), same, groups, strict=True):
+        by.setdefault(str(name), {}).setdefault(str(group), []).append(value)
+    means = {name: np.array([np.mean(v) for v in of.values()]) for name, of in by.items()}
+    several = [values for values in means.values() if len(values) > 1]
+    if len(several) < MIN_GROUPS:
+        return {}
+    pairs = [(v.sum() ** 2 - (v**2).sum()) / (len(v) * (len(v) - 1)) for v in several]
+    shared = max(float(np.mean(pairs)), 0.0)
+    own = max(float(np.mean(np.concatenate(several) ** 2)) - shared, 1e-9)
+    return {
+        name: float(values.sum() * shared / (len(values) * shared + own))
+        for name, values in means.items()
+    }
 
 
 def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
