@@ -146,7 +146,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
         if cv is not None:
             held_out_standing = _standing(cv.predicted[self.regressor_.model_])
-            self.errors_ = _errors(held_out_standing, standing, len(np.unique(held)))
+            self.errors_ = _errors(held_out_standing, standing, held)
             found = assessed(cv, standing)
             if groups is not None and held_out == "architectures":
                 surplus = normal_scores(standing) - cv.predicted[cv.best].mean(axis=0)
@@ -336,13 +336,14 @@ def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _errors(
-    predicted: NDArray[np.float64], y: NDArray[np.float64], groups: int
+    predicted: NDArray[np.float64], y: NDArray[np.float64], held: NDArray[Any]
 ) -> NDArray[np.float64]:
     """The standard error of each predicted standing of the grid.
 
     Around it the root mean square error of held-out predictions (a kernel average), scaled so
     that of these errors some 68 % are below one and 95 % below two of it; and how far a standing
-    among so many groups is from that among all, whose variance is that of an order statistic.
+    among so many is from that among all, whose variance is that of an order statistic. Families
+    of unlike sizes count as n² / Σ nᵢ² (Kish 1965), since their members are alike.
     """
     error = np.abs(predicted - y)
     distance = (_GRID[:, None] - predicted.ravel()) / _BANDWIDTH
@@ -350,7 +351,9 @@ def _errors(
     typical = np.sqrt(weight @ error.ravel() ** 2 / weight.sum(axis=1))
     one, two = np.quantile(error / np.interp(predicted, _GRID, typical), [0.683, 0.95])
     scale = (one + two / 1.96) / 2  # errors with long tails cannot be both: halfway
-    return np.asarray(np.hypot(scale * typical, np.sqrt(_GRID * (1 - _GRID) / (groups + 2))))
+    sizes = np.unique(held, return_counts=True)[1]
+    effective = len(y) ** 2 / (sizes**2).sum()
+    return np.asarray(np.hypot(scale * typical, np.sqrt(_GRID * (1 - _GRID) / (effective + 2))))
 
 
 def _size_alone(
