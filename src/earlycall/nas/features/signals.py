@@ -219,7 +219,7 @@ def _facts(ends: list[NDArray[np.float64]], lags: Sequence[int]) -> dict[str, fl
 
 def _size(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The root mean square of each repeat."""
-    return np.sqrt((values**2).mean(axis=(1, 2)))
+    return np.asarray(np.sqrt((values**2).mean(axis=(1, 2))))
 
 
 def _rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
