@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves.columns import training_loss
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +62,9 @@ def label(
             have one is estimated from early scores after as many epochs as it has, by isotonic
             regression over the finished runs.
         epochs: the number of epochs that an early score sees, 5 by default.
-        metric: the loss that an early score judges; by default the training loss.
+        metric: the metric that an early score judges; by default the training loss. Where there is
+            none, the outcomes that are missing are estimated from the metric of the others; where
+            that was not logged, those runs are left out, with a warning.
 
     Raises:
         InputError: if a score is unknown, or fewer than 2 runs can be labelled.
@@ -87,8 +90,13 @@ def label(
     if target == FINAL or (target == AUTO and finished.any() and finished.all()):
         value, target = outcome, FINAL
     elif target == AUTO and finished.sum() >= MIN_FINISHED:
-        value, bridged = _bridged(curves, outcome, epochs, metric)
-        target, note = FINAL, f"the outcome, of {bridged} runs estimated from early scores"
+        metric = metric or _metric_to_bridge(curves)
+        if metric is None:
+            value, target = outcome, FINAL
+            _say_left_out(curves, int((~finished).sum()))
+        else:
+            value, bridged = _bridged(curves, outcome, epochs, metric)
+            target, note = FINAL, f"the outcome, of {bridged} runs estimated from early scores"
     else:
         target = EARLY_SCORE if target == AUTO else target
         value = _early_scores(curves, target, epochs or EARLY_EPOCHS, metric)
@@ -139,8 +147,26 @@ def _early_scores(
     return joined["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
+def _metric_to_bridge(curves: CurveSet) -> str | None:
+    """The training loss, else the one metric of all outcomes; None where it was not logged."""
+    loss = training_loss(curves.metrics)[0]
+    named = curves.runs["final_metric"] if "final_metric" in curves.runs.columns else pl.Series()
+    judged = named.drop_nulls().unique().to_list()
+    return loss or (judged[0] if len(judged) == 1 and judged[0] in curves.metrics else None)
+
+
+def _say_left_out(curves: CurveSet, unknown: int) -> None:
+    warnings.warn(
+        f"{curves.name or 'the curve set'}: {unknown} of {len(curves)} runs have no outcome, and "
+        f"no training loss to estimate it from; they are left out (--metric names one of "
+        f"{', '.join(curves.metrics) or 'nothing that was logged'})",
+        CurveWarning,
+        stacklevel=4,
+    )
+
+
 def _bridged(
-    curves: CurveSet, outcome: NDArray[np.float64], epochs: int | None, metric: str | None
+    curves: CurveSet, outcome: NDArray[np.float64], epochs: int | None, metric: str
 ) -> tuple[NDArray[np.float64], int]:
     """Outcomes, estimated from early scores where they are missing, and how many of those."""
     from sklearn.isotonic import IsotonicRegression
