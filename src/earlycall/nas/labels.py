@@ -156,10 +156,10 @@ def _metric_to_bridge(curves: CurveSet) -> str | None:
 
 
 def _say_left_out(curves: CurveSet, unknown: int) -> None:
+    choice = f"; --metric estimates it from one of {', '.join(curves.metrics)}"
     warnings.warn(
         f"{curves.name or 'the curve set'}: {unknown} of {len(curves)} runs have no outcome, and "
-        f"no training loss to estimate it from; they are left out (--metric names one of "
-        f"{', '.join(curves.metrics) or 'nothing that was logged'})",
+        f"no training loss to estimate it from; they are left out{choice * bool(curves.metrics)}",
         CurveWarning,
         stacklevel=4,
     )
