@@ -12,6 +12,7 @@ from earlycall.curves import Direction
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
+from earlycall.nas.identity import identity
 from earlycall.nas.labels import AUTO, Labels, label
 from earlycall.nas.models import MIN_ARCHITECTURES, ChosenRegressor, folds
 from earlycall.scores.ranks import rank_correlation
@@ -112,7 +113,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.target_ = "y"
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
-        held = np.array([a.identity for a in rows])
+        held = np.array([identity(a.columns) for a in rows])
         self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
         self.regressor_.fit(matrix, label, groups=held)
         self.quality_ = self._quality(rows, label, held)

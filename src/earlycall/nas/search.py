@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.nas.features import Architecture
+from earlycall.nas.identity import identity
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -119,11 +119,6 @@ def _ask(study: Study, space: Space, number: int) -> list[tuple[Trial, Candidate
         else:
             asked.append((trial, candidate))
     return asked
-
-
-def identity(columns: Mapping[str, Any]) -> str:
-    """Equal for equal architectures."""
-    return Architecture({k: v for k, v in columns.items() if k != "arch.name"}).identity
 
 
 def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> float:

@@ -14,9 +14,10 @@ import polars as pl
 from earlycall.atomic import write_whole
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
+from earlycall.nas.identity import identity
 from earlycall.nas.labels import label
 from earlycall.nas.predictor import fit_labels
-from earlycall.nas.search import identity, search
+from earlycall.nas.search import search
 from earlycall.study.files import FolderFiles
 from earlycall.study.plan import Plan, data_and_epochs, load_yaml
 
