@@ -183,7 +183,7 @@ def fit_predictor(
     predictor = fit_labels(labels, model=model, random_state=random_state)
     quality = predictor.quality_
     if not quality.useful and not force:
-        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it anyway")
+        raise InputError(f"no predictor: {why_not(quality)}; --force makes it anyway")
     return predictor
 
 
@@ -194,7 +194,8 @@ def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 
     return predictor
 
 
-def _why_not(quality: Quality) -> str:
+def why_not(quality: Quality) -> str:
+    """Why a predictor of this quality is not useful."""
     if quality.spearman is None:
         return (
             f"{quality.architectures} different architectures are too few to assess it on others; "

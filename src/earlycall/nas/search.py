@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
+    from earlycall.nas.labels import Labels
     from earlycall.nas.spaces import Candidate, Space
 
 SAMPLERS = ("random", "tpe", "evolution", "nsga2")
@@ -29,6 +30,10 @@ class SupportsPredict(Protocol):
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Scores of a table of architectures, and their standard errors if asked for."""
+
+
+class NothingNewError(InputError):
+    """A search found no architecture that is not known already."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def search(
         seed: the seed.
 
     Raises:
-        InputError: if there is no such sampler or cost, or nothing new in the space can be built.
+        InputError: if there is no such sampler or cost, or (`NothingNewError`) nothing new in the
+            space can be built.
 
     Examples:
         >>> from earlycall.nas.predictor import Predictor
@@ -103,8 +109,40 @@ def search(
     new = [predicted for key, predicted in predictions.items() if key not in known]
     if not new:
         reason = "all found are trained already" if predictions else "none can be built"
-        raise InputError(f"the search found no new architecture in {trials} trials: {reason}")
+        raise NothingNewError(f"the search found no new architecture in {trials} trials: {reason}")
     return _result(sorted(new, key=lambda predicted: -predicted[1]), cost, trials)
+
+
+def favourites(
+    candidates: Sequence[Candidate], labels: Labels, number: int, seed: int = 0
+) -> list[Candidate]:
+    """What to train next, by Thompson sampling.
+
+    Each is the favourite of a predictor that has learnt from a resample of the labelled runs, drawn
+    with replacement (Eckles & Kaptein 2014): where the runs do not say for sure what is best, the
+    predictors differ, and so do their favourites.
+
+    Args:
+        candidates: what could be trained.
+        labels: the runs to learn from.
+        number: how many of them to choose; all where there are fewer.
+        seed: the seed.
+    """
+    from earlycall.nas.predictor import Predictor
+
+    draw = np.random.default_rng(seed)
+    left, chosen = list(candidates), []
+    while left and len(chosen) < number:
+        sample = draw.integers(0, len(labels), len(labels))
+        try:
+            learnt = Predictor(assess=False, random_state=seed).fit(
+                labels.runs[sample], labels.standing[sample]
+            )
+        except InputError:  # a resample of a single architecture tells nothing
+            continue
+        predicted = learnt.predict([candidate.row for candidate in left])
+        chosen.append(left.pop(int(np.argmax(predicted))))
+    return chosen
 
 
 def _ask(study: Study, space: Space, number: int) -> list[tuple[Trial, Candidate]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features.graph import Graph
-from earlycall.nas.mutations import MUTATIONS
+from earlycall.nas.mutations import MUTATIONS, edited
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -135,7 +135,7 @@ def _name(model: str, arguments: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class GraphSpace:
-    """Graphs within a few mutations of known ones.
+    """Graphs within a few mutations of known ones, each of which leads further from its parent.
 
     A mutation changes the operation of a node, rewires one of its inputs, inserts a node into a
     connection, or removes a node that takes one input. A sampler chooses only a parent, kinds and
@@ -150,7 +150,8 @@ class GraphSpace:
     Examples:
         >>> space = GraphSpace([Graph.of('{"a": {"op": "tanh", "input": ["x"]}}')], ("relu",), 1)
         >>> from optuna.trial import FixedTrial
-        >>> fixed = FixedTrial({"parent": 0, "0.kind": "operation", "0.where": 0.1, "0.what": 0.0})
+        >>> edit = {"0.kind": "operation", "0.where": 0.1, "0.what": 0.0}
+        >>> fixed = FixedTrial({"parent": 0, "edits": 1, **edit})
         >>> space.suggest(fixed).columns["arch.graph"]
         '{"a": {"op": "relu", "input": ["x"]}}'
     """
@@ -163,15 +164,17 @@ class GraphSpace:
         if not self.parents:
             raise InputError("a space of graphs needs at least one graph to start from")
 
-    def suggest(self, trial: Trial) -> Candidate:
-        """A parent, mutated."""
-        graph = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
-        for i in range(self.mutations):
-            kind = trial.suggest_categorical(f"{i}.kind", ["none", *MUTATIONS])
+    def suggest(self, trial: Trial) -> Candidate | None:
+        """A parent, mutated; None where nothing can be changed."""
+        parent = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
+        graph, operations = parent, self._operations()
+        for i in range(trial.suggest_int("edits", 1, self.mutations)):
+            kind = trial.suggest_categorical(f"{i}.kind", list(MUTATIONS))
             where = trial.suggest_float(f"{i}.where", 0, 1)
             what = trial.suggest_float(f"{i}.what", 0, 1)
-            if kind != "none":
-                graph = MUTATIONS[kind](graph, where, what, self._operations())
+            graph = edited(graph, parent, kind, where, what, operations) or graph
+        if graph is parent:
+            return None
         return Candidate(f"graph-{trial.number}", {"arch.graph": graph.json()})
 
     def _operations(self) -> Sequence[str]:

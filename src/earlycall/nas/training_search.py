@@ -16,13 +16,15 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas.identity import identity
 from earlycall.nas.labels import label
-from earlycall.nas.predictor import fit_labels
-from earlycall.nas.search import search
+from earlycall.nas.predictor import fit_labels, why_not
+from earlycall.nas.search import NothingNewError, favourites, search
 from earlycall.study.files import FolderFiles
 from earlycall.study.plan import Plan, data_and_epochs, load_yaml
 
 if TYPE_CHECKING:
+    from earlycall.nas.labels import Labels
     from earlycall.nas.predictor import Predictor
+    from earlycall.nas.search import SearchResult, SupportsPredict
     from earlycall.nas.store import Store
 
 STATE = "search.json"
@@ -107,7 +109,8 @@ class Progress:
         waiting: names, models and arguments of candidates that are chosen but not trained yet.
         seconds: spent on training.
         joules: spent on training, where measured.
-        rounds: for each round, the sampler, the chosen candidates and their predicted scores.
+        rounds: for each round, the sampler and why it was asked, the chosen candidates and their
+            predicted scores.
     """
 
     trained: list[str] = field(default_factory=list)
@@ -169,50 +172,75 @@ class Loop:
 
         meter = Meter("process") if budget.joules is not None else None
         while self.progress.within(budget):
-            if not self.progress.waiting:
-                self._choose()
+            if not self.progress.waiting and not self._choose():
+                break
             while self.progress.waiting and self.progress.within(budget):
                 self._train(meter)
         return self.progress
 
-    def _choose(self) -> None:
-        """Choose what to train next by a predictor, or while there is none, at random."""
+    def _choose(self) -> bool:
+        """Choose what to train next, by a predictor where there is one; False if nothing is left.
+
+        Where the predictor's search finds nothing new, the choice is at random as well.
+        """
         curves = self.store.curves(self.plan.name) if len(self.store) else None
+        known = [] if curves is None else [identity(row) for row in curves.runs.to_dicts()]
         number = len(self.progress.rounds) + 1
-        rows = [] if curves is None else curves.runs.to_dicts()
-        known = [identity(row) for row in rows]
-        predictor = None if curves is None else self._predictor(curves)
-        how = "random" if predictor is None else self.sampler
-        result = search(
-            self.space, predictor or _ConstantPredictor(), trials=self.trials, sampler=how,
-            known=known, seed=self.seed + number - 1,
-        )  # fmt: skip
-        chosen = result.candidates[: self.train]
+        seed = self.seed + number - 1
+        labels, predictor, why = self._learnt(curves)
+        found, chosen = None, []
+        if labels is not None and predictor is not None:
+            try:
+                found = self._search(predictor, self.sampler, known, seed)
+                chosen = favourites(found.candidates, labels, self.train, seed)
+            except NothingNewError as error:
+                why = str(error)
+        if found is None:
+            try:
+                chosen = list(self._search(_ConstantPredictor(), "random", known, seed).candidates)
+            except NothingNewError as error:
+                self.log(f"round {number}: {error}; the search ends")
+                return False
+        chosen = chosen[: self.train]
         names = [candidate.name for candidate in chosen]
-        scores = result.table["score"].to_list()[: self.train]
+        score = {} if found is None else dict(found.table.select("run", "score").iter_rows())
         self.progress.rounds.append({
-            "by": how, "candidates": result.table.height, "runs_known": len(known),
+            "by": "random" if found is None else self.sampler, "why": why,
+            "runs_known": len(known),
             "spearman": None if predictor is None else predictor.quality_.spearman,
-            "chosen": names, "expected": None if predictor is None else scores,
+            "chosen": names, "expected": [score[name] for name in names] if score else None,
         })  # fmt: skip
         self.progress.waiting = [
             {"name": c.name, "model": c.model, "arguments": dict(c.arguments)} for c in chosen
         ]
         self._save()
-        quality = "no predictor yet" if predictor is None else str(predictor.quality_)
-        self.log(f"round {number}: {quality}; chosen: {', '.join(names)}")
+        how = "chosen at random" if found is None else "chosen by the predictor"
+        self.log(f"round {number}: {why}; {how}: {', '.join(names)}")
+        return True
 
-    def _predictor(self, curves: CurveSet) -> Predictor | None:
-        """A predictor of early scores, None where it is not useful."""
+    def _search(
+        self, predictor: SupportsPredict, sampler: str, known: Sequence[str], seed: int
+    ) -> SearchResult:
+        return search(
+            self.space, predictor, trials=self.trials, sampler=sampler, known=known, seed=seed
+        )
+
+    def _learnt(self, curves: CurveSet | None) -> tuple[Labels | None, Predictor | None, str]:
+        """The labels, a predictor of them where it is useful, and how good it is or why not."""
+        if curves is None:
+            return None, None, "there are no runs yet to learn from"
         try:
             labels = label(curves, target="auto", epochs=self.plan.early)
             predictor = fit_labels(labels, random_state=self.seed)
-        except InputError:
-            return None
+        except InputError as error:
+            return None, None, f"there is no predictor yet ({error})"
         quality = predictor.quality_
         # With a handful of runs it cannot be assessed, but is still better than nothing.
-        few = quality.spearman is None and quality.architectures >= MIN_UNASSESSED
-        return predictor if quality.useful or few else None
+        if quality.useful or (
+            quality.spearman is None and quality.architectures >= MIN_UNASSESSED
+        ):
+            return labels, predictor, str(quality)
+        return None, None, why_not(quality)
 
     def _train(self, meter: Any) -> None:
         from earlycall.study.training import Training
