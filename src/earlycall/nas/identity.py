@@ -13,8 +13,10 @@ from typing import Any
 from earlycall.errors import InputError
 from earlycall.nas.features.family import GRAPH, NAME
 from earlycall.nas.features.graph import Graph
+from earlycall.nas.features.names import parsed
 from earlycall.nas.features.signals import rule
 
+FAMILY = "arch.family"
 _MEASURED = "arch.zero."  # measured on a random batch, not part of what the architecture is
 
 
@@ -43,6 +45,20 @@ def identity(columns: Mapping[str, Any]) -> str:
         described[GRAPH] = canonical(graph)
         described.pop(NAME, None)
     return json.dumps(described, sort_keys=True, default=str)
+
+
+def family(columns: Mapping[str, Any]) -> str | None:
+    """The family of an architecture: ``arch.family``, else that in ``arch.name``, else None.
+
+    Examples:
+        >>> family({"arch.name": "resnet50d"}), family({"arch.depth": 3})
+        ('resnet', None)
+    """
+    if known := columns.get(FAMILY):
+        return str(known)
+    head = "name:family="
+    words = (name for name in parsed(str(columns.get(NAME) or "")) if name.startswith(head))
+    return next((word.removeprefix(head) for word in words), None)
 
 
 def canonical(given: str | Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from earlycall.curves import Direction
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
-from earlycall.nas.identity import identity
-from earlycall.nas.labels import AUTO, Labels, label
-from earlycall.nas.models import MIN_ARCHITECTURES, ChosenRegressor, folds
-from earlycall.scores.ranks import rank_correlation
+from earlycall.nas.identity import family, identity
+from earlycall.nas.labels import AUTO, Labels, label, standings
+from earlycall.nas.models import MIN_GROUPS, ChosenRegressor, CrossValidation, folds, repeats
+from earlycall.scores.ranks import normal_scores, rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from earlycall.nas.features import Architecture
 
 PARAMETERS = "arch.params"
-RESAMPLES = 500
+RESAMPLES = 200
+UNKNOWN_ERROR = 12**-0.5  # of a standing that nothing is known of
+_GRID = np.linspace(0, 1, 21)
+_BANDWIDTH = 0.15
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,20 @@ class Quality:
     Attributes:
         n: the number of labelled runs that it learnt from.
         architectures: the number of different architectures among them.
-        spearman: cross-validated rank correlation, all runs of an architecture held out together;
-            None where there are fewer than 6 architectures.
-        low: lower end of the interval (95 %), by resampling the architectures.
+        held_out: what was held out together, ``families`` or ``architectures``.
+        spearman: the rank correlation to be expected on many that were held out; None where there
+            are fewer than 6. Cross-validated, without what choosing the best of several models
+            made of luck, and without the loss of a correlation between few (see `assessed`).
+        low: lower end of the interval (95 %), by resampling what was held out.
         high: upper end of it.
         baseline: the same of the parameter count alone, its direction learnt; None where the
             parameter counts are unknown.
-        by_model: ``spearman`` of every model that was tried.
+        by_model: the cross-validated correlation of every model that was tried.
     """
 
     n: int
     architectures: int
+    held_out: str
     spearman: float | None
     low: float | None
     high: float | None
@@ -64,10 +70,10 @@ class Quality:
     def __str__(self) -> str:
         runs = f"{self.n} runs of {self.architectures} architectures"
         if self.spearman is None:
-            return f"{runs}, too few to assess the predictor (at least {MIN_ARCHITECTURES})"
+            return f"{runs}, too few to assess the predictor (at least {MIN_GROUPS})"
         size = "" if self.baseline is None else f"; parameter count alone {self.baseline:.2f}"
         return (
-            f"{runs}; on unseen ones Spearman {self.spearman:.2f} "
+            f"{runs}; on unseen {self.held_out} Spearman {self.spearman:.2f} "
             f"(95 % interval {self.low:.2f} to {self.high:.2f}){size}"
         )
 
@@ -76,7 +82,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Predicts an architecture's standing among others from its columns, as scikit-learn does.
 
     ``fit(table, y)`` takes a table with ``arch.*`` (and ``hp.*``) columns and any label where
-    larger is better; `fit_predictor` takes collected runs and makes the labels.
+    larger is better; `fit_predictor` takes collected runs and makes the labels. Models learn the
+    normal scores of the standings.
 
     Args:
         model: the name of a model (see `earlycall.nas.models`), None to choose by
@@ -88,6 +95,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         features_: the fitted `ArchitectureFeatures`.
         regressor_: the fitted `ChosenRegressor`.
         quality_: how good it will be on architectures that it has not seen.
+        errors_: shape (21,), the standard error of a predicted standing of 0, 0.05 … 1.
         target_: what the label was.
 
     Examples:
@@ -113,32 +121,65 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.target_ = "y"
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
-        held = np.array([identity(a.columns) for a in rows])
-        self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
-        self.regressor_.fit(matrix, label, groups=held)
-        self.quality_ = self._quality(rows, label, held)
+        standing = standings(label, ["all"] * len(label))
+        same = np.array([identity(a.columns) for a in rows])
+        held_out, held = _held(rows, same)
+        self.regressor_ = ChosenRegressor(
+            self.model, self.random_state, self.assess, self.features_.blocks()
+        ).fit(matrix, normal_scores(standing), groups=held)
+        cv, n, different = self.regressor_.cv_, len(label), len(np.unique(same))
+        self.errors_ = np.full(len(_GRID), UNKNOWN_ERROR)
+        self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
+        if cv is not None:
+            self.errors_ = _errors(_standing(cv.predicted[self.regressor_.model_]), standing)
+            found = assessed(cv, standing, held, self.random_state)
+            size = _size_alone(rows, standing, held, self.random_state)
+            self.quality_ = Quality(n, different, held_out, *found, size, dict(cv.spearman))
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """The predicted labels of a table of architectures, shape (n,).
+        """The predicted standings of a table of architectures, shape (n,), from 0 to 1.
 
-        With ``return_std`` also their standard errors, from the errors of the cross-validated
-        predictions and the disagreement of the models.
+        With ``return_std`` also their standard errors, by how far cross-validated predictions of
+        such a standing were off.
         """
         check_is_fitted(self)
-        return self.regressor_.predict(self.features_.transform(X), return_std=return_std)
+        predicted = _standing(self.regressor_.predict(self.features_.transform(X)))
+        return (predicted, np.interp(predicted, _GRID, self.errors_)) if return_std else predicted
 
-    def _quality(
-        self, rows: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
-    ) -> Quality:
-        n, different, cv = len(y), len(np.unique(held)), self.regressor_.cv_
-        if cv is None:
-            return Quality(n, different, None, None, None, None, {})
-        predicted = cv.predicted[self.regressor_.model_].mean(axis=0)
-        low, high = _interval(predicted, y, held, self.random_state)
-        baseline = _size_alone(rows, y, held, self.random_state)
-        spearman = cv.spearman[self.regressor_.model_]
-        return Quality(n, different, spearman, low, high, baseline, dict(cv.spearman))
+
+def assessed(
+    cv: CrossValidation, y: NDArray[np.float64], held: NDArray[Any], seed: int
+) -> tuple[float, float, float]:
+    """The Spearman correlation to be promised, and the ends of its interval (95 %).
+
+    Held-out groups are drawn again with replacement. What the best model of a resample has there
+    above its correlation on all examples is luck, and is subtracted (the bootstrap's estimate of
+    optimism, Efron 1983). The expectation of Spearman's coefficient between n pairs is
+    ((n - 2) ρ + 3 τ) / (n + 1) (Moran 1948), which is solved for ρ.
+    """
+    from scipy.stats import kendalltau
+
+    chosen, n = cv.best, len(y)
+    draw = np.random.default_rng(seed)
+    rows = [np.flatnonzero(held == name) for name in np.unique(held)]
+    of_chosen, luck = [], []
+    for _ in range(RESAMPLES):
+        sample = np.concatenate([rows[i] for i in draw.integers(0, len(rows), len(rows))])
+        found = {
+            name: float(np.mean([rank_correlation(p[sample], y[sample]) for p in predicted]))
+            for name, predicted in cv.predicted.items()
+        }
+        best = max(found, key=found.__getitem__)
+        of_chosen.append(found[chosen])
+        luck.append(found[best] - cv.spearman[best])
+    optimism = max(float(np.mean(luck)), 0.0)
+    tau = np.mean([kendalltau(p, y).statistic for p in cv.predicted[chosen]])
+    promised = ((n + 1) * (cv.spearman[chosen] - optimism) - 3 * float(np.nan_to_num(tau))) / (
+        n - 2
+    )
+    low, high = np.quantile(of_chosen, [0.025, 0.975]) - cv.spearman[chosen] + promised
+    return tuple(float(np.clip(value, -1, 1)) for value in (promised, low, high))
 
 
 def fit_predictor(
@@ -199,7 +240,7 @@ def why_not(quality: Quality) -> str:
     if quality.spearman is None:
         return (
             f"{quality.architectures} different architectures are too few to assess it on others; "
-            f"collect {MIN_ARCHITECTURES} or more"
+            f"collect {MIN_GROUPS} or more"
         )
     if quality.baseline is None or quality.baseline <= 0:
         return (
@@ -243,18 +284,28 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
     return ranked.sort("group", "rank", maintain_order=True)
 
 
-def _interval(
-    predicted: NDArray[np.float64], y: NDArray[np.float64], held: NDArray[Any], seed: int
-) -> tuple[float, float]:
-    """95 % of the correlations of resampled architectures (bootstrap)."""
-    draw = np.random.default_rng(seed)
-    rows = [np.flatnonzero(held == name) for name in np.unique(held)]
-    correlations = []
-    for _ in range(RESAMPLES):
-        sample = np.concatenate([rows[i] for i in draw.integers(0, len(rows), len(rows))])
-        correlations.append(rank_correlation(predicted[sample], y[sample]))
-    low, high = np.quantile(correlations, [0.025, 0.975])
-    return float(low), float(high)
+def _held(rows: Sequence[Architecture], same: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+    """What is held out together: families where several are known, else architectures."""
+    families = [family(a.columns) for a in rows]
+    different = len(set(families))
+    if None not in families and MIN_GROUPS <= different < len(np.unique(same)):
+        return "families", np.array(families)
+    return "architectures", same
+
+
+def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standings from their normal scores."""
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(predicted))
+
+
+def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The root mean square error around each predicted standing of the grid, a kernel average."""
+    squared = (predicted - y) ** 2
+    distance = (_GRID[:, None] - predicted.ravel()) / _BANDWIDTH
+    weight = np.exp(-(distance**2) / 2) + 1e-9
+    return np.asarray(np.sqrt(weight @ squared.ravel() / weight.sum(axis=1)))
 
 
 def _size_alone(
@@ -264,7 +315,7 @@ def _size_alone(
     size = np.array([a.columns.get(PARAMETERS) for a in rows], dtype=np.float64)  # None is NaN
     if not np.isfinite(size).all():
         return None
-    predicted = np.zeros((2, len(y)))
+    predicted = np.zeros((repeats(len(y)), len(y)))
     for repeat, training, held_out in folds(held, seed):
         direction = np.sign(rank_correlation(size[training], y[training])) or 1.0
         predicted[repeat, held_out] = direction * size[held_out]

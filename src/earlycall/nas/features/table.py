@@ -106,6 +106,12 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
         matrix = self._matrix([_features(a) for a in architectures(X)])
         return np.where(np.isfinite(matrix), matrix, self.medians_)
 
+    def blocks(self) -> list[list[int]]:
+        """The columns of numbers and words as recorded, and those of numbers in names."""
+        of = [family_of(name) for name in self.names_]
+        named = [i for i, name in enumerate(self.names_) if of[i] is NAMES and "=" not in name]
+        return [[i for i, family in enumerate(of) if family is NUMBERS], named]
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The features' names."""
         return np.asarray(self.names_, dtype=object)
