@@ -25,7 +25,7 @@ BATCHES = (10, *[5] * 4, *[10] * 3, *[20] * 2)  # the first at random
 POPULATION, SAMPLE = 20, 5
 CANDIDATES, CHILDREN, PARENTS = 200, 10, 10
 RESAMPLES, KAPPA = 3, 1.0
-MODEL = "extra trees"
+MODELS = {True: "boosting", False: "gaussian process"}  # of graphs, of tables: as chosen for each
 MEASURES = ("arch.params", "arch.flops", "arch.macs")  # what follows from the choices
 
 
@@ -38,6 +38,7 @@ class Pool:
         self.table = runs.select(pl.col("^arch\\..*$"))
         self.outcome = outcomes(runs)
         self.choices = _choices(self.table)
+        self.model = MODELS["arch.graph" in self.table.columns]
 
     def __len__(self):
         return len(self.outcome)
@@ -157,7 +158,7 @@ class Search:
         predicted = []
         for sample in known:
             y = standings(self.pool.outcome[sample], ["pool"] * len(sample))
-            fitted = Predictor(MODEL, self.seed, assess=False).fit(self.pool.table[sample], y)
+            fitted = Predictor(self.pool.model, self.seed, assess=False).fit(self.pool.table[sample], y)
             predicted.append(fitted.predict(self.pool.table[rows]))
         return np.array(predicted)
 

@@ -40,7 +40,7 @@ DIGITS = {
 
 @pytest.fixture(scope="module")
 def predictor():
-    return fit_predictor(collected(), model="random forest")
+    return fit_predictor(collected(), model="boosting")
 
 
 def parents():

@@ -114,7 +114,12 @@ def search(
 
 
 def favourites(
-    candidates: Sequence[Candidate], labels: Labels, number: int, seed: int = 0
+    candidates: Sequence[Candidate],
+    labels: Labels,
+    number: int,
+    *,
+    model: str | None = None,
+    seed: int = 0,
 ) -> list[Candidate]:
     """What to train next, by Thompson sampling.
 
@@ -126,6 +131,7 @@ def favourites(
         candidates: what could be trained.
         labels: the runs to learn from.
         number: how many of them to choose; all where there are fewer.
+        model: the name of the predictors' model, such as that of one that was assessed.
         seed: the seed.
     """
     from earlycall.nas.predictor import Predictor
@@ -134,13 +140,12 @@ def favourites(
     left, chosen = list(candidates), []
     while left and len(chosen) < number:
         sample = draw.integers(0, len(labels), len(labels))
+        predictor = Predictor(model, seed, assess=False)
         try:
-            learnt = Predictor(assess=False, random_state=seed).fit(
-                labels.runs[sample], labels.standing[sample]
-            )
+            predictor.fit(labels.runs[sample], labels.standing[sample])
         except InputError:  # a resample of a single architecture tells nothing
-            continue
-        predicted = learnt.predict([candidate.row for candidate in left])
+            predictor.fit(labels.runs, labels.standing)
+        predicted = predictor.predict([candidate.row for candidate in left])
         chosen.append(left.pop(int(np.argmax(predicted))))
     return chosen
 

@@ -192,7 +192,8 @@ class Loop:
         if labels is not None and predictor is not None:
             try:
                 found = self._search(predictor, self.sampler, known, seed)
-                chosen = favourites(found.candidates, labels, self.train, seed)
+                model = predictor.regressor_.model_
+                chosen = favourites(found.candidates, labels, self.train, model=model, seed=seed)
             except NothingNewError as error:
                 why = str(error)
         if found is None:
