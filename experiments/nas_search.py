@@ -21,7 +21,7 @@ from earlycall.nas.predictor import Predictor
 
 ROOT = Path(__file__).parent.parent
 AFTER = (15, 30, 60, 100)
-BATCHES = (10, *[5] * 4, *[10] * 3, *[20] * 2)  # the first at random
+BATCHES = (10, 5, 5, 10, 15, 15, 20, 20)  # the first at random
 POPULATION, SAMPLE = 20, 5
 CANDIDATES, CHILDREN, PARENTS = 200, 10, 10
 RESAMPLES, KAPPA = 3, 1.0

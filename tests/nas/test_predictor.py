@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from earlycall.errors import CurveWarning, InputError
 from earlycall.nas.labels import label
 from earlycall.nas.model_file import FACTS, MODELS, load, save
 from earlycall.nas.models import ChosenRegressor
-from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
+from earlycall.nas.predictor import Predictor, fit_labels, fit_predictor, rank_unseen
 from earlycall.scores.ranks import rank_correlation
 from nas.cells import chain, collected
 
@@ -243,3 +244,27 @@ def test_runs_whose_outcome_cannot_be_estimated_are_left_out_with_a_word(tmp_pat
     ran = earlycall("nas", "fit", tmp_path / "set", "-o", tmp_path / "model", "--force")
     assert ran.code == 0, ran.err
     assert "12 of 24 runs have no outcome" in " ".join(ran.err.split())
+
+
+def test_early_labels_have_the_noise_that_finished_runs_show():
+    curves = collected(30)
+    luck = np.random.default_rng(0).normal(0, 0.5, 30)
+    curves = replace(curves, runs=curves.runs.with_columns(pl.col("final") + luck))
+    outcome = label(curves)
+    assert not outcome.noise.any()
+    early = label(curves, target="outlook", epochs=5)
+    off = np.sqrt(np.mean((early.standing - outcome.standing) ** 2))
+    assert early.noise == pytest.approx(np.full(30, off))
+    some = curves.runs.with_columns(final=pl.when(pl.int_range(pl.len()) < 20).then("final"))
+    some = replace(curves, runs=some)
+    bridged = label(some, epochs=5)
+    assert (bridged.noise > 0).tolist() == [False] * 20 + [True] * 10
+    none = label(replace(curves, runs=curves.runs.drop("final")))
+    assert np.isnan(none.noise).all()
+
+
+def test_standard_errors_include_the_noise_of_the_labels():
+    labels = label(collected(30), target="outlook")
+    exact = fit_labels(replace(labels, noise=np.zeros(30)), model="ridge")
+    noisy = fit_labels(replace(labels, noise=np.full(30, 0.3)), model="ridge")
+    assert noisy.errors_ == pytest.approx(np.sqrt(exact.errors_**2 + 0.09))

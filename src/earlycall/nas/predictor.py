@@ -229,8 +229,13 @@ def fit_predictor(
 
 
 def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
-    """A predictor of the standing of labelled runs, however good it is."""
+    """A predictor of the standing of labelled runs, however good it is.
+
+    The labels' own noise, where it is known, is part of its standard errors.
+    """
     predictor = Predictor(model, random_state).fit(labels.runs, labels.standing)
+    known = labels.noise[np.isfinite(labels.noise)]
+    predictor.errors_ = np.hypot(predictor.errors_, np.sqrt(np.mean(known**2)) if len(known) else 0)
     predictor.target_ = labels.target
     return predictor
 
