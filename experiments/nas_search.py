@@ -84,8 +84,8 @@ class Search:
 
     def run(self, choose):
         """Train in batches; the first at random, the same for every search of this seed."""
-        for number, size in enumerate(BATCHES):
-            size = min(size, int(self.left.sum()))
+        for number, batch in enumerate(BATCHES):
+            size = min(batch, int(self.left.sum()))
             self.order += (choose if number else Search.at_random)(self, size)
         return self.order
 
@@ -158,7 +158,9 @@ class Search:
         predicted = []
         for sample in known:
             y = standings(self.pool.outcome[sample], ["pool"] * len(sample))
-            fitted = Predictor(self.pool.model, self.seed, assess=False).fit(self.pool.table[sample], y)
+            fitted = Predictor(self.pool.model, self.seed, assess=False).fit(
+                self.pool.table[sample], y
+            )
             predicted.append(fitted.predict(self.pool.table[rows]))
         return np.array(predicted)
 

@@ -17,10 +17,10 @@ from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
 from earlycall.nas.explain import explain
 from earlycall.nas.features import Graph
 from earlycall.nas.identity import canonical, identity
+from earlycall.nas.labels import label
 from earlycall.nas.model_file import save
 from earlycall.nas.mutations import MUTATIONS, differing
 from earlycall.nas.predictor import Predictor, fit_predictor
-from earlycall.nas.labels import label
 from earlycall.nas.search import SAMPLERS, favourites, search
 from earlycall.nas.spaces import Candidate, GraphSpace, ModelSpace, OptunaSpace
 from earlycall.nas.store import Store
@@ -118,7 +118,9 @@ def test_every_suggestion_is_another_graph_and_more_edits_lead_further():
     for parent in parents():
         space = GraphSpace([parent], operations, mutations=3)
         for _ in range(30):
-            edits = {f"{i}.{key}": float(draw.random()) for i in range(3) for key in ("where", "what")}
+            edits = {
+                f"{i}.{key}": float(draw.random()) for i in range(3) for key in ("where", "what")
+            }
             kinds = {f"{i}.kind": str(draw.choice(list(MUTATIONS))) for i in range(3)}
             found = [
                 Graph.of(space.suggest(FixedTrial({"parent": 0, "edits": n, **edits, **kinds}))

@@ -237,9 +237,7 @@ class Loop:
             return None, None, f"there is no predictor yet ({error})"
         quality = predictor.quality_
         # With a handful of runs it cannot be assessed, but is still better than nothing.
-        if quality.useful or (
-            quality.spearman is None and quality.architectures >= MIN_UNASSESSED
-        ):
+        if quality.useful or (quality.spearman is None and quality.architectures >= MIN_UNASSESSED):
             return labels, predictor, str(quality)
         return None, None, why_not(quality)
 
