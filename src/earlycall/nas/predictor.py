@@ -306,11 +306,16 @@ def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The root mean square error around each predicted standing of the grid, a kernel average."""
+    """The standard error of each predicted standing of the grid.
+
+    Around it the root mean square error of held-out predictions, a kernel average; and how far a
+    standing among n is from that among all others, whose variance is that of an order statistic.
+    """
     squared = (predicted - y) ** 2
     distance = (_GRID[:, None] - predicted.ravel()) / _BANDWIDTH
     weight = np.exp(-(distance**2) / 2) + 1e-9
-    return np.asarray(np.sqrt(weight @ squared.ravel() / weight.sum(axis=1)))
+    of_prediction = weight @ np.broadcast_to(squared, predicted.shape).ravel() / weight.sum(axis=1)
+    return np.asarray(np.sqrt(of_prediction + _GRID * (1 - _GRID) / (len(y) + 2)))
 
 
 def _size_alone(

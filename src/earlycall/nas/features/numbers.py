@@ -35,6 +35,11 @@ def _compute(architecture: Architecture) -> dict[str, float]:
     return features | _totals(features)
 
 
+def is_of_one_place(name: str) -> bool:
+    """Whether a feature describes one of several places, such as ``arch.block0_k``."""
+    return _PLACE.search(name.partition("=")[0]) is not None
+
+
 def _totals(features: dict[str, float]) -> dict[str, float]:
     """The sum over columns that differ only in a number, such as ``arch.block0_k``, ``…1_k``."""
     repeated = defaultdict(list)
