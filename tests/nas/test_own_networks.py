@@ -20,12 +20,12 @@ def test_described_collected_learnt_searched_trained_and_learnt_again(tmp_path, 
     assert (one.columns["arch.depth"], one.columns["arch.graph"].count("relu")) == (4, 3)
 
     exec(learn, names)
-    first, store = names["predictor"], names["store"]
+    first, store = names["learnt"], names["store"]
     assert (first.quality_.n, first.quality_.architectures, len(store)) == (8, 8, 8)
     assert names["labels"].target == "outlook"
 
     exec(search, names)
-    found, again = names["found"].table, names["predictor"]
+    found, again = names["found"].table, names["learnt"]
     trained = set(store.curves().runs["run"])
     assert len(trained) == 10
     assert again.quality_.n == 10
