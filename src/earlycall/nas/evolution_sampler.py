@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-ATTEMPTS = 10  # children with so many changes, before one more is changed
+ATTEMPTS = 20  # at another value; and at another child, before one more value is changed
 
 
 class RegularizedEvolutionSampler(RandomSampler):
@@ -84,9 +84,12 @@ class RegularizedEvolutionSampler(RandomSampler):
     def _other(
         self, study: Study, trial: FrozenTrial, name: str, kind: BaseDistribution, value: Any
     ) -> Any:
-        """Another value of a parameter that has at least two."""
-        while (new := super().sample_independent(study, trial, name, kind)) == value:
-            continue
+        """Another value of a parameter, where one is found."""
+        new = value
+        for _ in range(ATTEMPTS):
+            new = super().sample_independent(study, trial, name, kind)
+            if new != value:
+                break
         return new
 
     def sample_independent(
