@@ -17,12 +17,11 @@ from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
 from earlycall.nas.explain import explain
 from earlycall.nas.features import Graph
 from earlycall.nas.identity import canonical, identity
-from earlycall.nas.labels import label
 from earlycall.nas.model_file import save
 from earlycall.nas.mutations import MUTATIONS, differing
 from earlycall.nas.predictor import Predictor, fit_predictor
-from earlycall.nas.search import SAMPLERS, favourites, search
-from earlycall.nas.spaces import Candidate, GraphSpace, ModelSpace, OptunaSpace
+from earlycall.nas.search import SAMPLERS, search
+from earlycall.nas.spaces import GraphSpace, ModelSpace, OptunaSpace
 from earlycall.nas.store import Store
 from earlycall.nas.training_search import Budget, Loop, SearchPlan
 from nas.cells import cells, chain, collected
@@ -185,6 +184,9 @@ def test_a_whole_small_loop(tmp_path):
         again = Loop(plan, store, tmp_path / "search", trials=200, train=2).run(Budget(runs=2))
         assert again.trained == done.trained
         assert len(store) == 8
+        more = Loop(plan, store, tmp_path / "search", train=2, log=said.append).run(Budget(runs=4))
+        assert list(more.made) == more.trained
+        assert more.rounds[1]["by"] == "random" or more.rounds[1]["candidates"] <= 20
 
 
 def test_a_space_that_is_used_up_ends_the_search_in_words(tmp_path):
@@ -215,16 +217,17 @@ def test_a_choice_at_random_says_why(tmp_path):
     assert f"{made['why']}; chosen at random: {', '.join(made['chosen'])}" in said[0]
 
 
-def test_favourites_differ_where_runs_disagree_and_repeat_by_seed():
-    curves = collected(12, noise=1.0)
-    labels = label(curves)
-    others = [Candidate(f"c{i}", {"arch.graph": chain(ops)}) for i, ops in enumerate(cells(40, 9))]
-    chosen = favourites(others, labels, 5, seed=3)
-    assert len({c.name for c in chosen}) == 5
-    assert [c.name for c in favourites(others, labels, 5, seed=3)] == [c.name for c in chosen]
-    assert len(favourites(others[:2], labels, 5)) == 2
-    best = favourites(others, label(collected(40, noise=0.0)), 3)
-    assert all("activation_sigm" not in c.columns["arch.graph"] for c in best)
+def test_children_of_what_was_trained_are_filtered_by_the_predictor():
+    rows = [{"arch.a": a, "arch.b": b, "arch.c": a * b % 7} for a in range(6) for b in range(6)]
+    model = Predictor("ridge").fit(rows, [float(sum(row.values())) for row in rows])
+    space = OptunaSpace(lambda t: {f"arch.{n}": t.suggest_int(n, 0, 9) for n in "abc"})
+    good, bad = (dict.fromkeys("abc", value) for value in (5, 1))
+    known = [identity({f"arch.{n}": value for n in "abc"}) for value in (5, 1)]
+    found = search(space, model, trials=20, known=known, parents=[(good, 0.9), (bad, 0.1)])
+    assert found.table.height == 20  # all different
+    changed = found.table.select(sum((pl.col(f"arch.{n}") != 5).cast(int) for n in "abc"))
+    assert changed.to_series().to_list() == [1] * 20  # children of the better one, an edit away
+    assert found.table["score"].is_sorted(descending=True)
 
 
 def test_a_model_beside_the_plan_is_found_as_in_a_study(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
-    from earlycall.nas.labels import Labels
     from earlycall.nas.spaces import Candidate, Space
 
 SAMPLERS = ("random", "tpe", "evolution", "nsga2")
@@ -61,9 +60,13 @@ def search(
     sampler: str = "evolution",
     cost: str | Callable[[Candidate], float] | None = None,
     known: Collection[str] = (),
+    parents: Sequence[tuple[Mapping[str, Any], float]] = (),
     seed: int = 0,
 ) -> SearchResult:
     """Let a sampler search for the candidates with the best predictions.
+
+    With ``parents``, evolution is that of trained architectures (Real et al. 2019), and the
+    predictor only a filter of their children.
 
     Args:
         space: the space to search.
@@ -74,6 +77,8 @@ def search(
         cost: a column of the candidates to minimise, such as ``arch.params``, or a function of a
             candidate (see `earlycall.nas.costs.predicted_cost` for joules).
         known: the identities of architectures to leave out, since they are trained already.
+        parents: for evolution, the space's parameters of trained architectures, the oldest first,
+            and how good each was, larger is better.
         seed: the seed.
 
     Raises:
@@ -91,12 +96,18 @@ def search(
     """
     with needed_for("a search", "nas"):
         import optuna
+        from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        sampler=_sampler("nsga2" if cost else sampler, seed),
+        sampler=_sampler("nsga2" if cost else sampler, seed, len(parents)),
         directions=["maximize", "minimize"] if cost else ["maximize"],
     )
+    for parameters, value in parents:
+        study.enqueue_trial(dict(parameters))
+        trained = study.ask()
+        space.suggest(trained)
+        study.tell(trained, value)
     predictions: dict[str, tuple[Candidate, float, float]] = {}
     for start in range(0, trials, BATCH_SIZE):
         asked = _ask(study, space, min(BATCH_SIZE, trials - start))
@@ -104,50 +115,16 @@ def search(
             continue
         score, se = predictor.predict([c.row for _, c in asked], return_std=True)
         for (trial, candidate), s, e in zip(asked, score.tolist(), se.tolist(), strict=True):
-            study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
+            if parents:
+                study.tell(trial, state=TrialState.FAIL)  # no parent before it is trained
+            else:
+                study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
             predictions.setdefault(identity(candidate.columns), (candidate, s, e))
     new = [predicted for key, predicted in predictions.items() if key not in known]
     if not new:
         reason = "all found are trained already" if predictions else "none can be built"
         raise NothingNewError(f"the search found no new architecture in {trials} trials: {reason}")
     return _result(sorted(new, key=lambda predicted: -predicted[1]), cost, trials)
-
-
-def favourites(
-    candidates: Sequence[Candidate],
-    labels: Labels,
-    number: int,
-    *,
-    model: str | None = None,
-    seed: int = 0,
-) -> list[Candidate]:
-    """What to train next, by Thompson sampling.
-
-    Each is the favourite of a predictor that has learnt from a resample of the labelled runs, drawn
-    with replacement (Eckles & Kaptein 2014): where the runs do not say for sure what is best, the
-    predictors differ, and so do their favourites.
-
-    Args:
-        candidates: what could be trained.
-        labels: the runs to learn from.
-        number: how many of them to choose; all where there are fewer.
-        model: the name of the predictors' model, such as that of one that was assessed.
-        seed: the seed.
-    """
-    from earlycall.nas.predictor import Predictor
-
-    draw = np.random.default_rng(seed)
-    left, chosen = list(candidates), []
-    while left and len(chosen) < number:
-        sample = draw.integers(0, len(labels), len(labels))
-        predictor = Predictor(model, seed, assess=False)
-        try:
-            predictor.fit(labels.runs[sample], labels.standing[sample])
-        except InputError:  # a resample of a single architecture tells nothing
-            predictor.fit(labels.runs, labels.standing)
-        predicted = predictor.predict([candidate.row for candidate in left])
-        chosen.append(left.pop(int(np.argmax(predicted))))
-    return chosen
 
 
 def _ask(study: Study, space: Space, number: int) -> list[tuple[Trial, Candidate]]:
@@ -174,7 +151,7 @@ def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> flo
     return float(value)
 
 
-def _sampler(name: str, seed: int) -> BaseSampler:
+def _sampler(name: str, seed: int, parents: int) -> BaseSampler:
     import optuna.samplers
 
     from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
@@ -184,7 +161,7 @@ def _sampler(name: str, seed: int) -> BaseSampler:
     samplers: dict[str, Callable[[], BaseSampler]] = {
         "random": lambda: optuna.samplers.RandomSampler(seed),
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
-        "evolution": lambda: RegularizedEvolutionSampler(seed=seed),
+        "evolution": lambda: RegularizedEvolutionSampler(min(parents, 20) or 25, seed=seed),
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=25),
     }
     return samplers[name]()

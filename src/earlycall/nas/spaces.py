@@ -95,6 +95,23 @@ class ModelSpace:
         }
         return self.candidate(family["model"], arguments)
 
+    def parameters(self, model: str, arguments: Mapping[str, Any]) -> dict[str, int] | None:
+        """What `suggest` asks for to suggest this architecture; None where it is not in the space.
+
+        Examples:
+            >>> space = ModelSpace([{"model": "thin/mlp", "widths": [[16], [32, 32]]}], 1, 10, 8)
+            >>> space.parameters("thin/mlp", {"widths": [32, 32]})
+            {'family': 0, '0.widths': 1}
+        """
+        for number, family in enumerate(self.families):
+            choices = {key: value for key, value in family.items() if key != "model"}
+            if family["model"] == model and choices.keys() == arguments.keys() and all(
+                arguments[key] in values for key, values in choices.items()
+            ):  # fmt: skip
+                chosen = {f"{number}.{key}": v.index(arguments[key]) for key, v in choices.items()}
+                return {"family": number, **chosen}
+        return None
+
     def candidate(self, model: str, arguments: Mapping[str, Any]) -> Candidate | None:
         """The architecture of a model with these arguments, None where it cannot be built."""
         key = json.dumps([model, arguments], sort_keys=True, default=str)

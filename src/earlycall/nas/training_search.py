@@ -17,7 +17,7 @@ from earlycall.errors import InputError
 from earlycall.nas.identity import identity
 from earlycall.nas.labels import label
 from earlycall.nas.predictor import fit_labels, why_not
-from earlycall.nas.search import NothingNewError, favourites, search
+from earlycall.nas.search import NothingNewError, search
 from earlycall.study.files import FolderFiles
 from earlycall.study.plan import Plan, data_and_epochs, load_yaml
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from earlycall.nas.store import Store
 
 STATE = "search.json"
+CHILDREN = 10  # of trained architectures, for each that is trained next
 MIN_UNASSESSED = 4  # architectures to learn from, while too few to assess the predictor
 _KEYS = ("name", "data", "epochs", "early", "setting", "space")
 
@@ -106,6 +107,7 @@ class Progress:
 
     Attributes:
         trained: the runs that this search has trained.
+        made: the model and arguments of each of them.
         waiting: names, models and arguments of candidates that are chosen but not trained yet.
         seconds: spent on training.
         joules: spent on training, where measured.
@@ -114,6 +116,7 @@ class Progress:
     """
 
     trained: list[str] = field(default_factory=list)
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
     waiting: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     joules: float = 0.0
@@ -135,7 +138,8 @@ class Loop:
         store: the collected runs to learn from and add to.
         folder: the folder of the search; a search that is there is resumed.
         sampler: see `earlycall.nas.search.search`.
-        trials: the number of suggestions in each round.
+        trials: the number of suggestions in each round; of evolution at most 10 for each that is
+            trained.
         train: the number of candidates to train in each round.
         seed: the seed.
         device: where to train.
@@ -188,43 +192,59 @@ class Loop:
         number = len(self.progress.rounds) + 1
         seed = self.seed + number - 1
         labels, predictor, why = self._learnt(curves)
-        found, chosen = None, []
+        found = None
         if labels is not None and predictor is not None:
             try:
-                found = self._search(predictor, self.sampler, known, seed)
-                model = predictor.regressor_.model_
-                chosen = favourites(found.candidates, labels, self.train, model=model, seed=seed)
+                found = self._search(predictor, self.sampler, known, seed, self._parents(labels))
             except NothingNewError as error:
                 why = str(error)
+        by, how = self.sampler, "chosen by the predictor"
         if found is None:
+            by, how = "random", "chosen at random"
             try:
-                chosen = list(self._search(_ConstantPredictor(), "random", known, seed).candidates)
+                found = self._search(_ConstantPredictor(), by, known, seed)
             except NothingNewError as error:
                 self.log(f"round {number}: {error}; the search ends")
                 return False
-        chosen = chosen[: self.train]
+        chosen = found.candidates[: self.train]
         names = [candidate.name for candidate in chosen]
-        score = {} if found is None else dict(found.table.select("run", "score").iter_rows())
+        scores = found.table["score"].to_list()[: self.train]
         self.progress.rounds.append({
-            "by": "random" if found is None else self.sampler, "why": why,
+            "by": by, "why": why, "candidates": found.table.height,
             "runs_known": len(known),
             "spearman": None if predictor is None else predictor.quality_.spearman,
-            "chosen": names, "expected": [score[name] for name in names] if score else None,
+            "chosen": names, "expected": None if by == "random" else scores,
         })  # fmt: skip
         self.progress.waiting = [
             {"name": c.name, "model": c.model, "arguments": dict(c.arguments)} for c in chosen
         ]
         self._save()
-        how = "chosen at random" if found is None else "chosen by the predictor"
         self.log(f"round {number}: {why}; {how}: {', '.join(names)}")
         return True
 
     def _search(
-        self, predictor: SupportsPredict, sampler: str, known: Sequence[str], seed: int
+        self,
+        predictor: SupportsPredict,
+        sampler: str,
+        known: Sequence[str],
+        seed: int,
+        parents: Sequence[tuple[dict[str, int], float]] = (),
     ) -> SearchResult:
+        trials = min(self.trials, CHILDREN * self.train) if parents else self.trials
         return search(
-            self.space, predictor, trials=self.trials, sampler=sampler, known=known, seed=seed
-        )
+            self.space, predictor, trials=trials, sampler=sampler, known=known, parents=parents,
+            seed=seed,
+        )  # fmt: skip
+
+    def _parents(self, labels: Labels) -> list[tuple[dict[str, int], float]]:
+        """For evolution, what this search has trained, the oldest first, and its standings."""
+        standing = dict(zip(labels.runs["run"], labels.standing.tolist(), strict=True))
+        made = self.progress.made.items() if self.sampler == "evolution" else ()
+        return [
+            (parameters, standing[run])
+            for run, spec in made
+            if run in standing and (parameters := self.space.parameters(**spec)) is not None
+        ]
 
     def _learnt(self, curves: CurveSet | None) -> tuple[Labels | None, Predictor | None, str]:
         """The labels, a predictor of them where it is useful, and how good it is or why not."""
@@ -272,6 +292,9 @@ class Loop:
         curves = CurveSet.from_frame(table, pl.DataFrame([row]), name=self.plan.name)
         self.store.add(curves, source=str(self.folder))
         self.progress.trained.append(plan.name)
+        self.progress.made[plan.name] = {
+            "model": waiting["model"], "arguments": waiting["arguments"]
+        }  # fmt: skip
         self.progress.waiting.pop(0)
         self.progress.seconds += record.seconds[-1]
         self.progress.joules += record.joules[-1] if record.joules else 0.0

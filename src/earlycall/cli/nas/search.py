@@ -59,7 +59,7 @@ def command(
     sampler: Annotated[
         str, typer.Option(help="random, tpe, evolution or nsga2 (always with --cost).")
     ] = "evolution",
-    trials: Annotated[int, typer.Option(help="Candidates per round.", min=1)] = 200,
+    trials: Annotated[int, typer.Option(help="Candidates per round, at most.", min=1)] = 200,
     train: Annotated[int, typer.Option(help="Candidates to train per round.", min=1)] = 2,
     cost: Annotated[
         str | None, typer.Option(help="Also minimise this column, e.g. arch.params.")
