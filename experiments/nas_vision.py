@@ -31,12 +31,14 @@ MIN_MEMBERS = 3  # of a family, to be ranked against each other
 
 
 class Study:
-    """The runs of a study that have an outcome."""
+    """The runs of a study that have an outcome, under the settings that most of them have ended."""
 
     def __init__(self, path):
         curves = ec.read(path)
-        ended = curves.runs.filter(pl.col("final").is_not_null())["run"].to_list()
-        self.curves = curves.select(runs=ended)
+        ended = curves.runs.filter(pl.col("final").is_not_null())
+        shared = pl.col("arch.name").n_unique().over("hp.setting")
+        ended = ended.filter(shared >= ended["arch.name"].n_unique() / 2)
+        self.curves = curves.select(runs=ended["run"].to_list())
         self.runs, self.name = self.curves.runs, path.name
         self.outcome = outcomes(self.runs)
         self.setting = self.runs["hp.setting"].to_numpy()
