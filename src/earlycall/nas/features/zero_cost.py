@@ -123,7 +123,7 @@ def _naswot(module: nn.Module, x: torch.Tensor) -> float:
 
     kernel = torch.zeros(len(x), len(x), dtype=torch.float64)
 
-    class CountAgreement(TorchDispatchMode):
+    class CountAgreement(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Sees every activation, called as a module, a function or a method."""
 
         def __torch_dispatch__(
@@ -137,7 +137,8 @@ def _naswot(module: nn.Module, x: torch.Tensor) -> float:
             return operation(*args, **(kwargs or {}))
 
     module = _with_statistics_of_the_batch(module)
-    with torch.enable_grad(), CountAgreement():  # without gradients, attention is one operation
+    counting = CountAgreement()  # type: ignore[no-untyped-call]
+    with torch.enable_grad(), counting:  # without gradients, attention is one operation
         module(x)
     value = torch.linalg.slogdet(kernel + 1e-6 * torch.eye(len(x), dtype=torch.float64))
     return float(value.logabsdet) if float(kernel.sum()) else math.nan
