@@ -234,19 +234,25 @@ def fit_predictor(
     predictor = fit_labels(labels, model=model, random_state=random_state)
     quality = predictor.quality_
     if not quality.useful and not force:
-        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it anyway")
+        raise InputError(f"no predictor: {why_not(quality)}; --force makes it anyway")
     return predictor
 
 
 def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
-    """A predictor of the standing of labelled runs, however good it is."""
+    """A predictor of the standing of labelled runs, however good it is.
+
+    The labels' own noise, where it is known, is part of its standard errors.
+    """
     groups = labels.runs["group"].to_list()
     predictor = Predictor(model, random_state).fit(labels.runs, labels.standing, groups)
+    known = labels.noise[np.isfinite(labels.noise)]
+    predictor.errors_ = np.hypot(predictor.errors_, np.sqrt(np.mean(known**2)) if len(known) else 0)
     predictor.target_ = labels.target
     return predictor
 
 
-def _why_not(quality: Quality) -> str:
+def why_not(quality: Quality) -> str:
+    """Why a predictor of this quality is not useful."""
     if quality.spearman is None:
         return (
             f"{quality.architectures} different architectures are too few to assess it on others; "
