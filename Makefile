@@ -37,7 +37,7 @@ measure: .venv/bench.stamp  ## write the measured pages again: make measure SETS
 	done
 	$(BIN)/python experiments/peers.py $(SETS)
 	$(BIN)/python experiments/nas.py $(CELLS)
-	$(BIN)/python experiments/nas_vision.py examples/study/fashion
+	$(BIN)/python experiments/nas_vision.py examples/study/fashion examples/study/thin
 	$(BIN)/python experiments/study.py
 
 pictures: .venv/test.stamp  ## draw the pages' pictures again; needs chromium

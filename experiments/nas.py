@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestRegressor
 import earlycall as ec
 from earlycall.nas.features import ArchitectureFeatures, Graph
 from earlycall.nas.labels import label, standings
-from earlycall.nas.models import MEAN, ChosenRegressor
+from earlycall.nas.models import ChosenRegressor
 from earlycall.scores.ranks import rank_correlation
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +56,7 @@ class Cells:
         return order[:known], order[known:]
 
 
-def told(cells, known, unknown, target, model=MEAN):
+def told(cells, known, unknown, target, model="boosting"):
     """Spearman on unseen cells of a predictor of labels of the known ones."""
     y = standings(cells.labels(target)[known], ["a"] * len(known))
     fitted = ChosenRegressor(model, assess=False).fit(cells.X[known], y)
@@ -115,7 +115,7 @@ def by_predictor(cells, draw, target="final"):
     trained = list(draw.permutation(len(cells))[:START])
     while len(trained) < MOST:
         y = standings(cells.labels(target)[trained], ["a"] * len(trained))
-        fitted = ChosenRegressor(MEAN, assess=False).fit(cells.X[trained], y)
+        fitted = ChosenRegressor("boosting", assess=False).fit(cells.X[trained], y)
         promise = fitted.predict(cells.X)
         promise[trained] = -np.inf
         trained += np.argsort(-promise)[:BATCH].tolist()
@@ -142,14 +142,14 @@ def search(cells, seeds):
 
 def speed(cells):
     """Seconds an architecture: features, and prediction."""
-    fitted = ChosenRegressor(MEAN, assess=False).fit(cells.X, cells.outcome)
+    fitted = ChosenRegressor("boosting", assess=False).fit(cells.X, cells.outcome)
     many = np.repeat(cells.X, 20, axis=0)
     start = time.perf_counter()
     fitted.predict(many)
     predicted = (time.perf_counter() - start) / len(many)
-    from earlycall.nas.features.table import _of_graph
+    from earlycall.nas.features.table import _of_graphs
 
-    _of_graph.cache_clear()
+    _of_graphs.clear()
     start = time.perf_counter()
     ArchitectureFeatures().fit_transform(cells.runs.select("arch.graph"))
     return {"features": (time.perf_counter() - start) / len(cells), "prediction": predicted}

@@ -22,6 +22,17 @@ def chain(activations):
     return json.dumps(nodes)
 
 
+def renamed_nodes(nodes, seed=0):
+    """The same graph: other names of all nodes but states, in another order."""
+    draw = random.Random(seed)
+    order = draw.sample(list(nodes), len(nodes))
+    name = {n: n if "new" in n else f"other{i}" for i, n in enumerate(order)}
+    return {
+        name[n]: {"op": nodes[n]["op"], "input": [name.get(i, i) for i in nodes[n]["input"]]}
+        for n in order
+    }
+
+
 def cells(n, seed=0):
     """Different random chains of one to five layers."""
     draw = random.Random(seed)

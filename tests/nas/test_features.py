@@ -10,7 +10,8 @@ import pytest
 from earlycall.errors import InputError
 from earlycall.nas.features import FAMILIES, Architecture, ArchitectureFeatures, Graph, meaning
 from earlycall.nas.features.names import parsed
-from nas.cells import chain, collected
+from earlycall.nas.features.signals import SIGNALS
+from nas.cells import chain, collected, renamed_nodes
 
 LSTM_LIKE = json.dumps({
     "gate_in": {"op": "linear", "input": ["x", "h_prev_0"]},
@@ -65,16 +66,36 @@ def test_a_graph_with_an_operation_that_nobody_knows_has_no_signals_but_all_else
 
 
 def test_features_do_not_depend_on_the_order_or_names_of_nodes():
-    nodes = json.loads(LSTM_LIKE)
-    renamed = {"gate_in": "p", "gate": "q", "new_in": "r", "new": "s"}
-    other = {
-        renamed.get(n, n): {"op": v["op"], "input": [renamed.get(i, i) for i in v["input"]]}
-        for n, v in reversed(nodes.items())
-    }
-    ours, theirs = features(LSTM_LIKE), features(json.dumps(other))
-    assert ours.keys() == theirs.keys()
-    same = [k for k in ours if not k.startswith("signal")]
-    assert [ours[k] for k in same] == [theirs[k] for k in same]
+    ours = features(LSTM_LIKE)
+    for seed in range(3):
+        theirs = features(json.dumps(renamed_nodes(json.loads(LSTM_LIKE), seed)))
+        assert theirs == pytest.approx(ours, rel=1e-6)
+
+
+def test_columns_that_differ_in_a_number_are_summed_up():
+    row = {"arch.block0_k": 3, "arch.block1_k": 5, "arch.l0": "a", "arch.l1": "a", "arch.l2": "b"}
+    found = {k: v for family in FAMILIES for k, v in family.compute(Architecture(row)).items()}
+    assert found["arch.block*_k"] == 8
+    assert (found["arch.l*=a"], found["arch.l*=b"]) == (2, 1)
+    assert meaning("arch.l*=a") == "how many of arch.l* are a"
+
+
+def test_other_graphs_before_it_do_not_change_the_signals_of_a_graph():
+    """Pieces that graphs share are computed once."""
+    parts = ("conv_3x3", "avg_pool", "none", "skip")
+    cells = [
+        json.dumps({
+            "a": {"op": a, "input": ["x"]}, "b": {"op": b, "input": ["x"]},
+            "c": {"op": "conv_1x1", "input": ["a", "b"]}, "out": {"op": "sum", "input": ["b", "c"]},
+        })
+        for a in parts for b in parts
+    ]  # fmt: skip
+    alone = SIGNALS.compute(Architecture({"arch.graph": cells[-1]}))
+    for cell in cells:
+        SIGNALS.compute(Architecture({"arch.graph": cell}))
+    again = SIGNALS.compute(Architecture({"arch.graph": cells[-1]}))
+    assert again == alone
+    assert len({str(SIGNALS.compute(Architecture({"arch.graph": c}))) for c in cells}) > 12
 
 
 @pytest.mark.parametrize(
@@ -98,6 +119,7 @@ def test_names():
     assert found["name:family=vit"] == 1
     assert (found["name:patch"], found["name:resolution"]) == (16, 224)
     assert parsed("resnet101")["name:number"] == 101
+    assert parsed("resnet32ts")["name:family=resnet"] == 1
     assert parsed("efficientnet_b4")["name:variant"] == 4
     assert parsed("convnextv2_tiny")["name:version"] == 2
     assert parsed("timm/convnext_large")["name:size"] > parsed("convnext_nano")["name:size"]

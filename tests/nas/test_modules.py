@@ -52,3 +52,55 @@ def test_naswot_is_higher_where_more_units_tell_inputs_apart():
 
     narrow, wide = (zero_cost(net(w), x, y)["arch.zero.naswot"] for w in (4, 256))
     assert wide > narrow
+
+
+class Hidden(nn.Module):
+    """A hidden layer, normalised by the batch, with an activation given as any callable."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.first, self.norm = nn.Linear(16, 32), nn.BatchNorm1d(32)
+        self.last, self.activation = nn.Linear(32, 3), activation
+
+    def forward(self, x):
+        return self.last(self.activation(self.norm(self.first(x.flatten(1)))))
+
+
+def test_naswot_sees_activations_that_are_no_modules():
+    x, y = torch.randn(8, 1, 4, 4), torch.arange(8) % 3
+
+    def naswot(activation):
+        torch.manual_seed(0)
+        return zero_cost(Hidden(activation), x, y)["arch.zero.naswot"]
+
+    of_module = naswot(nn.ReLU())
+    assert math.isfinite(of_module)
+    functional = nn.functional
+    for same in (torch.relu, functional.relu, functional.relu6, torch.relu_, lambda h: h.relu()):
+        assert naswot(same) == of_module
+    for other in (functional.gelu, functional.silu, functional.elu, nn.PReLU(), functional.celu):
+        assert naswot(other) == of_module  # the sign of what goes in
+    assert math.isnan(naswot(torch.tanh))
+
+
+def test_naswot_sees_the_activations_within_a_transformer():
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    net = nn.Sequential(nn.Flatten(2), layer, nn.Flatten(), nn.Linear(16, 3))
+    found = zero_cost(net, torch.randn(6, 1, 4, 4), torch.arange(6) % 3)
+    assert math.isfinite(found["arch.zero.naswot"])
+
+
+def test_jacov_normalises_by_the_batch_as_its_source_does():
+    """Mellor's own steps, in training mode; the running statistics are those of no data."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
+    x, y = 5 + 3 * torch.randn(6, 1, 4, 4), torch.arange(6) % 3
+    found = zero_cost(net, x, y)["arch.zero.jacov"]
+    assert torch.equal(net[1].running_mean, torch.zeros(4))  # the module is not changed
+    inputs = x.clone().requires_grad_()
+    net.train()(inputs).backward(torch.ones(6, 3))
+    correlation = torch.corrcoef(inputs.grad.flatten(1).double())
+    values = torch.linalg.eigvalsh(correlation) + 1e-5
+    assert found == pytest.approx(-float((values.log() + 1 / values).sum()), rel=1e-3)

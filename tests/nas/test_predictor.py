@@ -4,20 +4,20 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestRegressor
 
 from conftest import earlycall
 from earlycall.curves import CurveSet
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError
 from earlycall.nas.labels import label
 from earlycall.nas.model_file import FACTS, MODELS, load, save
 from earlycall.nas.models import ChosenRegressor
-from earlycall.nas.predictor import Predictor, fit_predictor, rank_unseen
+from earlycall.nas.predictor import Predictor, fit_labels, fit_predictor, rank_unseen
 from earlycall.scores.ranks import rank_correlation
 from nas.cells import chain, collected
 
@@ -55,7 +55,7 @@ def test_runs_of_one_architecture_are_held_out_together():
     curves = collected(12)
     draw = np.random.default_rng(0).permutation(12).astype(float)
     noise = [{"arch.graph": g} for g in curves.runs["arch.graph"]]
-    twice = Predictor("random forest").fit(noise * 3, np.tile(draw, 3))
+    twice = Predictor("boosting").fit(noise * 3, np.tile(draw, 3))
     assert twice.quality_.architectures == 12
     assert twice.quality_.spearman < 0.6
 
@@ -109,8 +109,9 @@ def test_it_is_a_scikit_learn_estimator():
 
     table = collected(30).runs
     scores = cross_val_score(
-        clone(Predictor("ridge")), table.to_pandas(), -table["final"].to_numpy(), cv=3
-    )
+        clone(Predictor("ridge")), table.to_pandas(), -table["final"].to_numpy(), cv=3,
+        scoring=lambda fitted, X, y: rank_correlation(fitted.predict(X), y),
+    )  # fmt: skip
     assert scores.mean() > 0.3
     check_estimator(ChosenRegressor("ridge"))
 
@@ -156,10 +157,8 @@ def test_a_pickle_is_not_a_model(tmp_path, capsys):
 
 def test_trees_that_lead_nowhere_are_refused(tmp_path):
     """scikit-learn would follow them out of its memory."""
-    predictor = Predictor("random forest").fit(collected(12).runs, np.arange(12.0))
-    forest = predictor.regressor_.members_[0]
-    assert isinstance(forest, RandomForestRegressor)
-    tree = forest.estimators_[0].tree_
+    predictor = Predictor("boosting").fit(collected(12).runs, np.arange(12.0))
+    tree = predictor.regressor_.regressor_.estimators_[0, 0].tree_
     state = tree.__getstate__()
     inner = state["nodes"]["left_child"] >= 0
     state["nodes"]["left_child"][inner] = 1_000_000
@@ -206,3 +205,64 @@ def test_an_early_score_of_a_metric_of_unknown_direction_is_asked_about(tmp_path
     made = earlycall(*command, "--maximize", "--format", "json")
     assert made.code == 0, made.err
     assert made.json["spearman"] > 0.5
+
+
+def with_accuracy_alone(known, named=True):
+    """Runs that logged an accuracy and no loss; the first ones have an outcome, too."""
+    curves = collected(24)
+    runs = curves.runs.drop("higher_is_better").with_columns(
+        final=pl.when(pl.int_range(pl.len()) < known).then(1 / pl.col("final")),
+        higher_is_better=pl.lit(True),
+        **({"final_metric": pl.lit("val_accuracy")} if named else {}),
+    )
+    names = curves.runs["run"].to_list()
+    rows = curves.observations.select(
+        run=pl.col("run_id").map_elements(lambda i: names[i], pl.String),
+        step="step",
+        val_accuracy=1 / pl.col("train_loss"),
+    )
+    return CurveSet.from_frame(rows, runs, name="accuracies")
+
+
+def test_an_accuracy_alone_is_enough_where_there_are_outcomes():
+    whole = label(with_accuracy_alone(24))
+    assert (whole.target, whole.bridged, len(whole)) == ("final", 0, 24)
+    half = label(with_accuracy_alone(12))
+    assert (half.target, half.bridged, len(half)) == ("final", 12, 24)
+    assert rank_correlation(half.standing, whole.standing) > 0.9
+
+
+def test_runs_whose_outcome_cannot_be_estimated_are_left_out_with_a_word(tmp_path):
+    curves = with_accuracy_alone(12, named=False)
+    with pytest.warns(CurveWarning, match=r"12 of 24 runs have no outcome.*--metric.*val_accuracy"):
+        found = label(curves)
+    assert (found.target, len(found)) == ("final", 12)
+    assert label(curves, metric="val_accuracy").bridged == 12
+    curves.write(tmp_path / "set")
+    ran = earlycall("nas", "fit", tmp_path / "set", "-o", tmp_path / "model", "--force")
+    assert ran.code == 0, ran.err
+    assert "12 of 24 runs have no outcome" in " ".join(ran.err.split())
+
+
+def test_early_labels_have_the_noise_that_finished_runs_show():
+    curves = collected(30)
+    luck = np.random.default_rng(0).normal(0, 0.5, 30)
+    curves = replace(curves, runs=curves.runs.with_columns(pl.col("final") + luck))
+    outcome = label(curves)
+    assert not outcome.noise.any()
+    early = label(curves, target="outlook", epochs=5)
+    off = np.sqrt(np.mean((early.standing - outcome.standing) ** 2))
+    assert early.noise == pytest.approx(np.full(30, off))
+    some = curves.runs.with_columns(final=pl.when(pl.int_range(pl.len()) < 20).then("final"))
+    some = replace(curves, runs=some)
+    bridged = label(some, epochs=5)
+    assert (bridged.noise > 0).tolist() == [False] * 20 + [True] * 10
+    none = label(replace(curves, runs=curves.runs.drop("final")))
+    assert np.isnan(none.noise).all()
+
+
+def test_standard_errors_include_the_noise_of_the_labels():
+    labels = label(collected(30), target="outlook")
+    exact = fit_labels(replace(labels, noise=np.zeros(30)), model="ridge")
+    noisy = fit_labels(replace(labels, noise=np.full(30, 0.3)), model="ridge")
+    assert noisy.errors_ == pytest.approx(np.sqrt(exact.errors_**2 + 0.09))

@@ -1,5 +1,6 @@
 """The experiment store: many real processes write at once, nothing twice, nothing lost."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.nas import store as store_module
 from earlycall.nas.store import Added, Store, upgrade
-from nas.cells import collected
+from nas.cells import collected, renamed_nodes
 
 WRITER = """
 import sys
@@ -95,6 +96,34 @@ def test_a_store_that_migrations_made_keeps_its_runs_without_a_source(tmp_path):
         assert len(store.curves()) == 1
         assert store.add(collected(1)) == Added(there=1)
         assert store.add(collected(2)).new == 1
+
+
+def with_nodes_renamed(curves):
+    renamed = [json.dumps(renamed_nodes(json.loads(g))) for g in curves.runs["arch.graph"]]
+    return CurveSet(curves.observations, curves.runs.with_columns(pl.Series("arch.graph", renamed)))
+
+
+def test_a_run_whose_nodes_have_other_names_is_there_already(tmp_path):
+    with Store(tmp_path / "runs.db") as store:
+        assert store.add(collected(3)) == Added(new=3)
+        assert store.add(with_nodes_renamed(collected(3))) == Added(there=3)
+
+
+def test_a_store_of_the_first_schema_forgets_runs_that_are_there_under_other_node_names(tmp_path):
+    path = tmp_path / "runs.db"
+    rows = [
+        row | {"identity": f"{i} {row['run']}", "content": f"{i} {row['run']}"}
+        for i, curves in enumerate((collected(3), with_nodes_renamed(collected(2))))
+        for row in store_module._rows(curves, "")
+    ]
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(sa.insert(store_module.RUNS), rows)
+    engine.dispose()
+    with Store(path) as store:
+        assert len(store) == 3
+        assert store.add(with_nodes_renamed(collected(3))) == Added(there=3)
 
 
 def test_the_schema_of_the_migrations_is_the_one_that_is_used(tmp_path):

@@ -93,12 +93,12 @@ def run(
       earlycall study run plan.yaml -o study/ --address auto --gpus 0.25
     """
     from earlycall.study.folder import StudyFolder
-    from earlycall.study.plan import Plan
+    from earlycall.study.plan import Plan, imports_beside
     from earlycall.study.ray_cluster import Resources
     from earlycall.study.run import check
 
     resources = Resources(address, cpus, gpus, at_once, retries, energy)
-    imports, stopping = (str(plan.resolve().parent),), _stopping(stop, halving)
+    imports, stopping = imports_beside(plan), _stopping(stop, halving)
     study = StudyFolder(folder, Plan.load(plan), imports, stopping)
     with output.working("checking the plan"):
         check(study)

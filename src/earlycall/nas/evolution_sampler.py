@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+ATTEMPTS = 20  # at another value; and at another child, before one more value is changed
+
 
 class RegularizedEvolutionSampler(RandomSampler):
     """Ageing evolution (Real et al., AAAI 2019).
 
     Of the last ``population`` trials, ``sample`` are drawn and the best of them is the parent; the
-    child has one of its parameters drawn anew. The oldest die, however good they are. The first
+    child has one of its parameters changed, to another value. Where every such child has been tried
+    already, two are changed, and so on. The oldest die, however good they are. The first
     ``population`` trials are random.
 
     Args:
@@ -44,7 +47,7 @@ class RegularizedEvolutionSampler(RandomSampler):
         super().__init__(seed)
         self._population, self._sample = population, sample
         self._draw = np.random.default_rng(seed)
-        self._parent: dict[int, tuple[dict[str, Any], str]] = {}
+        self._child: dict[int, dict[str, Any]] = {}
 
     def reseed_rng(self) -> None:
         """Draw differently from copies of this sampler."""
@@ -52,7 +55,7 @@ class RegularizedEvolutionSampler(RandomSampler):
         self._draw = np.random.default_rng()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Choose the parent and which of its parameters changes."""
+        """Choose the parent, and the child's parameters."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(done) < self._population:
             return
@@ -60,10 +63,34 @@ class RegularizedEvolutionSampler(RandomSampler):
         drawn = self._draw.choice(len(living), min(self._sample, len(living)), replace=False)
         sign = 1 if study.direction.name == "MAXIMIZE" else -1
         parent = max((living[i] for i in drawn), key=lambda t: sign * (t.value or 0.0))
-        names = list(parent.params)
-        if names:
-            changed = names[int(self._draw.integers(len(names)))]
-            self._parent[trial.number] = (parent.params, changed)
+        self._child[trial.number] = self._mutated(study, trial, parent)
+
+    def _mutated(self, study: Study, trial: FrozenTrial, parent: FrozenTrial) -> dict[str, Any]:
+        """The parent's parameters with as few changed as lead to something new."""
+        tried = [t.params for t in study.get_trials(deepcopy=False)]
+        free = {n: d for n, d in parent.distributions.items() if not d.single()}
+        child = parent.params
+        for attempt in range(ATTEMPTS * len(free)):
+            changes = 1 + attempt // ATTEMPTS
+            names = self._draw.choice(list(free), changes, replace=False)
+            child = parent.params | {
+                name: self._other(study, trial, name, free[name], parent.params[name])
+                for name in names.tolist()
+            }
+            if not any(child.items() <= params.items() for params in tried):
+                break
+        return child
+
+    def _other(
+        self, study: Study, trial: FrozenTrial, name: str, kind: BaseDistribution, value: Any
+    ) -> Any:
+        """Another value of a parameter, where one is found."""
+        new = value
+        for _ in range(ATTEMPTS):
+            new = super().sample_independent(study, trial, name, kind)
+            if new != value:
+                break
+        return new
 
     def sample_independent(
         self,
@@ -72,10 +99,10 @@ class RegularizedEvolutionSampler(RandomSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The parent's value, or a new one."""
-        params, changed = self._parent.get(trial.number, ({}, ""))
-        if param_name in params and param_name != changed:
-            value = params[param_name]
+        """The child's value; a new one of a parameter that its parent did not have."""
+        child = self._child.get(trial.number, {})
+        if param_name in child:
+            value = child[param_name]
             if param_distribution._contains(param_distribution.to_internal_repr(value)):
                 return value
         return super().sample_independent(study, trial, param_name, param_distribution)
@@ -87,5 +114,5 @@ class RegularizedEvolutionSampler(RandomSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Forget the parent."""
-        self._parent.pop(trial.number, None)
+        """Forget the child."""
+        self._child.pop(trial.number, None)

@@ -71,10 +71,9 @@ def explain(
 
 def _used(regressor: Any) -> list[int]:
     """The features that trees split by, those of the largest splits first; all of other models."""
-    trees = [m.feature_importances_ for m in regressor.members_ if hasattr(m, "estimators_")]
-    if not trees:
+    if not hasattr(regressor.regressor_, "estimators_"):
         return list(range(regressor.n_features_in_))
-    weight = np.mean(trees, axis=0)
+    weight = regressor.regressor_.feature_importances_
     return [int(i) for i in np.argsort(-weight)[:MAX_FEATURES] if weight[i] > 0]
 
 

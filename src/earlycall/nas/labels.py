@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves.columns import training_loss
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,9 @@ class Labels:
             standing was bridged or it diverged.
         standing: shape (n,), the part of the group's runs that it beats, in (0, 1); predictors
             learn it, since it is comparable between groups.
+        noise: shape (n,), standard errors of the standings as those of outcomes: 0 of an outcome
+            and of a diverged run; of an early score, how far off it was (root mean square) for the
+            runs that have both, NaN where fewer than 3 have.
         target: ``final`` or the name of the score.
         bridged: the number of standings that were estimated from an early score.
         note: where the labels come from.
@@ -40,6 +45,7 @@ class Labels:
     runs: pl.DataFrame
     value: NDArray[np.float64]
     standing: NDArray[np.float64]
+    noise: NDArray[np.float64]
     target: str
     bridged: int
     note: str
@@ -61,7 +67,9 @@ def label(
             have one is estimated from early scores after as many epochs as it has, by isotonic
             regression over the finished runs.
         epochs: the number of epochs that an early score sees, 5 by default.
-        metric: the loss that an early score judges; by default the training loss.
+        metric: the metric that an early score judges; by default the training loss. Where there is
+            none, the outcomes that are missing are estimated from the metric of the others; where
+            that was not logged, those runs are left out, with a warning.
 
     Raises:
         InputError: if a score is unknown, or fewer than 2 runs can be labelled.
@@ -72,26 +80,23 @@ def label(
         >>> label(curves, target="tse").standing.tolist()
         [0.75, 0.25]
     """
-    outcome = np.full(len(curves), np.nan)
-    if target in (AUTO, FINAL) and "final" in curves.runs.columns:
-        from earlycall.curves.outcomes import outcomes
-
-        outcome = outcomes(curves.runs, curves.name)
-    elif target == FINAL:
-        raise InputError(
-            f"{curves.name or 'the curve set'} has no outcomes (--outcome METRIC names one, or "
-            "column 'final' of its runs); --target tse learns from early losses instead"
-        )
+    outcome = _outcomes(curves, target)
     finished = np.isfinite(outcome)
-    bridged, note = 0, "the outcome"
+    bridged, note, early = 0, "the outcome", np.full(len(curves), np.nan)
     if target == FINAL or (target == AUTO and finished.any() and finished.all()):
         value, target = outcome, FINAL
     elif target == AUTO and finished.sum() >= MIN_FINISHED:
-        value, bridged = _bridged(curves, outcome, epochs, metric)
-        target, note = FINAL, f"the outcome, of {bridged} runs estimated from early scores"
+        metric = metric or _metric_to_bridge(curves)
+        if metric is None:
+            value, target = outcome, FINAL
+            _say_left_out(curves, int((~finished).sum()))
+        else:
+            value, early = _bridged(curves, outcome, epochs, metric)
+            bridged = int((np.isfinite(value) & ~finished).sum())
+            target, note = FINAL, f"the outcome, of {bridged} runs estimated from early scores"
     else:
         target = EARLY_SCORE if target == AUTO else target
-        value = _early_scores(curves, target, epochs or EARLY_EPOCHS, metric)
+        value = early = _early_scores(curves, target, epochs or EARLY_EPOCHS, metric)
         note = f"{target} of the first {epochs or EARLY_EPOCHS} epochs"
     labelled = np.isfinite(value) | _diverged(curves)
     if labelled.sum() < 2:
@@ -99,10 +104,31 @@ def label(
             f"{curves.name or 'the curve set'}: {labelled.sum()} of {len(curves)} runs have a "
             f"label ({note}); at least 2 are needed"
         )
+    groups = curves.runs["group"].to_numpy()
+    estimated = np.isfinite(value) & ~(finished & (target == FINAL))
+    noise = np.where(estimated, _noise(early, outcome, groups), 0.0)[labelled]
     runs, value = curves.runs.filter(pl.Series(labelled)), value[labelled]
     standing = standings(value, runs["group"].to_list())
     runs = runs.select("group", "run", *(c for c in runs.columns if c.startswith(("arch.", "hp."))))
-    return Labels(runs, value, standing, target, bridged, note)
+    return Labels(runs, value, standing, noise, target, bridged, note)
+
+
+def _outcomes(curves: CurveSet, target: str) -> NDArray[np.float64]:
+    """The outcome of each run, NaN where unknown; only asked for where it is the label."""
+    from earlycall.curves.outcomes import outcomes
+
+    if "final" in curves.runs.columns:
+        if target in (AUTO, FINAL):
+            return outcomes(curves.runs, curves.name)
+        with suppress(InputError, CurveWarning), warnings.catch_warnings():
+            warnings.simplefilter("error", CurveWarning)  # of an outcome of unknown direction
+            return outcomes(curves.runs, curves.name)
+    elif target == FINAL:
+        raise InputError(
+            f"{curves.name or 'the curve set'} has no outcomes (--outcome METRIC names one, or "
+            "column 'final' of its runs); --target tse learns from early losses instead"
+        )
+    return np.full(len(curves), np.nan)
 
 
 def standings(value: NDArray[np.float64], groups: list[str]) -> NDArray[np.float64]:
@@ -139,17 +165,45 @@ def _early_scores(
     return joined["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
+def _noise(early: NDArray[np.float64], outcome: NDArray[np.float64], groups: Any) -> float:
+    """How far early standings are off from those of the outcomes, where both are known."""
+    both = np.isfinite(early) & np.isfinite(outcome)
+    if both.sum() < MIN_FINISHED:
+        return float("nan")
+    names = groups[both].tolist()
+    off = standings(early[both], names) - standings(outcome[both], names)
+    return float(np.sqrt(np.mean(off**2)))
+
+
+def _metric_to_bridge(curves: CurveSet) -> str | None:
+    """The training loss, else the one metric of all outcomes; None where it was not logged."""
+    loss = training_loss(curves.metrics)[0]
+    named = curves.runs["final_metric"] if "final_metric" in curves.runs.columns else pl.Series()
+    judged = named.drop_nulls().unique().to_list()
+    return loss or (judged[0] if len(judged) == 1 and judged[0] in curves.metrics else None)
+
+
+def _say_left_out(curves: CurveSet, unknown: int) -> None:
+    choice = f"; --metric estimates it from one of {', '.join(curves.metrics)}"
+    warnings.warn(
+        f"{curves.name or 'the curve set'}: {unknown} of {len(curves)} runs have no outcome, and "
+        f"no training loss to estimate it from; they are left out{choice * bool(curves.metrics)}",
+        CurveWarning,
+        stacklevel=4,
+    )
+
+
 def _bridged(
-    curves: CurveSet, outcome: NDArray[np.float64], epochs: int | None, metric: str | None
-) -> tuple[NDArray[np.float64], int]:
-    """Outcomes, estimated from early scores where they are missing, and how many of those."""
+    curves: CurveSet, outcome: NDArray[np.float64], epochs: int | None, metric: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Outcomes, estimated from early scores where they are missing; and those scores."""
     from sklearn.isotonic import IsotonicRegression
 
     finished = np.isfinite(outcome)
     epochs = epochs or _shortest(curves, np.flatnonzero(~finished))
     early = _early_scores(curves, EARLY_SCORE, epochs, metric)
     groups = curves.runs["group"].to_numpy()
-    value, bridged = outcome.copy(), 0
+    value = outcome.copy()
     for group in dict.fromkeys(groups.tolist()):
         scored = (groups == group) & np.isfinite(early)
         past, missing = scored & finished, scored & ~finished
@@ -160,8 +214,7 @@ def _bridged(
         spread = float(np.ptp(outcome[past])) or 1.0
         order = standings(early[missing], [group] * int(missing.sum()))
         value[missing] = bridge.predict(early[missing]) + 1e-6 * spread * order
-        bridged += int(missing.sum())
-    return value, bridged
+    return value, early
 
 
 def _shortest(curves: CurveSet, runs: NDArray[np.int64]) -> int:

@@ -20,10 +20,11 @@ from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 
-FORMAT = 1
+FORMAT = 2
 FACTS, MODELS = "predictor.json", "regressor.skops"
 MAX_UNPACKED_BYTES = 500_000_000
 _TRUSTED = (
+    "earlycall.nas.kernels.OnColumns",
     "earlycall.nas.models.ChosenRegressor",
     "earlycall.nas.models.CrossValidation",
     "sklearn.tree._tree.Tree",
@@ -45,6 +46,8 @@ def save(predictor: Any, path: str | Path) -> Path:
         "model": predictor.model,
         "random_state": predictor.random_state,
         "quality": asdict(predictor.quality_),
+        "errors": predictor.errors_.tolist(),
+        "known": predictor.known_,
         "names": predictor.features_.names_,
         "medians": predictor.features_.medians_.tolist(),
     }
@@ -120,21 +123,20 @@ def _regressor(path: Path, models: bytes) -> Any:
 
 def _is_sound(regressor: Any) -> bool:
     """Whether every tree refers only to nodes and features that exist."""
-    for member in getattr(regressor, "members_", ()):
-        for estimator in np.ravel(getattr(member, "estimators_", ())):
-            tree = estimator.tree_
-            inner = tree.children_left >= 0
-            children = np.concatenate([tree.children_left[inner], tree.children_right[inner]])
-            own = np.tile(np.flatnonzero(inner), 2)
-            if not (
-                tree.n_features == regressor.n_features_in_
-                and (children > own).all()
-                and (children < tree.node_count).all()
-                and (tree.feature[inner] >= 0).all()
-                and (tree.feature[inner] < tree.n_features).all()
-            ):
-                return False
-    return hasattr(regressor, "members_")
+    for estimator in np.ravel(getattr(regressor.regressor_, "estimators_", ())):
+        tree = estimator.tree_
+        inner = tree.children_left >= 0
+        children = np.concatenate([tree.children_left[inner], tree.children_right[inner]])
+        own = np.tile(np.flatnonzero(inner), 2)
+        if not (
+            tree.n_features == regressor.n_features_in_
+            and (children > own).all()
+            and (children < tree.node_count).all()
+            and (tree.feature[inner] >= 0).all()
+            and (tree.feature[inner] < tree.n_features).all()
+        ):
+            return False
+    return True
 
 
 def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
@@ -149,5 +151,7 @@ def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
     if len(predictor.features_.names_) != regressor.n_features_in_:
         raise ValueError("names and models do not fit together")
     predictor.regressor_ = regressor
+    predictor.errors_ = np.asarray(facts["errors"], dtype=np.float64)
+    predictor.known_ = {str(name): float(value) for name, value in facts["known"].items()}
     predictor.quality_ = Quality(**facts["quality"])
     return predictor

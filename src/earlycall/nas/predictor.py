@@ -12,9 +12,17 @@ from earlycall.curves import Direction
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
-from earlycall.nas.labels import AUTO, Labels, label
-from earlycall.nas.models import MIN_ARCHITECTURES, ChosenRegressor, folds
-from earlycall.scores.ranks import rank_correlation
+from earlycall.nas.identity import family, identity
+from earlycall.nas.labels import AUTO, Labels, label, standings
+from earlycall.nas.models import (
+    FOLDS,
+    MIN_GROUPS,
+    ChosenRegressor,
+    CrossValidation,
+    folds,
+    repeats,
+)
+from earlycall.scores.ranks import normal_scores, rank_correlation
 
 with needed_for("train-less ranking", "nas"):
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -28,7 +36,9 @@ if TYPE_CHECKING:
     from earlycall.nas.features import Architecture
 
 PARAMETERS = "arch.params"
-RESAMPLES = 500
+UNKNOWN_ERROR = 12**-0.5  # of a standing that nothing is known of
+_GRID = np.linspace(0, 1, 21)
+_BANDWIDTH = 0.15
 
 
 @dataclass(frozen=True)
@@ -38,17 +48,20 @@ class Quality:
     Attributes:
         n: the number of labelled runs that it learnt from.
         architectures: the number of different architectures among them.
-        spearman: cross-validated rank correlation, all runs of an architecture held out together;
-            None where there are fewer than 6 architectures.
-        low: lower end of the interval (95 %), by resampling the architectures.
+        held_out: what was held out together, ``families`` or ``architectures``.
+        spearman: the rank correlation to be expected on many that were held out; None where there
+            are fewer than 6. Cross-validated, without what choosing the best of several models
+            made of luck, and without the loss of a correlation between few (see `assessed`).
+        low: lower end of the interval (95 %), by resampling what was held out.
         high: upper end of it.
         baseline: the same of the parameter count alone, its direction learnt; None where the
             parameter counts are unknown.
-        by_model: ``spearman`` of every model that was tried.
+        by_model: the cross-validated correlation of every model that was tried.
     """
 
     n: int
     architectures: int
+    held_out: str
     spearman: float | None
     low: float | None
     high: float | None
@@ -63,10 +76,10 @@ class Quality:
     def __str__(self) -> str:
         runs = f"{self.n} runs of {self.architectures} architectures"
         if self.spearman is None:
-            return f"{runs}, too few to assess the predictor (at least {MIN_ARCHITECTURES})"
+            return f"{runs}, too few to assess the predictor (at least {MIN_GROUPS})"
         size = "" if self.baseline is None else f"; parameter count alone {self.baseline:.2f}"
         return (
-            f"{runs}; on unseen ones Spearman {self.spearman:.2f} "
+            f"{runs}; on unseen {self.held_out} Spearman {self.spearman:.2f} "
             f"(95 % interval {self.low:.2f} to {self.high:.2f}){size}"
         )
 
@@ -75,7 +88,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Predicts an architecture's standing among others from its columns, as scikit-learn does.
 
     ``fit(table, y)`` takes a table with ``arch.*`` (and ``hp.*``) columns and any label where
-    larger is better; `fit_predictor` takes collected runs and makes the labels.
+    larger is better; `fit_predictor` takes collected runs and makes the labels. Models learn the
+    normal scores of the standings.
 
     Args:
         model: the name of a model (see `earlycall.nas.models`), None to choose by
@@ -87,6 +101,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         features_: the fitted `ArchitectureFeatures`.
         regressor_: the fitted `ChosenRegressor`.
         quality_: how good it will be on architectures that it has not seen.
+        errors_: shape (21,), the standard error of a predicted standing of 0, 0.05 … 1.
+        known_: by the identity of an architecture that several groups know, how much better it is
+            there than its features tell, in normal scores.
         target_: what the label was.
 
     Examples:
@@ -103,8 +120,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.assess = assess
 
-    def fit(self, X: Any, y: ArrayLike) -> Predictor:
-        """Learn from a table of architectures and their labels, shape (n,), larger is better."""
+    def fit(self, X: Any, y: ArrayLike, groups: Sequence[str] | None = None) -> Predictor:
+        """Learn from a table of architectures and their labels, shape (n,), larger is better.
+
+        With ``groups``, such as the data set of each row, an architecture that was good in some
+        groups beyond what its features tell is expected to be so in others, as far as that is
+        seen to be so (see `_known`).
+        """
         label = np.asarray(y, dtype=np.float64)
         rows = architectures(X)
         if len(rows) != len(label):
@@ -112,32 +134,62 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.target_ = "y"
         self.features_ = ArchitectureFeatures()
         matrix = self.features_.fit_transform(X)
-        held = np.array([a.identity for a in rows])
-        self.regressor_ = ChosenRegressor(self.model, self.random_state, self.assess)
-        self.regressor_.fit(matrix, label, groups=held)
-        self.quality_ = self._quality(rows, label, held)
+        standing = standings(label, ["all"] * len(label))
+        same = np.array([identity(a.columns) for a in rows])
+        held_out, held = _held(rows, same)
+        self.regressor_ = ChosenRegressor(
+            self.model, self.random_state, self.assess, self.features_.blocks()
+        ).fit(matrix, normal_scores(standing), groups=held)
+        cv, n, different = self.regressor_.cv_, len(label), len(np.unique(same))
+        self.errors_ = np.full(len(_GRID), UNKNOWN_ERROR)
+        self.known_ = {}
+        self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
+        if cv is not None:
+            held_out_standing = _standing(cv.predicted[self.regressor_.model_])
+            self.errors_ = _errors(held_out_standing, standing, held)
+            found = assessed(cv, standing)
+            if groups is not None and held_out == "architectures":
+                surplus = normal_scores(standing) - cv.predicted[cv.best].mean(axis=0)
+                self.known_ = _known(surplus, same, np.asarray(groups))
+            size = _size_alone(rows, standing, held, self.random_state)
+            self.quality_ = Quality(n, different, held_out, *found, size, dict(cv.spearman))
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """The predicted labels of a table of architectures, shape (n,).
+        """The predicted standings of a table of architectures, shape (n,), from 0 to 1.
 
-        With ``return_std`` also their standard errors, from the errors of the cross-validated
-        predictions and the disagreement of the models.
+        With ``return_std`` also their standard errors, by how far cross-validated predictions of
+        such a standing were off.
         """
         check_is_fitted(self)
-        return self.regressor_.predict(self.features_.transform(X), return_std=return_std)
+        scores = self.regressor_.predict(self.features_.transform(X))
+        if self.known_:
+            scores += [self.known_.get(identity(a.columns), 0.0) for a in architectures(X)]
+        predicted = _standing(scores)
+        return (predicted, np.interp(predicted, _GRID, self.errors_)) if return_std else predicted
 
-    def _quality(
-        self, rows: Sequence[Architecture], y: NDArray[np.float64], held: NDArray[Any]
-    ) -> Quality:
-        n, different, cv = len(y), len(np.unique(held)), self.regressor_.cv_
-        if cv is None:
-            return Quality(n, different, None, None, None, None, {})
-        predicted = cv.predicted[self.regressor_.model_].mean(axis=0)
-        low, high = _interval(predicted, y, held, self.random_state)
-        baseline = _size_alone(rows, y, held, self.random_state)
-        spearman = cv.spearman[self.regressor_.model_]
-        return Quality(n, different, spearman, low, high, baseline, dict(cv.spearman))
+
+def assessed(cv: CrossValidation, y: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The Spearman correlation to be promised, and the ends of its interval (95 %).
+
+    It is the cross-validated one less its optimism, with two corrections. The expectation of
+    Spearman's coefficient between n pairs is ((n - 2) ρ + 3 τ) / (n + 1) (Moran 1948), which is
+    solved for ρ. And a model that learnt from nine tenths is worse than that from all: 1 - ρ is
+    taken to fall with a power of the number of examples, as it does from half to nine tenths.
+    """
+    from scipy.stats import kendalltau
+
+    chosen, n = cv.best, len(y)
+    tau = np.mean([kendalltau(p, y).statistic for p in cv.predicted[chosen]])
+    told = cv.spearman[chosen] - cv.optimism
+    among_all = ((n + 1) * told - 3 * float(np.nan_to_num(tau))) / (n - 2)
+    whole, half = 1 - 1 / FOLDS, max(1 - cv.from_half, 1e-9) / max(1 - cv.spearman[chosen], 1e-9)
+    power = np.clip(np.log(half) / np.log(2 * whole), 0, 1)
+    promised = 1 - (1 - among_all) * whole**power
+    low, high = np.quantile(cv.resampled[chosen] - cv.resampled[chosen].mean(), [0.025, 0.975])
+    ends = (promised, promised + low, promised + high)
+    promised, low, high = (float(np.clip(value, -1, 1)) for value in ends)
+    return promised, low, high
 
 
 def fit_predictor(
@@ -182,31 +234,38 @@ def fit_predictor(
     predictor = fit_labels(labels, model=model, random_state=random_state)
     quality = predictor.quality_
     if not quality.useful and not force:
-        raise InputError(f"no predictor: {_why_not(quality)}; --force makes it anyway")
+        raise InputError(f"no predictor: {why_not(quality)}; --force makes it anyway")
     return predictor
 
 
 def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 0) -> Predictor:
-    """A predictor of the standing of labelled runs, however good it is."""
-    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing)
+    """A predictor of the standing of labelled runs, however good it is.
+
+    The labels' own noise, where it is known, is part of its standard errors.
+    """
+    groups = labels.runs["group"].to_list()
+    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing, groups)
+    known = labels.noise[np.isfinite(labels.noise)]
+    predictor.errors_ = np.hypot(predictor.errors_, np.sqrt(np.mean(known**2)) if len(known) else 0)
     predictor.target_ = labels.target
     return predictor
 
 
-def _why_not(quality: Quality) -> str:
+def why_not(quality: Quality) -> str:
+    """Why a predictor of this quality is not useful."""
     if quality.spearman is None:
         return (
             f"{quality.architectures} different architectures are too few to assess it on others; "
-            f"collect {MIN_ARCHITECTURES} or more"
+            f"collect {MIN_GROUPS} or more"
         )
     if quality.baseline is None or quality.baseline <= 0:
         return (
-            f"on unseen architectures it ranks no better than chance (Spearman "
+            f"on unseen {quality.held_out} it ranks no better than chance (Spearman "
             f"{quality.spearman:.2f} from {quality}); collect more runs or describe them better"
         )
     return (
-        f"on unseen architectures it ranks no better (Spearman {quality.spearman:.2f}) than the "
-        f"parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
+        f"on unseen {quality.held_out} it ranks no better (Spearman {quality.spearman:.2f}) than "
+        f"the parameter count alone ({quality.baseline:.2f}), so rank by that, or collect more runs"
     )
 
 
@@ -241,18 +300,66 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
     return ranked.sort("group", "rank", maintain_order=True)
 
 
-def _interval(
-    predicted: NDArray[np.float64], y: NDArray[np.float64], held: NDArray[Any], seed: int
-) -> tuple[float, float]:
-    """95 % of the correlations of resampled architectures (bootstrap)."""
-    draw = np.random.default_rng(seed)
-    rows = [np.flatnonzero(held == name) for name in np.unique(held)]
-    correlations = []
-    for _ in range(RESAMPLES):
-        sample = np.concatenate([rows[i] for i in draw.integers(0, len(rows), len(rows))])
-        correlations.append(rank_correlation(predicted[sample], y[sample]))
-    low, high = np.quantile(correlations, [0.025, 0.975])
-    return float(low), float(high)
+def _held(rows: Sequence[Architecture], same: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+    """What is held out together: families where several are known, else architectures."""
+    families = [family(a.columns) for a in rows]
+    different = len(set(families))
+    if None not in families and MIN_GROUPS <= different < len(np.unique(same)):
+        return "families", np.array(families)
+    return "architectures", same
+
+
+def _known(
+    surplus: NDArray[np.float64], same: NDArray[Any], groups: NDArray[Any]
+) -> dict[str, float]:
+    """What is known of each architecture beyond its features, from several groups.
+
+    The surplus of a run over what is predicted without its architecture has a part that an
+    architecture takes along, whose variance is the covariance of an architecture's surplus in
+    different groups, and another of the group. The first is estimated by its posterior mean.
+    """
+    by: dict[str, dict[str, list[float]]] = {}
+    for value, name, group in zip(surplus.tolist(), same, groups, strict=True):
+        by.setdefault(str(name), {}).setdefault(str(group), []).append(value)
+    means = {name: np.array([np.mean(v) for v in of.values()]) for name, of in by.items()}
+    several = [values for values in means.values() if len(values) > 1]
+    if len(several) < MIN_GROUPS:
+        return {}
+    pairs = [(v.sum() ** 2 - (v**2).sum()) / (len(v) * (len(v) - 1)) for v in several]
+    shared = max(float(np.mean(pairs)), 0.0)
+    own = max(float(np.mean(np.concatenate(several) ** 2)) - shared, 1e-9)
+    return {
+        name: float(values.sum() * shared / (len(values) * shared + own))
+        for name, values in means.items()
+    }
+
+
+def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standings from their normal scores."""
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(predicted))
+
+
+def _errors(
+    predicted: NDArray[np.float64], y: NDArray[np.float64], held: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The standard error of each predicted standing of the grid.
+
+    Around it the root mean square error of held-out predictions (a kernel average), scaled so
+    that of these errors some 68 % are below one and 95 % below two of it; and how far a standing
+    among so many is from that among all, whose variance is that of an order statistic. Families
+    of unlike sizes count as n² / Σ nᵢ² (Kish 1965), since their members are alike.
+    """
+    error = np.abs(predicted - y)
+    distance = (_GRID[:, None] - predicted.ravel()) / _BANDWIDTH
+    weight = np.exp(-(distance**2) / 2) + 1e-9
+    typical = np.sqrt(weight @ error.ravel() ** 2 / weight.sum(axis=1))
+    one, two = np.quantile(error / np.interp(predicted, _GRID, typical), [0.683, 0.95])
+    scale = (one + two / 1.96) / 2  # errors with long tails cannot be both: halfway
+    sizes = np.unique(held, return_counts=True)[1]
+    effective = len(y) ** 2 / (sizes**2).sum()
+    return np.asarray(np.hypot(scale * typical, np.sqrt(_GRID * (1 - _GRID) / (effective + 2))))
 
 
 def _size_alone(
@@ -262,7 +369,7 @@ def _size_alone(
     size = np.array([a.columns.get(PARAMETERS) for a in rows], dtype=np.float64)  # None is NaN
     if not np.isfinite(size).all():
         return None
-    predicted = np.zeros((2, len(y)))
+    predicted = np.zeros((repeats(len(y)), len(y)))
     for repeat, training, held_out in folds(held, seed):
         direction = np.sign(rank_correlation(size[training], y[training])) or 1.0
         predicted[repeat, held_out] = direction * size[held_out]

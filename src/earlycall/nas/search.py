@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
-from earlycall.nas.features import Architecture
+from earlycall.nas.identity import identity
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -29,6 +29,10 @@ class SupportsPredict(Protocol):
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Scores of a table of architectures, and their standard errors if asked for."""
+
+
+class NothingNewError(InputError):
+    """A search found no architecture that is not known already."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,13 @@ def search(
     sampler: str = "evolution",
     cost: str | Callable[[Candidate], float] | None = None,
     known: Collection[str] = (),
+    parents: Sequence[tuple[Mapping[str, Any], float]] = (),
     seed: int = 0,
 ) -> SearchResult:
     """Let a sampler search for the candidates with the best predictions.
+
+    With ``parents``, evolution is that of trained architectures (Real et al. 2019), and the
+    predictor only a filter of their children.
 
     Args:
         space: the space to search.
@@ -69,10 +77,13 @@ def search(
         cost: a column of the candidates to minimise, such as ``arch.params``, or a function of a
             candidate (see `earlycall.nas.costs.predicted_cost` for joules).
         known: the identities of architectures to leave out, since they are trained already.
+        parents: for evolution, the space's parameters of trained architectures, the oldest first,
+            and how good each was, larger is better.
         seed: the seed.
 
     Raises:
-        InputError: if there is no such sampler or cost, or nothing new in the space can be built.
+        InputError: if there is no such sampler or cost, or (`NothingNewError`) nothing new in the
+            space can be built.
 
     Examples:
         >>> from earlycall.nas.predictor import Predictor
@@ -85,12 +96,18 @@ def search(
     """
     with needed_for("a search", "nas"):
         import optuna
+        from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        sampler=_sampler("nsga2" if cost else sampler, seed),
+        sampler=_sampler("nsga2" if cost else sampler, seed, len(parents)),
         directions=["maximize", "minimize"] if cost else ["maximize"],
     )
+    for parameters, value in parents:
+        study.enqueue_trial(dict(parameters))
+        trained = study.ask()
+        space.suggest(trained)
+        study.tell(trained, value)
     predictions: dict[str, tuple[Candidate, float, float]] = {}
     for start in range(0, trials, BATCH_SIZE):
         asked = _ask(study, space, min(BATCH_SIZE, trials - start))
@@ -98,12 +115,15 @@ def search(
             continue
         score, se = predictor.predict([c.row for _, c in asked], return_std=True)
         for (trial, candidate), s, e in zip(asked, score.tolist(), se.tolist(), strict=True):
-            study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
+            if parents:
+                study.tell(trial, state=TrialState.FAIL)  # no parent before it is trained
+            else:
+                study.tell(trial, [s, _cost(candidate, cost)] if cost else s)
             predictions.setdefault(identity(candidate.columns), (candidate, s, e))
     new = [predicted for key, predicted in predictions.items() if key not in known]
     if not new:
         reason = "all found are trained already" if predictions else "none can be built"
-        raise InputError(f"the search found no new architecture in {trials} trials: {reason}")
+        raise NothingNewError(f"the search found no new architecture in {trials} trials: {reason}")
     return _result(sorted(new, key=lambda predicted: -predicted[1]), cost, trials)
 
 
@@ -121,11 +141,6 @@ def _ask(study: Study, space: Space, number: int) -> list[tuple[Trial, Candidate
     return asked
 
 
-def identity(columns: Mapping[str, Any]) -> str:
-    """Equal for equal architectures."""
-    return Architecture({k: v for k, v in columns.items() if k != "arch.name"}).identity
-
-
 def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> float:
     if callable(cost):
         return float(cost(candidate))
@@ -136,7 +151,7 @@ def _cost(candidate: Candidate, cost: str | Callable[[Candidate], float]) -> flo
     return float(value)
 
 
-def _sampler(name: str, seed: int) -> BaseSampler:
+def _sampler(name: str, seed: int, parents: int) -> BaseSampler:
     import optuna.samplers
 
     from earlycall.nas.evolution_sampler import RegularizedEvolutionSampler
@@ -146,7 +161,7 @@ def _sampler(name: str, seed: int) -> BaseSampler:
     samplers: dict[str, Callable[[], BaseSampler]] = {
         "random": lambda: optuna.samplers.RandomSampler(seed),
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
-        "evolution": lambda: RegularizedEvolutionSampler(seed=seed),
+        "evolution": lambda: RegularizedEvolutionSampler(min(parents, 20) or 25, seed=seed),
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=25),
     }
     return samplers[name]()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features.graph import Graph
-from earlycall.nas.mutations import MUTATIONS
+from earlycall.nas.mutations import MUTATIONS, edited
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -95,6 +95,23 @@ class ModelSpace:
         }
         return self.candidate(family["model"], arguments)
 
+    def parameters(self, model: str, arguments: Mapping[str, Any]) -> dict[str, int] | None:
+        """What `suggest` asks for to suggest this architecture; None where it is not in the space.
+
+        Examples:
+            >>> space = ModelSpace([{"model": "thin/mlp", "widths": [[16], [32, 32]]}], 1, 10, 8)
+            >>> space.parameters("thin/mlp", {"widths": [32, 32]})
+            {'family': 0, '0.widths': 1}
+        """
+        for number, family in enumerate(self.families):
+            choices = {key: value for key, value in family.items() if key != "model"}
+            if family["model"] == model and choices.keys() == arguments.keys() and all(
+                arguments[key] in values for key, values in choices.items()
+            ):  # fmt: skip
+                chosen = {f"{number}.{key}": v.index(arguments[key]) for key, v in choices.items()}
+                return {"family": number, **chosen}
+        return None
+
     def candidate(self, model: str, arguments: Mapping[str, Any]) -> Candidate | None:
         """The architecture of a model with these arguments, None where it cannot be built."""
         key = json.dumps([model, arguments], sort_keys=True, default=str)
@@ -135,7 +152,7 @@ def _name(model: str, arguments: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class GraphSpace:
-    """Graphs within a few mutations of known ones.
+    """Graphs within a few mutations of known ones, each of which leads further from its parent.
 
     A mutation changes the operation of a node, rewires one of its inputs, inserts a node into a
     connection, or removes a node that takes one input. A sampler chooses only a parent, kinds and
@@ -150,7 +167,8 @@ class GraphSpace:
     Examples:
         >>> space = GraphSpace([Graph.of('{"a": {"op": "tanh", "input": ["x"]}}')], ("relu",), 1)
         >>> from optuna.trial import FixedTrial
-        >>> fixed = FixedTrial({"parent": 0, "0.kind": "operation", "0.where": 0.1, "0.what": 0.0})
+        >>> edit = {"0.kind": "operation", "0.where": 0.1, "0.what": 0.0}
+        >>> fixed = FixedTrial({"parent": 0, "edits": 1, **edit})
         >>> space.suggest(fixed).columns["arch.graph"]
         '{"a": {"op": "relu", "input": ["x"]}}'
     """
@@ -163,15 +181,17 @@ class GraphSpace:
         if not self.parents:
             raise InputError("a space of graphs needs at least one graph to start from")
 
-    def suggest(self, trial: Trial) -> Candidate:
-        """A parent, mutated."""
-        graph = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
-        for i in range(self.mutations):
-            kind = trial.suggest_categorical(f"{i}.kind", ["none", *MUTATIONS])
+    def suggest(self, trial: Trial) -> Candidate | None:
+        """A parent, mutated; None where nothing can be changed."""
+        parent = self.parents[trial.suggest_int("parent", 0, len(self.parents) - 1)]
+        graph, operations = parent, self._operations()
+        for i in range(trial.suggest_int("edits", 1, self.mutations)):
+            kind = trial.suggest_categorical(f"{i}.kind", list(MUTATIONS))
             where = trial.suggest_float(f"{i}.where", 0, 1)
             what = trial.suggest_float(f"{i}.what", 0, 1)
-            if kind != "none":
-                graph = MUTATIONS[kind](graph, where, what, self._operations())
+            graph = edited(graph, parent, kind, where, what, operations) or graph
+        if graph is parent:
+            return None
         return Candidate(f"graph-{trial.number}", {"arch.graph": graph.json()})
 
     def _operations(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,18 @@ from typing import TYPE_CHECKING, Any
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.nas.features.family import GRAPH
+from earlycall.nas.identity import canonical
 from earlycall.readers.formats.experiment_store import unpacked
 
 with needed_for("the experiment store", "nas"):
     import sqlalchemy as sa
 
 if TYPE_CHECKING:
+    import polars as pl
     from sqlalchemy.engine import URL, Connection, Engine
 
-REVISION = "0001"
+REVISION = "0002"
 WRITE_TIMEOUT = 120  # seconds that a writer waits for another
 _MIGRATION_LOCK = 7_217_221  # any number that no other program uses in the same database
 
@@ -97,8 +100,9 @@ class Store:
     def add(self, curves: CurveSet, *, source: str | None = None) -> Added:
         """Add runs; one that is there already is not added again.
 
-        A run is the same if its group, name and ``arch.*`` and ``hp.*`` values are: it is replaced
-        where it has grown or now has an outcome. A run with the very same curve and values under
+        A run is the same if its group, name and ``arch.*`` and ``hp.*`` values are, whatever the
+        names and order of its graph's nodes: it is replaced where it has grown or now has an
+        outcome. A run with the very same curve and values under
         another name is there already, too.
 
         Args:
@@ -225,12 +229,10 @@ def _rows(curves: CurveSet, source: str) -> Iterator[dict[str, Any]]:
         )
         group, run = str(columns.pop("group")), str(columns.pop("run"))
         known = {key: value for key, value in sorted(columns.items()) if value is not None}
-        settings = {key: v for key, v in known.items() if key.startswith(("arch.", "hp."))}
         content = io.BytesIO()
         curve.write_parquet(content, compression="zstd")
         yield {
-            "identity": _hash(json.dumps([group, run, settings], default=str)),
-            "content": _hash(json.dumps([group, known], default=str) + curve.write_csv()),
+            **keys(group, run, known, curve),
             "group": group,
             "run": run,
             "known": json.dumps(known, default=str),
@@ -239,6 +241,24 @@ def _rows(curves: CurveSet, source: str) -> Iterator[dict[str, Any]]:
             "source": source,
             "changed": datetime.datetime.now(datetime.UTC),
         }
+
+
+def keys(group: str, run: str, known: Mapping[str, Any], curve: pl.DataFrame) -> dict[str, str]:
+    """What no two runs share: ``identity``, equal where a run has grown, and ``content``.
+
+    Args:
+        group: the run's group.
+        run: its name.
+        known: what else is known of it, by column.
+        curve: its observations.
+    """
+    if graph := known.get(GRAPH):
+        known = {**known, GRAPH: canonical(graph)}
+    settings = {key: v for key, v in known.items() if key.startswith(("arch.", "hp."))}
+    return {
+        "identity": _hash(json.dumps([group, run, settings], default=str)),
+        "content": _hash(json.dumps([group, known], default=str) + curve.write_csv()),
+    }
 
 
 def _put(connection: Connection, row: dict[str, Any]) -> str:

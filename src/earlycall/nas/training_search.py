@@ -14,17 +14,21 @@ import polars as pl
 from earlycall.atomic import write_whole
 from earlycall.curves import CurveSet
 from earlycall.errors import InputError
+from earlycall.nas.identity import identity
 from earlycall.nas.labels import label
-from earlycall.nas.predictor import fit_labels
-from earlycall.nas.search import identity, search
+from earlycall.nas.predictor import fit_labels, why_not
+from earlycall.nas.search import NothingNewError, search
 from earlycall.study.files import FolderFiles
 from earlycall.study.plan import Plan, data_and_epochs, load_yaml
 
 if TYPE_CHECKING:
+    from earlycall.nas.labels import Labels
     from earlycall.nas.predictor import Predictor
+    from earlycall.nas.search import SearchResult, SupportsPredict
     from earlycall.nas.store import Store
 
 STATE = "search.json"
+CHILDREN = 10  # of trained architectures, for each that is trained next
 MIN_UNASSESSED = 4  # architectures to learn from, while too few to assess the predictor
 _KEYS = ("name", "data", "epochs", "early", "setting", "space")
 
@@ -103,13 +107,16 @@ class Progress:
 
     Attributes:
         trained: the runs that this search has trained.
+        made: the model and arguments of each of them.
         waiting: names, models and arguments of candidates that are chosen but not trained yet.
         seconds: spent on training.
         joules: spent on training, where measured.
-        rounds: for each round, the sampler, the chosen candidates and their predicted scores.
+        rounds: for each round, the sampler and why it was asked, the chosen candidates and their
+            predicted scores.
     """
 
     trained: list[str] = field(default_factory=list)
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
     waiting: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     joules: float = 0.0
@@ -131,7 +138,8 @@ class Loop:
         store: the collected runs to learn from and add to.
         folder: the folder of the search; a search that is there is resumed.
         sampler: see `earlycall.nas.search.search`.
-        trials: the number of suggestions in each round.
+        trials: the number of suggestions in each round; of evolution at most 10 for each that is
+            trained.
         train: the number of candidates to train in each round.
         seed: the seed.
         device: where to train.
@@ -168,50 +176,90 @@ class Loop:
 
         meter = Meter("process") if budget.joules is not None else None
         while self.progress.within(budget):
-            if not self.progress.waiting:
-                self._choose()
+            if not self.progress.waiting and not self._choose():
+                break
             while self.progress.waiting and self.progress.within(budget):
                 self._train(meter)
         return self.progress
 
-    def _choose(self) -> None:
-        """Choose what to train next by a predictor, or while there is none, at random."""
+    def _choose(self) -> bool:
+        """Choose what to train next, by a predictor where there is one; False if nothing is left.
+
+        Where the predictor's search finds nothing new, the choice is at random as well.
+        """
         curves = self.store.curves(self.plan.name) if len(self.store) else None
+        known = [] if curves is None else [identity(row) for row in curves.runs.to_dicts()]
         number = len(self.progress.rounds) + 1
-        rows = [] if curves is None else curves.runs.to_dicts()
-        known = [identity(row) for row in rows]
-        predictor = None if curves is None else self._predictor(curves)
-        how = "random" if predictor is None else self.sampler
-        result = search(
-            self.space, predictor or _ConstantPredictor(), trials=self.trials, sampler=how,
-            known=known, seed=self.seed + number - 1,
-        )  # fmt: skip
-        chosen = result.candidates[: self.train]
+        seed = self.seed + number - 1
+        labels, predictor, why = self._learnt(curves)
+        found = None
+        if labels is not None and predictor is not None:
+            try:
+                found = self._search(predictor, self.sampler, known, seed, self._parents(labels))
+            except NothingNewError as error:
+                why = str(error)
+        by, how = self.sampler, "chosen by the predictor"
+        if found is None:
+            by, how = "random", "chosen at random"
+            try:
+                found = self._search(_ConstantPredictor(), by, known, seed)
+            except NothingNewError as error:
+                self.log(f"round {number}: {error}; the search ends")
+                return False
+        chosen = found.candidates[: self.train]
         names = [candidate.name for candidate in chosen]
-        scores = result.table["score"].to_list()[: self.train]
+        scores = found.table["score"].to_list()[: self.train]
         self.progress.rounds.append({
-            "by": how, "candidates": result.table.height, "runs_known": len(known),
+            "by": by, "why": why, "candidates": found.table.height,
+            "runs_known": len(known),
             "spearman": None if predictor is None else predictor.quality_.spearman,
-            "chosen": names, "expected": None if predictor is None else scores,
+            "chosen": names, "expected": None if by == "random" else scores,
         })  # fmt: skip
         self.progress.waiting = [
             {"name": c.name, "model": c.model, "arguments": dict(c.arguments)} for c in chosen
         ]
         self._save()
-        quality = "no predictor yet" if predictor is None else str(predictor.quality_)
-        self.log(f"round {number}: {quality}; chosen: {', '.join(names)}")
+        self.log(f"round {number}: {why}; {how}: {', '.join(names)}")
+        return True
 
-    def _predictor(self, curves: CurveSet) -> Predictor | None:
-        """A predictor of early scores, None where it is not useful."""
+    def _search(
+        self,
+        predictor: SupportsPredict,
+        sampler: str,
+        known: Sequence[str],
+        seed: int,
+        parents: Sequence[tuple[dict[str, int], float]] = (),
+    ) -> SearchResult:
+        trials = min(self.trials, CHILDREN * self.train) if parents else self.trials
+        return search(
+            self.space, predictor, trials=trials, sampler=sampler, known=known, parents=parents,
+            seed=seed,
+        )  # fmt: skip
+
+    def _parents(self, labels: Labels) -> list[tuple[dict[str, int], float]]:
+        """For evolution, what this search has trained, the oldest first, and its standings."""
+        standing = dict(zip(labels.runs["run"], labels.standing.tolist(), strict=True))
+        made = self.progress.made.items() if self.sampler == "evolution" else ()
+        return [
+            (parameters, standing[run])
+            for run, spec in made
+            if run in standing and (parameters := self.space.parameters(**spec)) is not None
+        ]
+
+    def _learnt(self, curves: CurveSet | None) -> tuple[Labels | None, Predictor | None, str]:
+        """The labels, a predictor of them where it is useful, and how good it is or why not."""
+        if curves is None:
+            return None, None, "there are no runs yet to learn from"
         try:
             labels = label(curves, target="auto", epochs=self.plan.early)
             predictor = fit_labels(labels, random_state=self.seed)
-        except InputError:
-            return None
+        except InputError as error:
+            return None, None, f"there is no predictor yet ({error})"
         quality = predictor.quality_
         # With a handful of runs it cannot be assessed, but is still better than nothing.
-        few = quality.spearman is None and quality.architectures >= MIN_UNASSESSED
-        return predictor if quality.useful or few else None
+        if quality.useful or (quality.spearman is None and quality.architectures >= MIN_UNASSESSED):
+            return labels, predictor, str(quality)
+        return None, None, why_not(quality)
 
     def _train(self, meter: Any) -> None:
         from earlycall.study.training import Training
@@ -244,6 +292,9 @@ class Loop:
         curves = CurveSet.from_frame(table, pl.DataFrame([row]), name=self.plan.name)
         self.store.add(curves, source=str(self.folder))
         self.progress.trained.append(plan.name)
+        self.progress.made[plan.name] = {
+            "model": waiting["model"], "arguments": waiting["arguments"]
+        }  # fmt: skip
         self.progress.waiting.pop(0)
         self.progress.seconds += record.seconds[-1]
         self.progress.joules += record.joules[-1] if record.joules else 0.0

@@ -140,6 +140,11 @@ class Plan:
         ]
 
 
+def imports_beside(path: str | Path) -> tuple[str, ...]:
+    """The folders from which a plan's ``MODULE:FUNCTION`` is imported: the one that it lies in."""
+    return (str(Path(path).resolve().parent),)
+
+
 def load_yaml(path: str | Path, expected: str) -> dict[str, Any]:
     """The mapping in a YAML file.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from earlycall.nas.spaces import Space
     from earlycall.nas.training_search import Budget, Progress
 
+_PLANS = (".yaml", ".yml")
 _UNITS = {
     "": ("runs", 1), "s": ("seconds", 1), "m": ("seconds", 60), "h": ("seconds", 3600),
     "J": ("joules", 1), "kJ": ("joules", 1000),
@@ -58,7 +59,7 @@ def command(
     sampler: Annotated[
         str, typer.Option(help="random, tpe, evolution or nsga2 (always with --cost).")
     ] = "evolution",
-    trials: Annotated[int, typer.Option(help="Candidates per round.", min=1)] = 200,
+    trials: Annotated[int, typer.Option(help="Candidates per round, at most.", min=1)] = 200,
     train: Annotated[int, typer.Option(help="Candidates to train per round.", min=1)] = 2,
     cost: Annotated[
         str | None, typer.Option(help="Also minimise this column, e.g. arch.params.")
@@ -81,6 +82,11 @@ def command(
     """
     if (model is None) == (store is None):
         raise InputError("give --model to propose architectures, or --store to train them")
+    if space.suffix in _PLANS:
+        from earlycall.study.models import add_import_folders
+        from earlycall.study.plan import imports_beside
+
+        add_import_folders(imports_beside(space))  # its MODULE:FUNCTION
     if model is not None:
         from earlycall.nas.model_file import load
         from earlycall.nas.search import search
@@ -138,7 +144,7 @@ def _space(path: Path) -> Space:
     from earlycall.nas.features import Graph
     from earlycall.nas.spaces import GraphSpace, ModelSpace
 
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in _PLANS:
         from earlycall.nas.training_search import SearchPlan
         from earlycall.study.data import splits
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,19 +40,6 @@ class Architecture:
             return Graph.of(text)
         except InputError as error:
             raise InputError(f"run {self.run!r}, column {GRAPH!r}: {error}") from None
-
-    @property
-    def identity(self) -> str:
-        """Equal for equal architectures, whatever their runs' names and hyper-parameters."""
-        if self.columns.get(GRAPH):
-            return str(self.columns[GRAPH])
-        described = {
-            key: value
-            for key, value in self.columns.items()
-            if key.startswith("arch.") and value is not None
-            if not (isinstance(value, float) and math.isnan(value))
-        }
-        return json.dumps(described, sort_keys=True, default=str) if described else self.run
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from earlycall.errors import InputError
@@ -70,7 +69,7 @@ class Graph:
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """What is taken in but computed by no node, sorted."""
-        return tuple(sorted(self._taken - set(self.op)))
+        return tuple(sorted(self.taken - set(self.op)))
 
     @cached_property
     def states(self) -> dict[str, str]:
@@ -88,10 +87,11 @@ class Graph:
     @cached_property
     def _ends(self) -> set[str]:
         """The nodes that no other takes in."""
-        return set(self.op) - self._taken
+        return set(self.op) - self.taken
 
     @cached_property
-    def _taken(self) -> set[str]:
+    def taken(self) -> set[str]:
+        """Whatever some node takes in."""
         return {name for names in self.takes.values() for name in names}
 
     @cached_property
@@ -110,16 +110,28 @@ class Graph:
 
 def _order(takes: dict[str, tuple[str, ...]]) -> list[str]:
     """The nodes, each after all that it takes in."""
-    sorter = TopologicalSorter(dict.fromkeys(takes, ()))
-    for node, inputs in takes.items():
-        sorter.add(node, *(name for name in inputs if name in takes))
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise InputError(f"the graph has a cycle through node {error.args[1][0]!r}") from None
-    ready, order = list(sorter.get_ready()), []
+    waits = {node: {name for name in taken if name in takes} for node, taken in takes.items()}
+    users: dict[str, list[str]] = {node: [] for node in takes}
+    for node, names in waits.items():
+        for name in names:
+            users[name].append(node)
+    ready, order = [node for node, names in waits.items() if not names], []
     while ready:
-        order.append(ready.pop())
-        sorter.done(order[-1])
-        ready += sorter.get_ready()
+        order.append(node := ready.pop())
+        for user in users[node]:
+            waits[user].discard(node)
+            if not waits[user]:
+                ready.append(user)
+    if len(order) < len(takes):
+        node = next(node for node in takes if waits[node])
+        raise InputError(f"the graph has a cycle through node {_in_cycle(node, waits)!r}")
     return order
+
+
+def _in_cycle(node: str, waits: dict[str, set[str]]) -> str:
+    """A node of a cycle, from one that waits for it."""
+    seen: set[str] = set()
+    while node not in seen:
+        seen.add(node)
+        node = min(waits[node])
+    return node

@@ -44,7 +44,9 @@ def parsed(name: str) -> dict[str, float]:
     if not words:
         return {}
     head = re.fullmatch(r"([a-z]+?)(?:v(\d+))?(?:(\d+)[a-z]?)?", words[0])
-    features = {f"name:family={head[1] if head else words[0]}": 1.0}
+    letters = re.match(r"[a-z]+", words[0])  # of resnet32ts, too
+    family = head[1] if head else letters[0] if letters else words[0]
+    features = {f"name:family={family}": 1.0}
     if head and head[2]:
         features["name:version"] = float(head[2])
     if head and head[3]:

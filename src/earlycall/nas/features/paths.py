@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from earlycall.nas.features.family import Architecture, Family
 from earlycall.nas.features.graph import Graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ANY = "node"
 _NAME = re.compile(r"path:(?P<what>\w+) (?P<op>.*) from (?P<start>\S+) to (?P<end>\S+)")
@@ -18,33 +23,37 @@ def _compute(architecture: Architecture) -> dict[str, float]:
     features: dict[str, float] = {}
     if graph is None:
         return features
-    kinds = _kinds(graph)
+    kinds, own = _kinds(graph)
     for start in graph.inputs:
         ways = _ways(graph, start)
+        fewest, most = _counts(graph, start, own)
         for end, nodes in graph.outputs.items():
             if number := sum(ways.get(node, 0.0) for node in nodes):
                 features[f"path:ways node from {start} to {end}"] = math.log1p(number)
-        for kind, counts in kinds.items():
-            fewest, most = _counts(graph, start, counts)
-            for end, nodes in graph.outputs.items():
-                if reached := fewest.keys() & nodes:
-                    path = f"{kind} from {start} to {end}"
-                    features[f"path:fewest {path}"] = min(fewest[node] for node in reached)
-                    features[f"path:most {path}"] = max(most[node] for node in reached)
+            if reached := [node for node in nodes if node in fewest]:
+                low = np.min([fewest[node] for node in reached], axis=0).tolist()
+                high = np.max([most[node] for node in reached], axis=0).tolist()
+                for kind, least, largest in zip(kinds, low, high, strict=True):
+                    features[f"path:fewest {kind} from {start} to {end}"] = least
+                    features[f"path:most {kind} from {start} to {end}"] = largest
     for end, nodes in graph.outputs.items():
         features |= {f"path:last {graph.op[node]} from any to {end}": 1.0 for node in nodes}
     return features
 
 
-def _kinds(graph: Graph) -> dict[str, Callable[[str], bool]]:
-    """What to count along paths: any node, each operation, each family of operations."""
-    kinds: dict[str, Callable[[str], bool]] = {ANY: lambda op: True}
-    for operation in graph.operations:
-        kinds[operation] = operation.__eq__
-        head, underscore, _ = operation.partition("_")
-        if underscore:
-            kinds[f"{head}_*"] = lambda op, prefix=f"{head}_": op.startswith(prefix)  # type: ignore[misc]
-    return kinds
+def _kinds(graph: Graph) -> tuple[list[str], dict[str, NDArray[np.int64]]]:
+    """What to count along paths, and which of it each operation is.
+
+    Any node, each operation, and each family of operations that share the word before the first
+    underscore.
+    """
+    heads = {op: op.partition("_")[0] + "_*" for op in graph.operations if "_" in op}
+    kinds = [*dict.fromkeys([ANY, *graph.operations, *heads.values()])]
+    own = {
+        op: np.array([kind in (ANY, op, heads.get(op)) for kind in kinds], dtype=np.int64)
+        for op in graph.operations
+    }
+    return kinds, own
 
 
 def _ways(graph: Graph, start: str) -> dict[str, float]:
@@ -58,16 +67,18 @@ def _ways(graph: Graph, start: str) -> dict[str, float]:
 
 
 def _counts(
-    graph: Graph, start: str, counts: Callable[[str], bool]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """The fewest and the most nodes of a kind on any path from an input to each node."""
-    fewest, most = {start: 0}, {start: 0}
+    graph: Graph, start: str, own: dict[str, NDArray[np.int64]]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
+    """The fewest and the most nodes of each kind on any path from an input to each node."""
+    none = np.zeros(len(next(iter(own.values()))), dtype=np.int64)
+    fewest, most = {start: none}, {start: none}
     for node, taken in graph.takes.items():
         reached = [name for name in taken if name in fewest]
         if reached:
-            own = int(counts(graph.op[node]))
-            fewest[node] = own + min(fewest[name] for name in reached)
-            most[node] = own + max(most[name] for name in reached)
+            low, high = fewest[reached[0]], most[reached[0]]
+            for name in reached[1:]:
+                low, high = np.minimum(low, fewest[name]), np.maximum(high, most[name])
+            fewest[node], most[node] = own[graph.op[node]] + low, own[graph.op[node]] + high
     return fewest, most
 
 

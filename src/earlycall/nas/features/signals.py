@@ -4,12 +4,18 @@ The graph is computed once with random weights on random inputs, 32 numbers wide
 training or data. A recurrent cell is run for 12 steps. What is measured at its (first) output is
 how far different inputs still lie apart, and how much it still depends on a small change of the
 input some steps ago.
+
+Weights are drawn by what a node computes, not by its name or place: equal graphs give equal
+signals, and without recurrence, nodes that compute the same in many graphs are computed once.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +46,10 @@ def _compute(architecture: Architecture) -> dict[str, float]:
         return {}
     if any(rule(op) is None for op in graph.operations):
         return {}
-    runs = [_measured(_Cell(graph, seed), seed) for seed in range(REPEATS)]
-    return {f"signal:{key}": float(np.mean([r[key] for r in runs])) for key in runs[0]}
+    return {f"signal:{key}": value for key, value in _measured(graph).items()}
 
 
+@lru_cache(maxsize=4096)
 def rule(op: str) -> str | None:
     """The arithmetic that an operation's name stands for, None of an unknown name.
 
@@ -69,42 +75,49 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-class _Cell:
-    """A graph with random weights, as PyTorch would draw them for a linear layer."""
+def _pieces(graph: Graph) -> dict[str, str]:
+    """What each node computes, as a fingerprint; equal nodes of a graph are numbered."""
+    piece = {name: f"<{name}" for name in graph.inputs}
+    count = Counter[str]()
+    for node, taken in graph.takes.items():
+        op, inputs = graph.op[node], [piece[name] for name in taken]
+        text = "|".join((op, *(inputs if rule(op) == "blend" else sorted(inputs))))
+        count[text] += 1
+        piece[node] = hashlib.md5(
+            f"{count[text]}|{text}".encode(), usedforsecurity=False
+        ).hexdigest()
+    return piece
 
-    def __init__(self, graph: Graph, seed: int) -> None:
-        self.graph = graph
-        self.rules = {op: rule(op) for op in graph.operations}
-        draw = np.random.default_rng(seed)
-        scale = 1 / math.sqrt(3 * WIDTH)
-        self.weights = {
-            node: (draw.normal(0, scale, (len(taken), WIDTH, WIDTH)), draw.normal(0, scale, WIDTH))
-            for node, taken in graph.takes.items()
-            if self.rules[graph.op[node]] == "linear"
-        }
 
-    def __call__(self, given: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """The values of all nodes from those of the inputs, each of shape (…, WIDTH)."""
-        value = dict(given)
-        for node, taken in self.graph.takes.items():
-            inputs = [value[name] for name in taken]
-            kind = self.rules[self.graph.op[node]]
-            if not inputs:
-                value[node] = np.zeros_like(next(iter(given.values())))
-            elif kind == "linear":
-                matrices, bias = self.weights[node]
-                products = [v @ m for v, m in zip(inputs, matrices, strict=True)]
-                value[node] = _sum(products) + bias
-            else:
-                value[node] = _ARITHMETIC[str(kind)](inputs)
-        return value
+def _of(piece: str) -> np.random.Generator:
+    """Random numbers that are always the same for what a node computes."""
+    return np.random.default_rng(int(piece, 16))
+
+
+@lru_cache(maxsize=2048)
+def _weights(piece: str, inputs: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights as PyTorch would draw them for a linear layer, and biases, for each repeat."""
+    draw, scale = _of(piece), 1 / math.sqrt(3 * WIDTH)
+    matrices = draw.normal(0, scale, (inputs, REPEATS, 1, WIDTH, WIDTH))
+    return matrices, draw.normal(0, scale, (REPEATS, 1, 1, WIDTH))
+
+
+def _computed(op: str, piece: str, inputs: Values, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The value of a node from those of its inputs, each of shape (REPEATS, …, WIDTH)."""
+    kind = rule(op)
+    if not inputs:
+        return np.zeros(shape)
+    if kind == "linear":
+        matrices, bias = _weights(piece, len(inputs))
+        return _sum([v @ m for v, m in zip(inputs, matrices, strict=True)]) + bias
+    return _ARITHMETIC[str(kind)](inputs)
 
 
 Values = Sequence["NDArray[np.float64]"]
 
 
 def _sum(values: Values) -> NDArray[np.float64]:
-    return np.asarray(np.sum(values, axis=0))
+    return sum(values[1:], start=values[0])
 
 
 def _blend(values: Values) -> NDArray[np.float64]:
@@ -133,57 +146,94 @@ _ARITHMETIC: dict[str, Callable[[Values], NDArray[np.float64]]] = {
 }
 
 
-def _measured(cell: _Cell, seed: int) -> dict[str, float]:
-    graph = cell.graph
-    draw = np.random.default_rng(1000 + seed)
-    recurrent = bool(graph.states)
-    lags = LAGS if recurrent else LAGS[:1]
-    steps = STEPS if recurrent else 1
-    shape = (1 + len(lags), BATCH, WIDTH)  # undisturbed, and nudged at each lag
-    nudge = draw.normal(0, NUDGE, (BATCH, WIDTH))
-    state = dict.fromkeys((n for n in graph.inputs if n in graph.states), np.zeros(shape))
-    outside = [name for name in graph.inputs if name not in graph.states]
-    value: dict[str, NDArray[np.float64]] = {}
+def _measured(graph: Graph) -> dict[str, float]:
+    piece = _pieces(graph)
+    lags = LAGS if graph.states else LAGS[:1]
     with np.errstate(all="ignore"):
-        for step in range(steps):
-            given = dict(state)
-            for name in outside:
-                given[name] = np.broadcast_to(draw.normal(0, 1, (BATCH, WIDTH)), shape).copy()
-                for i, lag in enumerate(lags):
-                    if step == steps - 1 - lag:
-                        given[name][1 + i] += nudge
-            value = cell(given)
-            state = {name: value[graph.states[name]] for name in state}
+        value = _after_steps(graph, piece) if graph.states else _at_once(graph, piece)
         ends = [_sum([value[n] for n in nodes]) for nodes in graph.outputs.values()]
         return _facts(ends, lags)
 
 
+_kept: dict[str, NDArray[np.float64]] = {}  # of graphs without recurrence, by piece
+MAX_KEPT = 1024
+
+
+def _at_once(graph: Graph, piece: dict[str, str]) -> dict[str, NDArray[np.float64]]:
+    """The values of all nodes of a graph without recurrent states."""
+    shape = (REPEATS, 2, BATCH, WIDTH)  # undisturbed, and nudged
+    value = {}
+    for name in graph.inputs:
+        if piece[name] not in _kept:
+            draw = np.random.default_rng(list(name.encode()))
+            given = np.repeat(draw.normal(0, 1, (REPEATS, 1, BATCH, WIDTH)), 2, axis=1)
+            given[:, 1] += draw.normal(0, NUDGE, (REPEATS, BATCH, WIDTH))
+            _kept[piece[name]] = given
+        value[name] = _kept[piece[name]]
+    for node, taken in graph.takes.items():
+        known = _kept.get(piece[node])
+        if known is None:
+            inputs = [value[name] for name in taken]
+            known = _computed(graph.op[node], piece[node], inputs, shape)
+            if node in graph.taken and len(_kept) < MAX_KEPT:
+                _kept[piece[node]] = known
+        value[node] = known
+    return value
+
+
+def _after_steps(graph: Graph, piece: dict[str, str]) -> dict[str, NDArray[np.float64]]:
+    """The values of all nodes of a recurrent cell after some steps."""
+    shape = (REPEATS, 1 + len(LAGS), BATCH, WIDTH)  # undisturbed, and nudged at each lag
+    draw = np.random.default_rng(1000)
+    nudge = draw.normal(0, NUDGE, (REPEATS, BATCH, WIDTH))
+    state = dict.fromkeys((n for n in graph.inputs if n in graph.states), np.zeros(shape))
+    outside = [name for name in graph.inputs if name not in graph.states]
+    value: dict[str, NDArray[np.float64]] = {}
+    for step in range(STEPS):
+        value = dict(state)
+        for name in outside:
+            given = np.repeat(draw.normal(0, 1, (REPEATS, 1, BATCH, WIDTH)), shape[1], axis=1)
+            for i, lag in enumerate(LAGS):
+                if step == STEPS - 1 - lag:
+                    given[:, 1 + i] += nudge
+            value[name] = given
+        for node, taken in graph.takes.items():
+            inputs = [value[name] for name in taken]
+            value[node] = _computed(graph.op[node], piece[node], inputs, shape)
+        state = {name: value[graph.states[name]] for name in state}
+    return value
+
+
 def _facts(ends: list[NDArray[np.float64]], lags: Sequence[int]) -> dict[str, float]:
-    """What is measured at the outputs, each of shape (1 + lags, BATCH, WIDTH)."""
-    first = ends[0][0]
-    spread, level = _log(first.std(axis=0).mean()), _log(np.sqrt((first**2).mean()))
+    """What is measured at the outputs, each of shape (REPEATS, 1 + lags, BATCH, WIDTH)."""
+    first = ends[0][:, 0]
+    spread = _log(first.std(axis=1).mean(axis=1))
+    level = _log(_size(first))
     facts = {"spread": spread, "level": level, "contrast": spread - level, "rank": _rank(first)}
     for i, lag in enumerate(lags):
-        change = np.sqrt(((ends[0][1 + i] - first) ** 2).mean()) / NUDGE
-        facts[f"lag {lag}"] = _log(change)
+        facts[f"lag {lag}"] = _log(_size(ends[0][:, 1 + i] - first) / NUDGE)
     for number, end in enumerate(ends[1:3], start=1):
-        facts[f"level of output {number}"] = _log(np.sqrt((end[0] ** 2).mean()))
-    return facts
+        facts[f"level of output {number}"] = _log(_size(end[:, 0]))
+    return {name: float(values.mean()) for name, values in facts.items()}
 
 
-def _rank(values: NDArray[np.float64]) -> float:
-    centred = values - values.mean(axis=0)
+def _size(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The root mean square of each repeat."""
+    return np.asarray(np.sqrt((values**2).mean(axis=(1, 2))))
+
+
+def _rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean(axis=1, keepdims=True)
     if not np.isfinite(centred).all():
-        return 0.0
-    power = np.linalg.svd(centred, compute_uv=False) ** 2
-    if power.sum() <= 0:
-        return 0.0
-    share = power / power.sum()
-    return float(np.exp(-(share * np.log(share + FLOOR)).sum()))
+        return np.zeros(REPEATS)
+    power = np.maximum(np.linalg.eigvalsh(centred @ centred.transpose(0, 2, 1)), 0)
+    share = power / np.maximum(power.sum(axis=1, keepdims=True), FLOOR**2)
+    rank = np.exp(-(share * np.log(share + FLOOR)).sum(axis=1))
+    return np.where(power.sum(axis=1) > 0, rank, 0.0)
 
 
-def _log(value: float) -> float:
-    return float(np.log10(value + FLOOR)) if np.isfinite(value) else -math.log10(FLOOR)
+def _log(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(value), np.log10(value + FLOOR), -math.log10(FLOOR))
 
 
 def _meaning(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,7 +17,7 @@ from earlycall.nas.features.counts import COUNTS
 from earlycall.nas.features.family import GRAPH, Architecture, Family
 from earlycall.nas.features.names import NAMES
 from earlycall.nas.features.neighbourhoods import NEIGHBOURHOODS
-from earlycall.nas.features.numbers import NUMBERS
+from earlycall.nas.features.numbers import NUMBERS, is_of_one_place
 from earlycall.nas.features.paths import PATHS
 from earlycall.nas.features.signals import SIGNALS
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FAMILIES: tuple[Family, ...] = (NUMBERS, NAMES, COUNTS, PATHS, NEIGHBOURHOODS, SIGNALS)
 _OF_GRAPHS = (COUNTS, PATHS, NEIGHBOURHOODS, SIGNALS)
 MIN_OCCURRENCES = 3
+MAX_KEPT = 4096
+_of_graphs: dict[str, dict[str, float]] = {}  # what was computed of a graph, by its JSON
 
 
 def architectures(table: Any) -> list[Architecture]:
@@ -106,18 +108,41 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
         matrix = self._matrix([_features(a) for a in architectures(X)])
         return np.where(np.isfinite(matrix), matrix, self.medians_)
 
+    def blocks(self) -> list[list[int]]:
+        """The columns of numbers and words: of the whole, of one place each, and in names."""
+        recorded, placed, named = [], [], []
+        for i, name in enumerate(self.names_):
+            family = family_of(name)
+            if family is NUMBERS:
+                (placed if is_of_one_place(name) else recorded).append(i)
+            elif family is NAMES and "=" not in name:
+                named.append(i)
+        return [recorded, placed, named]
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The features' names."""
         return np.asarray(self.names_, dtype=object)
 
     def _matrix(self, rows: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """The features of these names; NaN where unknown."""
-        sources = [_source(name) for name in self.names_]
+        place = {name: j for j, name in enumerate(self.names_)}
+        absent: dict[str, tuple[list[int], list[float]]] = {}  # by source: columns and values
+        for name, j in place.items():
+            source, value = _source(name)
+            columns, values = absent.setdefault(source, ([], []))
+            columns.append(j)
+            values.append(value)
         out = np.full((len(rows), len(self.names_)), np.nan)
-        for i, row in enumerate(rows):
-            described = {_source(name)[0] for name in row}
-            for j, (name, (source, absent)) in enumerate(zip(self.names_, sources, strict=True)):
-                out[i, j] = row.get(name, absent if source in described else math.nan)
+        for line, row in zip(out, rows, strict=True):
+            for source in {_source(name)[0] for name in row} & absent.keys():
+                columns, values = absent[source]
+                line[columns] = values
+            known = [
+                (j, value) for name, value in row.items() if (j := place.get(name)) is not None
+            ]
+            if known:
+                columns, values = zip(*known, strict=True)
+                line[list(columns)] = values
         return out
 
 
@@ -132,15 +157,16 @@ def _source(name: str) -> tuple[str, float]:
 def _features(architecture: Architecture) -> dict[str, float]:
     """All features of an architecture; those of a graph are cached."""
     features = NUMBERS.compute(architecture) | NAMES.compute(architecture)
-    if architecture.graph is not None:
-        features |= _of_graph(architecture.graph.json())
+    if text := architecture.columns.get(GRAPH):
+        key = text if isinstance(text, str) else json.dumps(text)
+        if key not in _of_graphs:
+            if len(_of_graphs) >= MAX_KEPT:
+                _of_graphs.clear()
+            _of_graphs[key] = {
+                k: v for family in _OF_GRAPHS for k, v in family.compute(architecture).items()
+            }
+        features |= _of_graphs[key]
     return features
-
-
-@lru_cache(maxsize=4096)
-def _of_graph(text: str) -> dict[str, float]:
-    architecture = Architecture({GRAPH: text})
-    return {k: v for family in _OF_GRAPHS for k, v in family.compute(architecture).items()}
 
 
 @lru_cache(maxsize=65536)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+_LIKE_RELU = frozenset({  # of torch's operators; relu6 is a hardtanh, prelu has a kernel
+    "relu", "leaky_relu", "gelu", "silu", "hardswish", "elu", "selu", "celu", "mish", "hardtanh",
+    "_prelu_kernel", "rrelu_with_noise",
+})  # fmt: skip
 
 
 def zero_cost(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
@@ -21,7 +26,10 @@ def zero_cost(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, 
     - ``jacov``: how little the gradients for different inputs resemble each other, from the
       eigenvalues of their correlation (Mellor et al., 2020, first version);
     - ``naswot``: log-determinant of the kernel of how many ReLU-like units agree between inputs
-      (Mellor et al., ICML 2021).
+      (Mellor et al., ICML 2021), whether they are modules or functions such as ``torch.relu``.
+
+    The last two normalise by the statistics of the batch, as their sources do: before training, the
+    running ones of a batch normalisation say nothing. Dropout is off in both.
 
     Args:
         module: a classifier with random weights.
@@ -83,12 +91,23 @@ def _synflow(module: nn.Module, image: torch.Tensor) -> float:
     return _saliency(module)
 
 
+def _with_statistics_of_the_batch(module: nn.Module) -> nn.Module:
+    """The module in evaluation, but for its batch normalisations."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    module.eval()
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.train()
+    return module
+
+
 def _jacov(module: nn.Module, x: torch.Tensor) -> float:
     import torch
 
-    module.eval()
     x = x.clone().requires_grad_()
-    _logits(module, x).sum().backward()  # type: ignore[no-untyped-call]
+    out = _logits(_with_statistics_of_the_batch(module), x)
+    out.sum().backward()  # type: ignore[no-untyped-call]
     if x.grad is None:
         return math.nan
     rows = x.grad.flatten(1).double()
@@ -100,20 +119,26 @@ def _jacov(module: nn.Module, x: torch.Tensor) -> float:
 
 def _naswot(module: nn.Module, x: torch.Tensor) -> float:
     import torch
-    from torch import nn
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     kernel = torch.zeros(len(x), len(x), dtype=torch.float64)
 
-    def count_agreement(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: torch.Tensor) -> None:
-        active = (inputs[0].flatten(1) > 0).double()
-        kernel.add_(active @ active.T + (1 - active) @ (1 - active).T)
+    class CountAgreement(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        """Sees every activation, called as a module, a function or a method."""
 
-    kinds = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ELU, nn.Mish)
-    for layer in module.modules():
-        if isinstance(layer, kinds):
-            layer.register_forward_hook(count_agreement)
-    module.eval()
-    with torch.no_grad():
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if operation.overloadpacket.__name__.rstrip("_") in _LIKE_RELU:
+                inputs = args[0]
+                if inputs.ndim and len(inputs) % len(x) == 0:
+                    active = (inputs.reshape(len(x), -1) > 0).double()
+                    kernel.add_(active @ active.T + (1 - active) @ (1 - active).T)
+            return operation(*args, **(kwargs or {}))
+
+    module = _with_statistics_of_the_batch(module)
+    counting = CountAgreement()  # type: ignore[no-untyped-call]
+    with torch.enable_grad(), counting:  # without gradients, attention is one operation
         module(x)
     value = torch.linalg.slogdet(kernel + 1e-6 * torch.eye(len(x), dtype=torch.float64))
     return float(value.logabsdet) if float(kernel.sum()) else math.nan

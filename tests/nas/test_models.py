@@ -1,0 +1,117 @@
+"""The models to choose from, and what is promised of the one that was chosen."""
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+
+from earlycall.errors import InputError
+from earlycall.nas.kernels import OnColumns
+from earlycall.nas.models import ChosenRegressor, CrossValidation
+from earlycall.nas.predictor import Predictor, assessed
+from earlycall.scores.ranks import mean_ranks, rank_correlation
+
+
+def settings(n, seed):
+    """Networks of four blocks, and how good they are: smooth in the settings, with some noise."""
+    draw = np.random.default_rng(seed)
+    size = draw.integers(1, 9, (n, 4))
+    label = np.log(size).sum(axis=1) - 0.1 * (size[:, 0] - 4) ** 2 + draw.normal(0, 0.3, n)
+    return [{f"arch.block{i}_size": int(v) for i, v in enumerate(row)} for row in size], label
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor().fit(*settings(60, 0))
+
+
+def test_a_gaussian_process_learns_a_table_of_settings(predictor):
+    assert predictor.regressor_.model_ == "gaussian process"
+    assert predictor.quality_.by_model["gaussian process"] > predictor.quality_.by_model["boosting"]
+
+
+def test_the_promise_is_kept_and_errors_are_as_large_as_it_says(predictor):
+    rows, label = settings(600, 1)
+    score, se = predictor.predict(rows, return_std=True)
+    assert abs(predictor.quality_.spearman - rank_correlation(score, label)) < 0.08
+    off = np.abs(score - (mean_ranks(label) - 0.5) / len(label)) / se
+    assert 0.55 < (off < 1).mean() < 0.9
+    assert (off < 1.96).mean() > 0.88
+
+
+def test_families_are_held_out_as_a_whole():
+    """Within a family all are alike, and nothing tells how good another family is."""
+    draw = np.random.default_rng(0)
+    family = np.repeat(np.arange(12), 5)
+    rows = [{"arch.name": f"{'abcdefghijkl'[f]}net_{i}", "arch.width": float(f) ** 2 % 7 + i / 100}
+            for i, f in enumerate(family)]  # fmt: skip
+    label = draw.permutation(12)[family] + draw.normal(0, 0.1, 60)
+    by_family = Predictor("boosting").fit(rows, label).quality_
+    assert by_family.held_out == "families"
+    assert by_family.architectures == 60
+    assert by_family.spearman < 0.6
+    unnamed = [{"arch.width": row["arch.width"]} for row in rows]
+    by_architecture = Predictor("boosting").fit(unnamed, label).quality_
+    assert by_architecture.held_out == "architectures"
+    assert by_architecture.spearman > 0.7
+
+
+def test_an_architecture_that_is_good_elsewhere_is_expected_to_be_good_here():
+    """Half of what makes it good cannot be read off its features."""
+    draw = np.random.default_rng(0)
+    width = draw.permutation(np.arange(40.0))
+    rows = [{"arch.width": w} for w in width]
+    hidden = draw.normal(0, 1, 40)
+
+    def label():
+        return width / 15 + hidden + draw.normal(0, 0.3, 40)
+
+    there, here = np.concatenate([label(), label()]), label()
+    groups = ["a"] * 40 + ["b"] * 40
+    joint = Predictor("ridge").fit(rows * 2, there, groups)
+    features_only = Predictor("ridge").fit(rows * 2, there)
+    assert rank_correlation(joint.predict(rows), here) > 0.9
+    assert rank_correlation(features_only.predict(rows), here) < 0.8
+    unknown = [{"arch.width": w + 0.5} for w in width]
+    assert np.allclose(joint.predict(unknown), features_only.predict(unknown))
+
+
+def test_what_only_one_group_knows_is_not_taken_along():
+    rows, label = settings(30, 0)
+    assert not Predictor("ridge").fit(rows, label, ["a"] * 15 + ["b"] * 15).known_
+
+
+def test_the_luck_of_choosing_is_not_promised():
+    """Of many models that know nothing, the best looks as if it knew something."""
+    draw = np.random.default_rng(0)
+    y = (mean_ranks(draw.normal(size=40)) - 0.5) / 40
+    predicted = {f"m{i}": draw.normal(size=(1, 40)) for i in range(20)}
+    samples = [draw.integers(0, 40, 40) for _ in range(200)]
+    spearman = {k: rank_correlation(p[0], y) for k, p in predicted.items()}
+    resampled = {
+        k: np.array([rank_correlation(p[0, s], y[s]) for s in samples])
+        for k, p in predicted.items()
+    }  # fmt: skip
+    cv = CrossValidation(spearman, predicted, resampled)
+    one = CrossValidation({"m0": 0.4}, {"m0": predicted["m0"]}, {"m0": resampled["m0"] * 0 + 0.4})
+    assert cv.optimism > 0.05
+    assert one.optimism == 0
+    assert assessed(cv, y)[0] < max(spearman.values())
+
+
+def test_a_kernel_on_columns_is_that_kernel_of_them():
+    X = np.random.default_rng(0).normal(size=(12, 5))
+    kernel = OnColumns(RBF(0.7), 1, 3) + OnColumns(RBF(1.3), 3, 5) + WhiteKernel(0.1)
+    expected = RBF(0.7)(X[:, 1:3]) + RBF(1.3)(X[:, 3:]) + 0.1 * np.eye(12)
+    assert np.allclose(kernel(X), expected)
+    process = GaussianProcessRegressor(kernel, optimizer=None).fit(X, np.sin(X[:, 1]))
+    likelihood = process.log_marginal_likelihood
+    assert check_grad(
+        likelihood, lambda theta: likelihood(theta, eval_gradient=True)[1], kernel.theta
+    ) < 1e-4  # fmt: skip
+
+
+def test_a_model_that_there_is_not():
+    with pytest.raises(InputError, match="there are: gaussian process"):
+        ChosenRegressor("magic").fit(np.zeros((9, 1)), np.arange(9.0))
