@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ _BEGIN = (
 Outcome = CleanLog | EmptyLogError | NoMatchError
 
 
-def read_each(sources: Sequence[Source]) -> Iterator[Outcome]:
+def read_each(sources: Sequence[Source]) -> Generator[Outcome, None, None]:
     """What each log holds, in their order, or why it holds nothing.
 
     Warnings and errors are those of reading one log after the other. To be closed, if not all are
