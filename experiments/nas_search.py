@@ -180,16 +180,16 @@ def table(pools, found):
     lines = []
     for pool in pools:
         lines += [
-            f"| {pool.name}, {len(pool)} architectures | "
+            f"| {pool.name}, {len(pool)} architectures | seeds | "
             + " | ".join(f"after {n}" for n in AFTER) + " |",
-            "|---|" + "---|" * len(AFTER),
+            "|---|---|" + "---|" * len(AFTER),
         ]  # fmt: skip
         for name in SEARCHES:
             rows = np.array(list(found.get(f"{pool.name}/{name}", {}).values()))
             if len(rows):
                 mean, error = rows.mean(0), rows.std(0, ddof=1) / np.sqrt(len(rows))
                 cells = (f"{m:.3g} ± {e:.2g}" for m, e in zip(mean, error, strict=True))
-                lines.append(f"| {name} | " + " | ".join(cells) + " |")
+                lines.append(f"| {name} | {len(rows)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
 from earlycall.errors import InputError
 from earlycall.nas.kernels import OnColumns
+from earlycall.nas.model_file import load, save
 from earlycall.nas.models import ChosenRegressor, CrossValidation
 from earlycall.nas.predictor import Predictor, assessed
 from earlycall.scores.ranks import mean_ranks, rank_correlation
@@ -38,6 +39,13 @@ def test_the_promise_is_kept_and_errors_are_as_large_as_it_says(predictor):
     off = np.abs(score - (mean_ranks(label) - 0.5) / len(label)) / se
     assert 0.55 < (off < 1).mean() < 0.9
     assert (off < 1.96).mean() > 0.88
+
+
+def test_a_gaussian_process_says_the_same_from_a_file(predictor, tmp_path):
+    rows, _ = settings(5, 2)
+    assert np.array_equal(
+        load(save(predictor, tmp_path / "model")).predict(rows), predictor.predict(rows)
+    )
 
 
 def test_families_are_held_out_as_a_whole():

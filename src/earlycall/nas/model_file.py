@@ -27,6 +27,11 @@ _TRUSTED = (
     "earlycall.nas.kernels.OnColumns",
     "earlycall.nas.models.ChosenRegressor",
     "earlycall.nas.models.CrossValidation",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Matern",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.Sum",
+    "sklearn.gaussian_process.kernels.WhiteKernel",
     "sklearn.tree._tree.Tree",
 )
 

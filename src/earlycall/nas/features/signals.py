@@ -94,7 +94,7 @@ def _of(piece: str) -> np.random.Generator:
     return np.random.default_rng(int(piece, 16))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _weights(piece: str, inputs: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights as PyTorch would draw them for a linear layer, and biases, for each repeat."""
     draw, scale = _of(piece), 1 / math.sqrt(3 * WIDTH)
