@@ -10,6 +10,7 @@ from writers import tensorboard
 from conftest import earlycall
 from earlycall import Follower, InputError, read
 from earlycall.readers import mirror
+from earlycall.readers.address import Address
 from earlycall.readers.mirror import Mirror
 
 
@@ -219,7 +220,7 @@ def test_old_copies_make_room(bucket, runs, monkeypatch, cache):
 
 
 def test_nothing_of_a_signature_is_said():
-    assert Mirror("https://a:word@example.org/x/log.csv?sig=abc").address == (
+    assert Mirror(Address.of("https://a:word@example.org/x/log.csv?sig=abc")).address == (
         "https://…@example.org/x/log.csv"
     )
 

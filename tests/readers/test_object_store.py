@@ -17,6 +17,12 @@ from earlycall.readers.object_store import RemoteSet
 from earlycall.readers.scan import scanned
 
 
+@pytest.fixture(autouse=True)
+def no_copies(tmp_path, monkeypatch):
+    """Copies of what is read from an address would lie here."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def curves():
     rows = [
@@ -58,6 +64,7 @@ def test_a_set_in_a_bucket_is_the_one_on_disk(bucket, curves, partitioned, tmp_p
     same(read(bucket.upload(curves.write(tmp_path / "set"), "file/set")), curves)
     address = bucket.upload(partitioned, "parts/set")
     same(read(address), curves)
+    assert not list(tmp_path.rglob("earlycall/remote")), "it was copied"
     same(read(f"{address}/"), curves)
     same(read(f"{bucket.address}/file/set/curves.parquet"), curves)
 

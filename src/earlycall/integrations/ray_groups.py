@@ -130,7 +130,7 @@ def _mapped(
             f"{curves.name or 'the curve set'} has one group, which one machine works on: leave "
             "out --address"
         )
-    with needed_for("--address", "study"), ray_cluster(Resources(address), client=True):
+    with needed_for("--address", "ray"), ray_cluster(Resources(address), client=True):
         import ray
         from ray.data import DataContext
 

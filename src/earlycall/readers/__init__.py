@@ -29,10 +29,10 @@ from earlycall.errors import (
     NoMatchError,
     first_few,
 )
+from earlycall.readers.address import is_address
 from earlycall.readers.assembly import assembled, together
 from earlycall.readers.discovery import Source, sources
-from earlycall.readers.mirror import Mirror, by_address, is_mirrored
-from earlycall.readers.remote import is_address
+from earlycall.readers.mirror import by_address, mirror_of
 from earlycall.readers.trainings import warn_of_copies
 from earlycall.readers.workers import Outcome, read_each
 
@@ -77,9 +77,10 @@ def read(
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a curve set, a log file or a folder of logs")
-    mirrors = {path: Mirror(path) for path in paths if is_mirrored(path)}
-    with by_address([*mirrors.values()]):
-        here = [mirrors[path].update(progress) if path in mirrors else path for path in paths]
+    mirrors = [mirror_of(path) for path in paths]
+    with by_address([mirror for mirror in mirrors if mirror is not None]):
+        here = [path if mirror is None else mirror.update(progress)
+                for path, mirror in zip(paths, mirrors, strict=True)]  # fmt: skip
         found = [_Found.under(path, pattern) for path in here]
         all_sources = [source for one in found for source in one.sources]
         with closing(read_each(all_sources)) as outcomes:

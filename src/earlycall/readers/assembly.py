@@ -16,7 +16,7 @@ from earlycall.curves.cleaning import (
 )
 from earlycall.curves.columns import training_loss, validation_loss
 from earlycall.errors import EmptyLogError, InputError
-from earlycall.readers import remote
+from earlycall.readers.address import Address
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 from earlycall.readers.summaries import with_outcomes
@@ -33,8 +33,8 @@ def assembled(logs: list[CleanLog], path: str | Path) -> CurveSet:
     Raises:
         InputError: if there is no log, two runs have one name, or the table of runs is broken.
     """
-    is_address = remote.is_address(path)
-    name = remote.name_of(path) if is_address else as_text(Path(path).resolve().name)
+    address = Address.of(path)
+    name = as_text(Path(path).resolve().name) if address is None else address.name
     if not logs:
         raise EmptyLogError(f"{path}: no observation in any log yet")
     is_set = [log.run for log in logs] == [""]  # a curve set is taken as it is

@@ -17,6 +17,7 @@ from typing import Any
 
 from earlycall.errors import InputError, first_few
 from earlycall.readers import remote
+from earlycall.readers.address import is_address
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.inside import files_in, head_of, visible_files, walk_visible
 from earlycall.readers.base.log import Log, as_text
@@ -133,7 +134,7 @@ def sources(
     """
     if (found_set := RemoteSet.at(path)) is not None:
         return [Source("", Path(path), found_set)]
-    if remote.is_address(path):
+    if is_address(path):
         return [Source(str(path), Path(path), remote.Server(str(path)))]
     path = Path(path)
     if not path.exists():

@@ -28,7 +28,9 @@ from typing import Any
 from earlycall.atomic import write_whole
 from earlycall.errors import CurveWarning, InputError, first_few
 from earlycall.extras import MissingExtraError
+from earlycall.readers.address import Address
 from earlycall.readers.base.threads import awaited
+from earlycall.readers.object_store import RemoteSet
 
 PACKAGES = {  # by scheme, of those that fsspec reads through another package
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
@@ -42,8 +44,6 @@ _THREADS = 16
 _IN_USE = 3600.0  # seconds after its last use in which a copy is not removed
 _INDEX = "index.json"
 _Entry = list[str | int]  # of a file that was fetched: its tag there, and which file it is here
-# Paths lose a slash of the two where the command line makes a path of the address.
-_ADDRESS = re.compile(rf"^({'|'.join(PACKAGES)}):/{{1,2}}(.+)$", re.DOTALL)
 _TAGS = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "last_modified", "mtime", "updated")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SIGNATURE|CONNECTION_STRING|SAS")
@@ -60,21 +60,33 @@ _NO_LOGS = frozenset({  # what lies beside logs and is large
 })  # fmt: skip
 
 
-def is_mirrored(path: object) -> bool:
-    """Whether what is given as a path is the address of logs in object storage, or of a file.
+def mirror_of(path: object) -> Mirror | None:
+    """The copy of the logs at an address in object storage, or of one on a web server.
+
+    None of a path, of an address of runs on a server, and of that of a curve set, which is read
+    where it lies.
+
+    Raises:
+        InputError: if what lies there cannot be reached, or the package that reads it is missing.
+    """
+    address = Address.of(path)
+    if address is None or not (address.is_store or _is_web_log(address)):
+        return None
+    return None if RemoteSet.at(path) is not None else Mirror(address)
+
+
+def _is_web_log(address: Address) -> bool:
+    """Whether an address on the web is that of a log; else it is that of an MLflow server.
 
     Examples:
-        >>> is_mirrored("s3://bucket/runs"), is_mirrored("https:/example.org/log.csv")
-        (True, True)
-        >>> is_mirrored("http://127.0.0.1:5000"), is_mirrored("runs")
-        (False, False)
+        >>> _is_web_log(Address.of("https://example.org/log.csv"))
+        True
+        >>> _is_web_log(Address.of("http://127.0.0.1:5000"))
+        False
     """
-    match = _ADDRESS.match(str(path))
-    if match is None:
-        return False
-    where = PurePosixPath(re.split("[?#]", match[2])[0])
-    is_log = where.suffix.lower() in _LOGS or ".tfevents." in where.name
-    return not match[1].startswith("http") or (is_log and len(where.parts) > 1)
+    path = PurePosixPath(address.where)
+    is_log = path.suffix.lower() in _LOGS or ".tfevents." in path.name
+    return address.is_web and is_log and len(path.parts) > 1
 
 
 class Mirror:
@@ -91,14 +103,10 @@ class Mirror:
         MissingExtraError: if the package that reads such addresses is not installed.
     """
 
-    def __init__(self, address: str | Path) -> None:
-        match = _ADDRESS.match(str(address))
-        if match is None:
-            raise InputError(f"{str(address)!r} is not an address of logs")
-        self._scheme, rest = match.groups()
-        self._full = f"{self._scheme}://{rest.rstrip('/')}"
-        shown = re.sub(r"//[^@/]*@", "//…@", self._full)
-        self.address = shown.partition("?")[0] if self._scheme.startswith("http") else shown
+    def __init__(self, address: Address) -> None:
+        self._is_web = address.is_web
+        self._scheme, self._full = address.scheme, address.full.rstrip("/")
+        self.address = address.shown.rstrip("/")
         for package in ("fsspec", PACKAGES[self._scheme]):
             if find_spec(package) is None:
                 which = "" if package in ("fsspec", "s3fs", "aiohttp") else f" {package}"
@@ -184,7 +192,7 @@ class Mirror:
     def _listed(self) -> dict[str, _There]:
         """What may be a log, by its name below the address."""
         root = self._root.rstrip("/")
-        if self._scheme.startswith("http"):
+        if self._is_web:
             found = {self._root: self._fs.info(self._root)}
         else:
             found = self._fs.find(self._root, detail=True)

@@ -6,7 +6,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import polars as pl
 
 from earlycall.curves.parquet import CURVES, RUNS, WRITE
 from earlycall.errors import InputError
+from earlycall.readers.address import Address
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log
 from earlycall.readers.formats import curve_set
 
-# Paths lose a slash of the two where the command line makes a path of the address.
-_ADDRESS = re.compile(r"^(s3a?|gs|gcs|az|abfss?|hf|https?):/{1,2}([^?#]+)(.*)$", re.DOTALL)
 # Some tries, so that a store that is busy for a moment is no error, and an end to them.
 _PATIENCE: dict[str, Any] = {"max_retries": 3, "retry_timeout_ms": 10_000}
 _TIMEOUT = 60  # seconds without an answer, of a web server
@@ -46,8 +45,8 @@ class RemoteSet:
         runs: the address of the table of runs, None where there is none.
     """
 
-    curves: str
-    runs: str | None
+    curves: Address
+    runs: Address | None
     NAME = curve_set.NAME
 
     @classmethod
@@ -60,28 +59,30 @@ class RemoteSet:
         Raises:
             InputError: if what lies there cannot be reached, or may not be read.
         """
-        match = _ADDRESS.match(str(address))
-        if match is None:
+        found = Address.of(address)
+        if found is None or not (found.is_store or found.is_web):
             return None
-        scheme, where, query = match[1], match[2].rstrip("/"), match[3]
+        where = found.where
         folder, _, last = where.rpartition("/")
         is_file = last.endswith(".parquet")
-        if scheme.startswith("http"):
-            if not is_file:
+        if found.is_web and not is_file:
+            return None
+        curves = replace(found, rest=f"{where}{found.query}" if is_file else f"{where}/{CURVES}")
+        folder = folder if is_file else where
+        beside = replace(found, rest=f"{folder}/{RUNS}{found.query}")
+        if not _exists(curves):
+            if found.is_web:
+                raise InputError(f"{found.shown}: no such file; check the address")
+            curves = replace(curves, rest=f"{curves.where}/")
+            if not _exists(curves):
                 return None
-            full = f"{scheme}://{where}{query}"
-            beside = f"{scheme}://{folder}/{RUNS}{query}" if last == CURVES else None
-        else:
-            folder = folder if last == CURVES else where
-            full = f"{scheme}://{where}" if is_file else f"{scheme}://{where}/{CURVES}"
-            beside = f"{scheme}://{folder}/{RUNS}" if last == CURVES or not is_file else None
-        if not _exists(full):
-            if scheme.startswith("http"):
-                raise InputError(f"{shown(full)}: no such file; check the address")
-            full += "/"
-            if not _exists(full):
-                return None
-        return cls(full, beside if beside is not None and _exists(beside) else None)
+        has_runs = curves.where.endswith(f"/{CURVES}") and _exists(beside)
+        return cls(curves, beside if has_runs else None)
+
+    @property
+    def name(self) -> str:
+        """What the set is called in tables."""
+        return self.curves.name
 
     def scan(self) -> pl.LazyFrame:
         """The curves, not read yet."""
@@ -106,7 +107,7 @@ class RemoteSet:
         if self.runs is None:
             return None
         with _explained(self.runs):
-            curve_set.check_pair(shown(self.curves), _write_of(self.curves), _write_of(self.runs))
+            curve_set.check_pair(self.curves.shown, _write_of(self.curves), _write_of(self.runs))
             return curve_set.collected(_scan(self.runs))
 
     def parts(self, path: Path, state: State) -> Iterator[Log]:
@@ -116,32 +117,22 @@ class RemoteSet:
             yield Log(curve_set.collected(self.scan()), runs)
 
 
-def shown(address: str) -> str:
-    """An address as a sentence may say it, without a password or signature.
-
-    Examples:
-        >>> shown("https://me:secret@host/a.parquet?token=secret")
-        'https://…@host/a.parquet'
-    """
-    return re.sub(r"//[^@/]*@", "//…@", re.split("[?#]", address)[0])
-
-
-def _scan(address: str) -> pl.LazyFrame:
-    if not address.startswith("http"):
-        return pl.scan_parquet(address, glob=False, storage_options=_PATIENCE)
-    table = pl.scan_parquet(address, glob=False, storage_options=_PATIENCE)
+def _scan(address: Address) -> pl.LazyFrame:
+    table = pl.scan_parquet(address.full, glob=False, storage_options=_PATIENCE)
+    if not address.is_web:
+        return table
     try:
         table.collect_schema()
         table.head(1).collect()
     except OSError as error:
         if "Range request not supported" not in str(error):
             raise
-        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(address.full, timeout=_TIMEOUT) as answer:  # noqa: S310
             return pl.scan_parquet(BytesIO(answer.read()))
     return table
 
 
-def _exists(address: str) -> bool:
+def _exists(address: Address) -> bool:
     """Whether there is a table, or a folder of tables.
 
     Raises:
@@ -161,31 +152,31 @@ def _exists(address: str) -> bool:
     return True
 
 
-def _write_of(address: str) -> str | None:
+def _write_of(address: Address) -> str | None:
     """Which writing a file comes from, None of any other file and of folders."""
-    if address.endswith("/") or address.startswith("http"):
+    if address.full.endswith("/") or address.is_web:
         return None
-    return pl.read_parquet_metadata(address, storage_options=_PATIENCE).get(WRITE)
+    return pl.read_parquet_metadata(address.full, storage_options=_PATIENCE).get(WRITE)
 
 
 @contextmanager
-def _explained(address: str) -> Iterator[None]:
+def _explained(address: Address) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{shown(address)}: {_reason(address, error)}") from None
+        raise InputError(f"{address.shown}: {_reason(address, error)}") from None
 
 
-def _reason(address: str, error: Exception) -> str:
+def _reason(address: Address, error: Exception) -> str:
     """Why something at an address cannot be read; nothing of what the store says, keys included."""
     said = str(error)
     if isinstance(error, FileNotFoundError):
         bucket = "NoSuchBucket" in said
         return "no such bucket; check the address" if bucket else "it is gone; check the address"
     if isinstance(error, PermissionError) or _DENIED.search(said):
-        keys = _KEYS.get(address[:2])
+        keys = _KEYS.get(address.scheme[:2])
         how = f"set {keys}, or those of another account" if keys else "check the address"
         return f"access was denied; {how}"
     if isinstance(error, ConnectionError) or _UNREACHABLE.search(said):

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from earlycall.curves.parquet import CURVES
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
+from earlycall.readers.address import Address
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, settings, table_of, table_of_numbers, timestamp_of
-
-# Paths lose a slash of the two where the command line makes a path of the address.
-_ADDRESS = re.compile(
-    r"^(wandb|https?|postgresql|mysql|s3a?|gs|gcs|az|abfss?|hf)(\+\w+)?:/{1,2}(.+)$", re.DOTALL
-)
-
-
-def is_address(path: object) -> bool:
-    """Whether what is given as a path is an address.
-
-    Examples:
-        >>> is_address("wandb://team/project"), is_address("http:/127.0.0.1:5000")
-        (True, True)
-        >>> is_address("runs")
-        False
-    """
-    return _ADDRESS.match(str(path)) is not None
-
-
-def name_of(address: str | Path) -> str:
-    """What is at an address is called by the last part of it.
-
-    Examples:
-        >>> name_of("s3://bucket/sets/digits/curves.parquet"), name_of("wandb://team/project")
-        ('digits', 'project')
-    """
-    where = re.split("[?#]", str(address))[0].rstrip("/")
-    return where.removesuffix(f"/{CURVES}").rpartition("/")[2]
 
 
 class Server:
@@ -58,10 +29,10 @@ class Server:
     NAME = "server"
 
     def __init__(self, address: str) -> None:
-        match = _ADDRESS.match(address)
-        if match is None:
+        found = Address.of(address)
+        if found is None:
             raise InputError(f"{address!r} is not an address")
-        self._kind, self._driver, self._rest = match.groups(default="")
+        self._address = found
 
     def parts(self, path: Path, state: State) -> Iterator[Log]:
         """All runs there.
@@ -69,13 +40,12 @@ class Server:
         Raises:
             InputError: if it cannot be reached, or the package that speaks to it is not installed.
         """
-        full = f"{self._kind}{self._driver}://{self._rest}"
-        if self._kind not in ("wandb", "http", "https", "postgresql", "mysql"):
-            raise InputError(f"{full}: no curve set there (curves.parquet); check the address")
-        if self._kind == "wandb":
-            yield _wandb(self._rest)
+        if self._address.scheme == "wandb":
+            yield _wandb(self._address.rest)
+        elif self._address.is_web:
+            yield _mlflow(self._address.full)
         else:
-            yield _mlflow(full) if self._kind.startswith("http") else _optuna(full)
+            yield _optuna(self._address)
 
 
 def _wandb(project: str) -> Log:
@@ -146,17 +116,16 @@ def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
             return
 
 
-def _optuna(address: str) -> Log:
+def _optuna(address: Address) -> Log:
     from earlycall.readers.formats import optuna
 
-    hidden = re.sub(r"//[^@/]*@", "//…@", address)  # no password in a sentence
-    with needed_for(hidden, "optuna"):
+    with needed_for(address.shown, "optuna"):
         from optuna.storages import RDBStorage
         from optuna.study import StudyDirection
         from optuna.trial import TrialState
     trials = []
     try:
-        storage = RDBStorage(address, skip_table_creation=True)  # a reader changes nothing
+        storage = RDBStorage(address.full, skip_table_creation=True)  # a reader changes nothing
         for study in storage.get_all_studies():
             up = study.directions[0] == StudyDirection.MAXIMIZE
             for one in storage.get_all_trials(study._study_id):
@@ -169,8 +138,8 @@ def _optuna(address: str) -> Log:
         storage.remove_session()
         storage.engine.dispose()  # connections that stay would keep the server from stopping
     except Exception as error:  # each database driver raises its own
-        raise InputError(f"{hidden}: no Optuna storage: {_first_line(error)}") from None
-    return optuna.tables(hidden, trials)
+        raise InputError(f"{address.shown}: no Optuna storage: {_first_line(error)}") from None
+    return optuna.tables(address.shown, trials)
 
 
 def _first_line(error: BaseException) -> str:

@@ -31,7 +31,6 @@ from earlycall.curves.curve_set import MIN_PREFIX
 from earlycall.curves.horizon import reads_epochs
 from earlycall.curves.parquet import CURVES
 from earlycall.errors import InputError
-from earlycall.readers import remote
 from earlycall.readers.base.log import as_text
 from earlycall.readers.formats import curve_set
 from earlycall.readers.object_store import RemoteSet
@@ -335,7 +334,7 @@ def scanned(path: str | Path, *, large: int | None = None) -> Scan | None:
     large = LARGE if large is None else large
     there = RemoteSet.at(path)
     if there is not None:
-        name = remote.name_of(path)
+        name = there.name
         found = _opened(there.scan, name, large, there.readable, lambda: None)
         scan, runs = found, None if found is None else there.run_table()
     else:

@@ -15,14 +15,14 @@ import polars as pl
 from earlycall.curves import CurveSet
 from earlycall.curves.cleaning import Observations, RereadRequiredError
 from earlycall.errors import EmptyLogError, InputError
-from earlycall.readers import remote
+from earlycall.readers.address import is_address
 from earlycall.readers.assembly import assembled
 from earlycall.readers.base.growing import State
 from earlycall.readers.base.log import Log, concat_sparse
 from earlycall.readers.beside import Facts
 from earlycall.readers.discovery import Source, sources
 from earlycall.readers.formats.curve_set import RUN_TABLES
-from earlycall.readers.mirror import Mirror, is_mirrored
+from earlycall.readers.mirror import mirror_of
 from earlycall.readers.trainings import VERSION, CleanLog
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -180,10 +180,10 @@ class FollowedPath:
     """
 
     def __init__(self, path: Path, pattern: str | None) -> None:
-        self._mirror = Mirror(path) if is_mirrored(path) else None
+        self._mirror = mirror_of(path)
         if self._mirror is not None:
             path = self._mirror.update()
-        if not remote.is_address(path) and not path.exists():
+        if not is_address(path) and not path.exists():
             raise InputError(f"{path}: no such file or folder")
         self.path, self.pattern = path, pattern
         self.broken: dict[Path, str] = {}
@@ -236,7 +236,7 @@ class FollowedPath:
 
 def _signature(*paths: Path) -> Signature:
     """What changes when files are written: sizes, times and places of all below the paths."""
-    if any(map(remote.is_address, paths)):
+    if any(map(is_address, paths)):
         return (("", 0, time.monotonic_ns(), 0),)  # a server does not say
     found = []
     for path in paths:
