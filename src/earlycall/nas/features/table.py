@@ -110,7 +110,9 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def blocks(self) -> list[list[int]]:
         """The columns of numbers and words: of the whole, of one place each, and in names."""
-        recorded, placed, named = [], [], []
+        recorded: list[int] = []
+        placed: list[int] = []
+        named: list[int] = []
         for i, name in enumerate(self.names_):
             family = family_of(name)
             if family is NUMBERS:
@@ -137,12 +139,8 @@ class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[mis
             for source in {_source(name)[0] for name in row} & absent.keys():
                 columns, values = absent[source]
                 line[columns] = values
-            known = [
-                (j, value) for name, value in row.items() if (j := place.get(name)) is not None
-            ]
-            if known:
-                columns, values = zip(*known, strict=True)
-                line[list(columns)] = values
+            known = [name for name in row if name in place]
+            line[[place[name] for name in known]] = [row[name] for name in known]
         return out
 
 
