@@ -187,6 +187,7 @@ def test_without_credentials(bucket, runs, monkeypatch, tmp_path):
      ("az://b/runs", "adlfs", "[remote]' adlfs")],
 )  # fmt: skip
 def test_without_the_extra(monkeypatch, address, package, extra):
+    monkeypatch.setattr(mirror.RemoteSet, "at", lambda address: None)
     monkeypatch.setattr(mirror, "find_spec", lambda name: None if name == package else object())
     with pytest.raises(ImportError, match=f"{address} needs {package}: pip install") as raised:
         read(address)

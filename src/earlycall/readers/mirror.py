@@ -33,7 +33,7 @@ from earlycall.readers.base.threads import awaited
 from earlycall.readers.object_store import RemoteSet
 
 PACKAGES = {  # by scheme, of those that fsspec reads through another package
-    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp",
 }  # fmt: skip
 MAX_BYTES = 10 << 30  # of one address
@@ -72,7 +72,13 @@ def mirror_of(path: object) -> Mirror | None:
     address = Address.of(path)
     if address is None or not (address.is_store or _is_web_log(address)):
         return None
-    return None if RemoteSet.at(path) is not None else Mirror(address)
+    try:
+        if RemoteSet.at(path) is not None:
+            return None
+    except InputError:  # the copy may be made in another way, such as without credentials
+        if _missing_package(address.scheme):
+            raise
+    return Mirror(address)
 
 
 def _is_web_log(address: Address) -> bool:
@@ -107,12 +113,11 @@ class Mirror:
         self._is_web = address.is_web
         self._scheme, self._full = address.scheme, address.full.rstrip("/")
         self.address = address.shown.rstrip("/")
-        for package in ("fsspec", PACKAGES[self._scheme]):
-            if find_spec(package) is None:
-                which = "" if package in ("fsspec", "s3fs", "aiohttp") else f" {package}"
-                raise MissingExtraError(
-                    f"{self.address} needs {package}: pip install 'earlycall[remote]'{which}"
-                )
+        if package := _missing_package(self._scheme):
+            which = "" if package in ("fsspec", "s3fs", "aiohttp") else f" {package}"
+            raise MissingExtraError(
+                f"{self.address} needs {package}: pip install 'earlycall[remote]'{which}"
+            )
         self._home = _cache() / sha256(self._full.encode()).hexdigest()[:20]
         self.path = self._home / "files" / PurePosixPath(self.address).name
         self._fs: Any = None
@@ -349,6 +354,12 @@ class _There:
         written = next((facts[name] for name in _TIMES if facts.get(name) is not None), None)
         seconds = written.timestamp() if isinstance(written, datetime) else None
         return cls(full, size, " ".join([str(size), *tags]) if tags else "", seconds)
+
+
+def _missing_package(scheme: str) -> str | None:
+    """The package without which such addresses cannot be read, None if there is none."""
+    needed = ("fsspec", PACKAGES[scheme])
+    return next((package for package in needed if find_spec(package) is None), None)
 
 
 def _may_be_log(name: str) -> bool:

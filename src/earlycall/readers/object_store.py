@@ -22,6 +22,7 @@ from earlycall.readers.formats import curve_set
 
 # Some tries, so that a store that is busy for a moment is no error, and an end to them.
 _PATIENCE: dict[str, Any] = {"max_retries": 3, "retry_timeout_ms": 10_000}
+_ANSWER: dict[str, Any] = {"max_retries": 1, "retry_timeout_ms": 10_000, "timeout": "4s"}
 _TIMEOUT = 60  # seconds without an answer, of a web server
 _UNREACHABLE = re.compile(r"error sending request|timed? ?out|dns error|connect", re.IGNORECASE)
 _DENIED = re.compile(
@@ -70,13 +71,14 @@ class RemoteSet:
         curves = replace(found, rest=f"{where}{found.query}" if is_file else f"{where}/{CURVES}")
         folder = folder if is_file else where
         beside = replace(found, rest=f"{folder}/{RUNS}{found.query}")
-        if not _exists(curves):
-            if found.is_web:
-                raise InputError(f"{found.shown}: no such file; check the address")
-            curves = replace(curves, rest=f"{curves.where}/")
+        with _explained(found):
             if not _exists(curves):
-                return None
-        has_runs = curves.where.endswith(f"/{CURVES}") and _exists(beside)
+                if found.is_web:
+                    raise InputError(f"{found.shown}: no such file; check the address")
+                curves = replace(curves, rest=f"{curves.where}/")
+                if not _exists(curves):
+                    return None
+            has_runs = curves.where.endswith(f"/{CURVES}") and _exists(beside)
         return cls(curves, beside if has_runs else None)
 
     @property
@@ -117,8 +119,8 @@ class RemoteSet:
             yield Log(curve_set.collected(self.scan()), runs)
 
 
-def _scan(address: Address) -> pl.LazyFrame:
-    table = pl.scan_parquet(address.full, glob=False, storage_options=_PATIENCE)
+def _scan(address: Address, how: dict[str, Any] = _PATIENCE) -> pl.LazyFrame:
+    table = pl.scan_parquet(address.full, glob=False, storage_options=how)
     if not address.is_web:
         return table
     try:
@@ -133,22 +135,17 @@ def _scan(address: Address) -> pl.LazyFrame:
 
 
 def _exists(address: Address) -> bool:
-    """Whether there is a table, or a folder of tables.
-
-    Raises:
-        InputError: if the store cannot be reached, or does not tell.
-    """
-    with _explained(address):
-        try:
-            _scan(address).collect_schema()
-        except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
-                raise
-            return False
-        except pl.exceptions.ComputeError as error:
-            if "expanded paths were empty" not in str(error):
-                raise
-            return False
+    """Whether there is a table, or a folder of tables."""
+    try:
+        _scan(address, _ANSWER).collect_schema()
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise
+        return False
+    except pl.exceptions.ComputeError as error:
+        if "expanded paths were empty" not in str(error):
+            raise
+        return False
     return True
 
 

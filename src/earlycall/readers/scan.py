@@ -332,7 +332,10 @@ def scanned(path: str | Path, *, large: int | None = None) -> Scan | None:
         InputError: if it is damaged.
     """
     large = LARGE if large is None else large
-    there = RemoteSet.at(path)
+    try:
+        there = RemoteSet.at(path)
+    except InputError:
+        return None  # reading it whole says what is wrong
     if there is not None:
         name = there.name
         found = _opened(there.scan, name, large, there.readable, lambda: None)
