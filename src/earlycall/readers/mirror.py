@@ -33,7 +33,8 @@ from earlycall.readers.base.threads import awaited
 from earlycall.readers.object_store import RemoteSet
 
 PACKAGES = {  # by scheme, of those that fsspec reads through another package
-    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
+    "abfss": "adlfs",
     "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp",
 }  # fmt: skip
 MAX_BYTES = 10 << 30  # of one address
