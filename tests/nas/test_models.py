@@ -123,3 +123,11 @@ def test_a_kernel_on_columns_is_that_kernel_of_them():
 def test_a_model_that_there_is_not():
     with pytest.raises(InputError, match="there are: gaussian process"):
         ChosenRegressor("magic").fit(np.zeros((9, 1)), np.arange(9.0))
+
+
+def test_a_gaussian_process_of_graphs_alone_is_refused():
+    chain = '{{"a": {{"op": "{}", "input": ["x"]}}, "b": {{"op": "{}", "input": ["a"]}}}}'
+    operations = ("relu", "tanh", "sigmoid")
+    rows = [{"arch.graph": chain.format(a, b)} for a in operations for b in operations]
+    with pytest.raises(InputError, match="learns from numbers and words"):
+        Predictor("gaussian process").fit(rows, range(len(rows)))

@@ -147,6 +147,11 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """The candidates, not fitted; only the kernel of the Gaussian process is learnt."""
         blocks = [range(X.shape[1])] if self.blocks is None else [b for b in self.blocks if b]
+        if self.model == "gaussian process" and not blocks:
+            raise InputError(
+                "a Gaussian process learns from numbers and words (arch.params, arch.name …), and "
+                "there are none; leave out the model"
+            )
         seed = self.random_state
         models: dict[str, Any] = {}
         for name in names:
