@@ -77,7 +77,7 @@ def mirror_of(path: object) -> Mirror | None:
         if RemoteSet.at(path) is not None:
             return None
     except InputError:  # the copy may be made in another way, such as without credentials
-        if _missing_package(address.scheme):
+        if address.is_web or _missing_package(address.scheme):
             raise
     return Mirror(address)
 
