@@ -321,6 +321,7 @@ def run_code(
 
 def run_lines(block: Block, shown: str | None, page: Path, capsys: Any) -> None:
     """Run the commands of a page."""
+    capsys.readouterr()  # what code above printed
     lines = block.text.splitlines()
     for line in lines:
         if reason(line) is None:
