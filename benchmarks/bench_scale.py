@@ -82,17 +82,18 @@ def extended(sizes: list[int], values: list[float], to: int) -> float:
     return float(start + slope * to)
 
 
-def figure(sizes: list[int], times: list[float], memory: list[float]) -> None:
+def figure(sizes: list[int], times: list[float], memory: list[float], ahead: list[float]) -> None:
+    """Times the scan, and bytes, by size; ``ahead`` both of what the sizes are extended to."""
     colours = palette("light")
     drawn = panels(1, 2, titles=("CPU, times one scan", "peak memory, GB"))
-    for column, (values, limit) in enumerate(((times, MAX_TIMES), (memory, MAX_BYTES)), start=1):
-        shown = np.array(values) / (1 if column == 1 else 1e9)
+    limits = (times, MAX_TIMES, 1), (memory, MAX_BYTES, 1e9)
+    for column, ((values, limit, unit), last) in enumerate(zip(limits, ahead, strict=True), 1):
+        shown = np.array(values) / unit
         drawn.add_scatter(x=sizes, y=shown, mode="lines+markers", row=1, col=column,
                           line={"color": colours.blue})  # fmt: skip
-        ahead = extended(sizes, values, AHEAD) / (1 if column == 1 else 1e9)
-        drawn.add_scatter(x=[sizes[-1], AHEAD], y=[shown[-1], ahead], mode="lines+markers", row=1,
+        drawn.add_scatter(x=[sizes[-1], AHEAD], y=[shown[-1], last / unit], mode="lines+markers", row=1,
                           col=column, line={"color": colours.blue, "dash": "dot"})  # fmt: skip
-        drawn.add_hline(y=limit / (1 if column == 1 else 1e9), line_dash="dash", row=1, col=column,
+        drawn.add_hline(y=limit / unit, line_dash="dash", row=1, col=column,
                         line_color=colours.muted)  # fmt: skip
     drawn.update_xaxes(type="log", title_text="runs")
     drawn.update_yaxes(rangemode="tozero")
@@ -125,7 +126,8 @@ def test_scale(tmp_path, capsys):
     head, begin, rest = page.read_text().partition("<!-- measured -->\n")
     _, end, tail = rest.partition("<!-- end -->")
     page.write_text(head + begin + "\n".join(["", *lines, "", ""]) + end + tail)
-    figure(SIZES, [a / b for a, b in zip(cpu, peers, strict=True)], memory)
+    times = [a / b for a, b in zip(cpu, peers, strict=True)]
+    figure(SIZES, times, memory, [ahead[1] / ahead[0], ahead[2]])
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert cpu[-1] <= MAX_TIMES * peers[-1]
