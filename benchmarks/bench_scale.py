@@ -91,8 +91,9 @@ def figure(sizes: list[int], times: list[float], memory: list[float], ahead: lis
         shown = np.array(values) / unit
         drawn.add_scatter(x=sizes, y=shown, mode="lines+markers", row=1, col=column,
                           line={"color": colours.blue})  # fmt: skip
+        dotted = {"color": colours.blue, "dash": "dot"}
         drawn.add_scatter(x=[sizes[-1], AHEAD], y=[shown[-1], last / unit], mode="lines+markers",
-                          row=1, col=column, line={"color": colours.blue, "dash": "dot"})  # fmt: skip
+                          row=1, col=column, line=dotted)  # fmt: skip
         drawn.add_hline(y=limit / unit, line_dash="dash", row=1, col=column,
                         line_color=colours.muted)  # fmt: skip
     drawn.update_xaxes(type="log", title_text="runs")

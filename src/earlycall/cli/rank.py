@@ -270,6 +270,8 @@ def _can_be_stopped(ranking: Ranking, group: str, curves: CurveSet | None) -> bo
     if not stop or curves is None:
         return bool(stop)
     end = ranking.horizons[group] if ranking.horizon_from.get(group) else None
+    if end is None and "ended" not in curves.runs.columns:
+        return True
     named = curves.select(group=group, runs=stop).directed(ranking.metric, ranking.direction)
     whole = named.prefix(horizon=end, metric=ranking.metric)
     return not whole.prefixes(metric=ranking.metric)[0].ended.all()
