@@ -117,7 +117,9 @@ def command(
         return ranking if over is None else by_setting(ranking, curves, over)
 
     if address is not None:
-        _need_groups_apart(watch=watching, finished=past, over=over)
+        from earlycall.integrations import ray_groups
+
+        ray_groups.need_groups_apart(watch=watching, finished=past, over=over)
     if watching:
         output.joined_once(power, price, power_offset, zone)
         if svg is not None:
@@ -136,27 +138,12 @@ def command(
     if address is None:
         ranking = ranked(curves, name)
     else:
-        from earlycall.integrations import ray_groups
-
         with output.progress("ranking groups") as progress:
             ranking = ray_groups.rank(
                 curves, address=address, progress=progress, metric=name, **how
             )
     title = f"earlycall rank {' '.join(map(str, paths))}"
     output.show(ranking, fmt, lambda: tables(ranking, top, curves), svg=svg, title=title)
-
-
-def _need_groups_apart(**given: object) -> None:
-    """Refuse options by which groups are not ranked apart.
-
-    Raises:
-        InputError: if any is given.
-    """
-    for name, value in given.items():
-        if value:
-            raise InputError(
-                f"groups are ranked apart on a cluster: leave out --{name} or --address"
-            )
 
 
 def _shown_in_parts(

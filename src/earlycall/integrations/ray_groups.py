@@ -29,6 +29,19 @@ from earlycall.study.ray_cluster import Resources, ray_cluster
 Progress = Callable[[int, int], None]
 
 
+def need_groups_apart(**given: object) -> None:
+    """Refuse options by which groups are not ranked apart.
+
+    Raises:
+        InputError: if any is given.
+    """
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise InputError(
+                f"groups are ranked apart on a cluster: leave out --{name} or --address"
+            )
+
+
 def rank(curves: Any, *, address: str, progress: Progress | None = None, **options: Any) -> Ranking:
     """As `earlycall.rank`, each group on some machine of a Ray cluster.
 
@@ -41,11 +54,7 @@ def rank(curves: Any, *, address: str, progress: Progress | None = None, **optio
     Raises:
         InputError: as there; if there is no cluster at the address, or the set has one group.
     """
-    for name in ("finished", "over"):
-        if options.pop(name, None) is not None:
-            raise InputError(
-                f"groups are ranked apart on a cluster: leave out --{name} or --address"
-            )
+    need_groups_apart(finished=options.pop("finished", None), over=options.pop("over", None))
     group = options.pop("group", None)
     whole = as_curve_set(curves)
     whole = whole if group is None else whole.select(group=group)
