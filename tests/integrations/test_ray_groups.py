@@ -1,5 +1,7 @@
 """Groups ranked, fitted and evaluated by a real Ray cluster of two nodes: as on one machine."""
 
+import builtins
+import os
 import threading
 
 import numpy as np
@@ -89,3 +91,10 @@ def test_what_no_cluster_can_share_is_said(curves):
     with pytest.raises(InputError, match=r"no Ray cluster at '127\.0\.0\.1:9'"):
         ray.shutdown()
         ray_groups.rank(curves, address="127.0.0.1:9")
+
+
+def test_this_process_is_as_before(cluster, curves):
+    """A person's own Tune experiments in it still write their logs, and print still prints."""
+    before = dict(os.environ), builtins.print
+    ray_groups.rank(curves, address=cluster.address, budget=0.2)
+    assert (dict(os.environ), builtins.print) == before

@@ -16,7 +16,7 @@ from earlycall.extras import needed_for
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TQDM_PATCH_PRINT": "0",
 }  # fmt: skip
 
 
@@ -59,34 +59,38 @@ def ray_cluster(resources: Resources, *, client: bool = False) -> Iterator[None]
     Raises:
         InputError: if there is no cluster, or no node has the resources of a run.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    with needed_for("a study", "study"):
-        import ray
-    own = not ray.is_initialized()
-    if own:
-        _check_reachable(resources.address, client=client)
-        options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if resources.address is None:
-            options["include_dashboard"] = False
+    with _environment():
+        with needed_for("a study", "study"):
+            import ray
+        own = not ray.is_initialized()
+        if own:
+            _check_reachable(resources.address, client=client)
+            options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+            if resources.address is None:
+                options["include_dashboard"] = False
+            try:
+                ray.init(address=resources.address or "local", **options)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"no Ray cluster at {resources.address!r}: {reason}") from None
         try:
-            ray.init(address=resources.address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"no Ray cluster at {resources.address!r}: {reason}") from None
+            _check_resources(resources, ray.nodes())  # type: ignore[no-untyped-call]
+            yield
+        finally:
+            if own:
+                ray.shutdown()
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Ray's settings while it is used here: a person's own experiments then have theirs again."""
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
     try:
-        nodes = [node["Resources"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
-        for name, wanted in (("CPU", resources.cpus), ("GPU", resources.gpus)):
-            largest = max((node.get(name, 0) for node in nodes), default=0)
-            if wanted > largest:
-                raise InputError(
-                    f"a run asks for {wanted:g} {name}, but no node has more than {largest:g}; ask "
-                    f"for less by --{name.lower()}s"
-                )
         yield
     finally:
-        if own:
-            ray.shutdown()
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _check_reachable(address: str | None, *, client: bool) -> None:
@@ -103,3 +107,13 @@ def _check_reachable(address: str | None, *, client: bool) -> None:
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "it is not auto or host:port"
         raise InputError(f"no Ray cluster at {address!r}: {reason}") from None
+
+
+def _check_resources(resources: Resources, nodes: list[dict[str, Any]]) -> None:
+    for name, wanted in (("CPU", resources.cpus), ("GPU", resources.gpus)):
+        largest = max((node["Resources"].get(name, 0) for node in nodes), default=0)
+        if wanted > largest:
+            raise InputError(
+                f"a run asks for {wanted:g} {name}, but no node has more than {largest:g}; ask "
+                f"for less by --{name.lower()}s"
+            )

@@ -3,7 +3,9 @@
 The graph is computed once with random weights on random inputs, 32 numbers wide, without any
 training or data. A recurrent cell is run for 12 steps. What is measured at its (first) output is
 how far different inputs still lie apart, and how much it still depends on a small change of the
-input some steps ago.
+input some steps ago. A recurrent cell is then run on random words, with half of these weights, at
+which it is nearly linear, and a linear readout is fitted to its output: how much it tells of the
+word some steps ago (memory capacity, Jaeger 2001), and of what only a product of two words tells.
 
 Weights are drawn by what a node computes, not by its name or place: equal graphs give equal
 signals, and without recurrence, nodes that compute the same in many graphs are computed once.
@@ -13,10 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 WIDTH, BATCH, STEPS, REPEATS = 32, 24, 12, 2
 LAGS = (0, 1, 2, 4, 8)
 NUDGE, FLOOR = 1e-4, 1e-12
+WORDS, READERS, BEFORE, READ, RECALLED = 16, 64, 8, 12, range(7)
+GAIN, READING_NOISE = 0.5, 0.01
 MAX_NODES = 400
 
 _MEANINGS = {
@@ -37,6 +42,8 @@ _MEANINGS = {
     "level": "how large the output is (log10 of its root mean square)",
     "contrast": "spread minus level: how much of the output depends on the input",
     "rank": "in how many directions the outputs differ (exponential of the spectrum's entropy)",
+    "spread of words": "spread at half of the weights, over random words",
+    "product": "how much a linear readout tells of a product of this word and the one before (R²)",
 }
 
 
@@ -102,14 +109,18 @@ def _weights(piece: str, inputs: int) -> tuple[NDArray[np.float64], NDArray[np.f
     return matrices, draw.normal(0, scale, (REPEATS, 1, 1, WIDTH))
 
 
-def _computed(op: str, piece: str, inputs: Values, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _computed(
+    op: str, piece: str, inputs: Values, shape: tuple[int, ...], gain: float = 1.0
+) -> NDArray[np.float64]:
     """The value of a node from those of its inputs, each of shape (REPEATS, …, WIDTH)."""
     kind = rule(op)
     if not inputs:
         return np.zeros(shape)
     if kind == "linear":
         matrices, bias = _weights(piece, len(inputs))
-        return _sum([v @ m for v, m in zip(inputs, matrices, strict=True)]) + bias
+        own = inputs[0].dtype
+        products = [v @ m.astype(own) for v, m in zip(inputs, matrices, strict=True)]
+        return gain * (_sum(products) + bias.astype(own))
     return _ARITHMETIC[str(kind)](inputs)
 
 
@@ -151,8 +162,12 @@ def _measured(graph: Graph) -> dict[str, float]:
     lags = LAGS if graph.states else LAGS[:1]
     with np.errstate(all="ignore"):
         value = _after_steps(graph, piece) if graph.states else _at_once(graph, piece)
-        ends = [_sum([value[n] for n in nodes]) for nodes in graph.outputs.values()]
-        return _facts(ends, lags)
+        facts = _facts([_end(value, nodes) for nodes in graph.outputs.values()], lags)
+        return facts | (_readout(graph, piece) if graph.states else {})
+
+
+def _end(value: dict[str, NDArray[np.float64]], nodes: Sequence[str]) -> NDArray[np.float64]:
+    return _sum([value[name] for name in nodes])
 
 
 _kept: dict[str, NDArray[np.float64]] = {}  # of graphs without recurrence, by piece
@@ -186,22 +201,72 @@ def _after_steps(graph: Graph, piece: dict[str, str]) -> dict[str, NDArray[np.fl
     shape = (REPEATS, 1 + len(LAGS), BATCH, WIDTH)  # undisturbed, and nudged at each lag
     draw = np.random.default_rng(1000)
     nudge = draw.normal(0, NUDGE, (REPEATS, BATCH, WIDTH))
-    state = dict.fromkeys((n for n in graph.inputs if n in graph.states), np.zeros(shape))
+
+    def given(step: int) -> NDArray[np.float64]:
+        fresh = np.repeat(draw.normal(0, 1, (REPEATS, 1, BATCH, WIDTH)), shape[1], axis=1)
+        for i, lag in enumerate(LAGS):
+            if step == STEPS - 1 - lag:
+                fresh[:, 1 + i] += nudge
+        return fresh
+
+    return deque(_steps(graph, piece, given, STEPS, np.zeros(shape)), maxlen=1).pop()
+
+
+def _steps(
+    graph: Graph,
+    piece: dict[str, str],
+    given: Callable[[int], NDArray[Any]],
+    number: int,
+    start: NDArray[Any],
+    gain: float = 1.0,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """The values of all nodes of a recurrent cell at each step, all states equal at the start."""
+    state = {name: start for name in graph.inputs if name in graph.states}
     outside = [name for name in graph.inputs if name not in graph.states]
-    value: dict[str, NDArray[np.float64]] = {}
-    for step in range(STEPS):
+    for step in range(number):
         value = dict(state)
         for name in outside:
-            given = np.repeat(draw.normal(0, 1, (REPEATS, 1, BATCH, WIDTH)), shape[1], axis=1)
-            for i, lag in enumerate(LAGS):
-                if step == STEPS - 1 - lag:
-                    given[:, 1 + i] += nudge
-            value[name] = given
+            value[name] = given(step)
         for node, taken in graph.takes.items():
             inputs = [value[name] for name in taken]
-            value[node] = _computed(graph.op[node], piece[node], inputs, shape)
+            value[node] = _computed(graph.op[node], piece[node], inputs, start.shape, gain)
+        yield value
         state = {name: value[graph.states[name]] for name in state}
-    return value
+
+
+def _readout(graph: Graph, piece: dict[str, str]) -> dict[str, float]:
+    """What a recurrent cell's output tells of random words that it was given."""
+    draw = np.random.default_rng(5)
+    words = draw.integers(0, WORDS, (BEFORE + READ, READERS))
+    vectors = draw.normal(0, 1, (REPEATS, WORDS, WIDTH)).astype(np.float32)
+    start = np.zeros((REPEATS, 1, READERS, WIDTH), np.float32)
+    steps = _steps(graph, piece, lambda i: vectors[:, None, words[i]], len(words), start, GAIN)
+    first = next(iter(graph.outputs.values()))
+    read = np.stack([_end(value, first) for value in islice(steps, BEFORE, None)], axis=1)
+    read = np.clip(np.nan_to_num(read), -1e6, 1e6).astype(np.float64).reshape(REPEATS, -1, WIDTH)
+    read -= read.mean(axis=1, keepdims=True)
+    spread = _size(read)
+    told = _told(read / np.maximum(spread, FLOOR**0.75)[:, None, None], words)
+    return told | {"spread of words": float(_log(spread).mean())}
+
+
+def _told(read: NDArray[np.float64], words: NDArray[np.int64]) -> dict[str, float]:
+    """R² of linear readouts, shape (REPEATS, READ · READERS, WIDTH), by ridge regression.
+
+    Of the word at each lag (one of 16, as 16 indicators), and of whether it and the one before are
+    both even or both odd, which no sum of two words tells.
+    """
+    even = np.where(words % 2, 1.0, -1.0)
+    targets = [np.eye(WORDS)[words[BEFORE - lag :][:READ]].reshape(-1, WORDS) for lag in RECALLED]
+    targets.append((even[BEFORE:] * even[BEFORE - 1 : -1]).reshape(-1, 1))
+    target = np.concatenate(targets, axis=1)
+    target -= target.mean(axis=0)
+    shared = read.transpose(0, 2, 1) @ target
+    own = read.transpose(0, 2, 1) @ read + READING_NOISE**2 * len(target) * np.eye(WIDTH)
+    r2 = (shared * np.linalg.solve(own, shared)).sum(axis=1) / (target**2).sum(axis=0)
+    *recalled, product = np.split(r2.mean(axis=0), WORDS * np.arange(1, len(targets)))
+    facts = {f"recall {lag}": values.mean() for lag, values in zip(RECALLED, recalled, strict=True)}
+    return {name: float(value) for name, value in (facts | {"product": product[0]}).items()}
 
 
 def _facts(ends: list[NDArray[np.float64]], lags: Sequence[int]) -> dict[str, float]:
@@ -241,6 +306,9 @@ def _meaning(name: str) -> str:
     if rest.startswith("lag "):
         steps = rest.removeprefix("lag ")
         return f"how much a small change of the input {steps} steps ago changes the output (log10)"
+    if rest.startswith("recall "):
+        steps = rest.removeprefix("recall ")
+        return f"how much a linear readout tells of the word {steps} steps ago (R²)"
     if rest.startswith("level of"):
         return f"how large another output is ({rest}, log10 of the root mean square)"
     return _MEANINGS.get(rest, rest)
