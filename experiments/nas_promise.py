@@ -26,10 +26,11 @@ MOST = 1000
 def split(held, trained, seed):
     """Rows to learn from and to rank, all rows of one held-out unit on the same side."""
     units, number = np.unique(held, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(units))
+    draw = np.random.default_rng(seed)
+    order = draw.permutation(len(units))
     count = round(trained * len(units)) if trained < 1 else int(trained)
     known = np.isin(number, order[:count])
-    return np.flatnonzero(known), np.flatnonzero(~known)[:MOST]
+    return np.flatnonzero(known), draw.permutation(np.flatnonzero(~known))[:MOST]
 
 
 def measured(curves, trained, seed, families):

@@ -8,6 +8,7 @@ from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
 from earlycall.errors import InputError
 from earlycall.nas.kernels import OnColumns
+from earlycall.nas.known import Known
 from earlycall.nas.model_file import load, save
 from earlycall.nas.models import ChosenRegressor, CrossValidation
 from earlycall.nas.predictor import Predictor, assessed
@@ -65,29 +66,60 @@ def test_families_are_held_out_as_a_whole():
     assert by_architecture.spearman > 0.7
 
 
+def of(group, widths, name=None):
+    return [{"group": group, "arch.width": w, "arch.name": name} for w in widths]
+
+
 def test_an_architecture_that_is_good_elsewhere_is_expected_to_be_good_here():
     """Half of what makes it good cannot be read off its features."""
     draw = np.random.default_rng(0)
     width = draw.permutation(np.arange(40.0))
-    rows = [{"arch.width": w} for w in width]
     hidden = draw.normal(0, 1, 40)
 
     def label():
         return width / 15 + hidden + draw.normal(0, 0.3, 40)
 
     there, here = np.concatenate([label(), label()]), label()
-    groups = ["a"] * 40 + ["b"] * 40
-    joint = Predictor("ridge").fit(rows * 2, there, groups)
-    features_only = Predictor("ridge").fit(rows * 2, there)
-    assert rank_correlation(joint.predict(rows), here) > 0.9
-    assert rank_correlation(features_only.predict(rows), here) < 0.8
-    unknown = [{"arch.width": w + 0.5} for w in width]
-    assert np.allclose(joint.predict(unknown), features_only.predict(unknown))
+    joint = Predictor("ridge").fit([*of("a", width), *of("b", width)], there)
+    by_features = joint.predict([{"arch.width": w} for w in width])  # nobody says where
+    assert rank_correlation(joint.predict(of("c", width)), here) > 0.9
+    assert rank_correlation(by_features, here) < 0.8
+    assert np.allclose(joint.predict(of("a", width)), by_features)  # known there itself
+    unknown = width + 0.5
+    assert np.allclose(
+        joint.predict(of("c", unknown)), joint.predict([{"arch.width": w} for w in unknown])
+    )
 
 
-def test_what_only_one_group_knows_is_not_taken_along():
-    rows, label = settings(30, 0)
-    assert not Predictor("ridge").fit(rows, label, ["a"] * 15 + ["b"] * 15).known_
+def test_what_groups_do_not_agree_on_is_not_taken_along():
+    draw = np.random.default_rng(0)
+    width = draw.permutation(np.arange(40.0))
+    labels = [width / 15 + draw.normal(0, 1, 40) for _ in range(2)]
+    rows = [*of("a", width), *of("b", width)]
+    assert Predictor("ridge").fit(rows, np.concatenate(labels)).known_ == Known()
+
+
+def test_in_another_data_set_a_name_is_the_same_architecture_if_it_was_in_each():
+    """Its size is another there. Settings add what they added."""
+    draw = np.random.default_rng(0)
+    good = dict(zip("abcdefgh", draw.permutation(8), strict=True))
+
+    def rows(group, size, settings=(0.1, 0.2)):
+        return [
+            {"group": group, "arch.name": n, "arch.params": size * (1 + i), "hp.lr": lr}
+            for i, n in enumerate(good)
+            for lr in settings
+        ]
+
+    digits = rows("digits", 1e3)
+    label = [good[row["arch.name"]] - 5 * row["hp.lr"] for row in digits]
+    predictor = Predictor("ridge").fit(digits, label)
+    fashion = rows("fashion", 1e4, (0.15, 0.1))
+    expected = [good[row["arch.name"]] - 5 * row["hp.lr"] for row in fashion]
+    assert rank_correlation(predictor.predict(fashion), np.array(expected)) > 0.99
+    assert rank_correlation(predictor.predict(digits), np.array(label)) > 0.6
+    numbered = [row | {"arch.name": f"trial {i // 4}"} for i, row in enumerate(digits)]
+    assert Predictor("ridge").fit(numbered, label).known_ == Known()
 
 
 def test_the_luck_of_choosing_is_not_promised():

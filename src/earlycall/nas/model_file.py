@@ -20,7 +20,7 @@ from earlycall.atomic import write_whole
 from earlycall.errors import InputError
 from earlycall.extras import needed_for
 
-FORMAT = 2
+FORMAT = 3
 FACTS, MODELS = "predictor.json", "regressor.skops"
 MAX_UNPACKED_BYTES = 500_000_000
 _TRUSTED = (
@@ -52,7 +52,7 @@ def save(predictor: Any, path: str | Path) -> Path:
         "random_state": predictor.random_state,
         "quality": asdict(predictor.quality_),
         "errors": predictor.errors_.tolist(),
-        "known": predictor.known_,
+        "known": asdict(predictor.known_),
         "names": predictor.features_.names_,
         "medians": predictor.features_.medians_.tolist(),
     }
@@ -146,6 +146,7 @@ def _is_sound(regressor: Any) -> bool:
 
 def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
     from earlycall.nas.features import ArchitectureFeatures
+    from earlycall.nas.known import Known
     from earlycall.nas.predictor import Predictor, Quality
 
     predictor = Predictor(facts["model"], int(facts["random_state"]))
@@ -157,6 +158,6 @@ def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
         raise ValueError("names and models do not fit together")
     predictor.regressor_ = regressor
     predictor.errors_ = np.asarray(facts["errors"], dtype=np.float64)
-    predictor.known_ = {str(name): float(value) for name, value in facts["known"].items()}
+    predictor.known_ = Known(**facts["known"])
     predictor.quality_ = Quality(**facts["quality"])
     return predictor

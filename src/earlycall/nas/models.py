@@ -29,7 +29,8 @@ with needed_for("train-less ranking", "nas"):
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-TREES = 150
+TREES = 300
+MAX_LEAF = 4  # examples that a leaf has at least, where there are a hundred
 FOLDS = 10
 RESAMPLES = 200
 MIN_GROUPS = 6
@@ -157,8 +158,9 @@ class ChosenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         for name in names:
             if name == "boosting":
                 models[name] = GradientBoostingRegressor(
-                    n_estimators=TREES, max_depth=4, learning_rate=0.05, subsample=0.7,
+                    n_estimators=TREES, max_depth=4, learning_rate=0.03, subsample=0.7,
                     max_features=0.2, random_state=seed,
+                    min_samples_leaf=max(1, min(MAX_LEAF, len(y) // 25)),
                 )  # fmt: skip
             elif name == "ridge":
                 models[name] = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 11)))

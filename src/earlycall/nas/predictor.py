@@ -13,6 +13,7 @@ from earlycall.errors import InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.identity import family, identity
+from earlycall.nas.known import known_of
 from earlycall.nas.labels import AUTO, Labels, label, standings
 from earlycall.nas.models import (
     FOLDS,
@@ -102,8 +103,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         regressor_: the fitted `ChosenRegressor`.
         quality_: how good it will be on architectures that it has not seen.
         errors_: shape (21,), the standard error of a predicted standing of 0, 0.05 … 1.
-        known_: by the identity of an architecture that several groups know, how much better it is
-            there than its features tell, in normal scores.
+        known_: how good architectures were, for groups where they are new.
         target_: what the label was.
 
     Examples:
@@ -120,12 +120,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.assess = assess
 
-    def fit(self, X: Any, y: ArrayLike, groups: Sequence[str] | None = None) -> Predictor:
+    def fit(self, X: Any, y: ArrayLike) -> Predictor:
         """Learn from a table of architectures and their labels, shape (n,), larger is better.
 
-        With ``groups``, such as the data set of each row, an architecture that was good in some
-        groups beyond what its features tell is expected to be so in others, as far as that is
-        seen to be so (see `_known`).
+        The column ``group``, such as the data set of each row, tells where an architecture is
+        known from (see `earlycall.nas.known`).
         """
         label = np.asarray(y, dtype=np.float64)
         rows = architectures(X)
@@ -142,15 +141,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ).fit(matrix, normal_scores(standing), groups=held)
         cv, n, different = self.regressor_.cv_, len(label), len(np.unique(same))
         self.errors_ = np.full(len(_GRID), UNKNOWN_ERROR)
-        self.known_ = {}
+        told = None if cv is None else cv.predicted[self.regressor_.model_].mean(axis=0)
+        self.known_ = known_of(rows, self.features_.names_, matrix, normal_scores(standing), told)
         self.quality_ = Quality(n, different, held_out, None, None, None, None, {})
         if cv is not None:
             held_out_standing = _standing(cv.predicted[self.regressor_.model_])
             self.errors_ = _errors(held_out_standing, standing, held)
             found = assessed(cv, standing)
-            if groups is not None and held_out == "architectures":
-                surplus = normal_scores(standing) - cv.predicted[cv.best].mean(axis=0)
-                self.known_ = _known(surplus, same, np.asarray(groups))
             size = _size_alone(rows, standing, held, self.random_state)
             self.quality_ = Quality(n, different, held_out, *found, size, dict(cv.spearman))
         return self
@@ -158,14 +155,19 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The predicted standings of a table of architectures, shape (n,), from 0 to 1.
 
+        Where the table has a column ``group``, an architecture that only other groups know is
+        ranked by how it did there (see `earlycall.nas.known`).
+
         With ``return_std`` also their standard errors, by how far cross-validated predictions of
         such a standing were off.
         """
         check_is_fitted(self)
-        scores = self.regressor_.predict(self.features_.transform(X))
-        if self.known_:
-            scores += [self.known_.get(identity(a.columns), 0.0) for a in architectures(X)]
-        predicted = _standing(scores)
+        matrix = self.features_.transform(X)
+        known = self.known_.scores(architectures(X), matrix)
+        unknown = np.isnan(known)
+        if unknown.any():
+            known[unknown] = self.regressor_.predict(matrix[unknown])
+        predicted = _standing(known)
         return (predicted, np.interp(predicted, _GRID, self.errors_)) if return_std else predicted
 
 
@@ -243,8 +245,7 @@ def fit_labels(labels: Labels, *, model: str | None = None, random_state: int = 
 
     The labels' own noise, where it is known, is part of its standard errors.
     """
-    groups = labels.runs["group"].to_list()
-    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing, groups)
+    predictor = Predictor(model, random_state).fit(labels.runs, labels.standing)
     known = labels.noise[np.isfinite(labels.noise)]
     predictor.errors_ = np.hypot(predictor.errors_, np.sqrt(np.mean(known**2)) if len(known) else 0)
     predictor.target_ = labels.target
@@ -307,31 +308,6 @@ def _held(rows: Sequence[Architecture], same: NDArray[Any]) -> tuple[str, NDArra
     if None not in families and MIN_GROUPS <= different < len(np.unique(same)):
         return "families", np.array(families)
     return "architectures", same
-
-
-def _known(
-    surplus: NDArray[np.float64], same: NDArray[Any], groups: NDArray[Any]
-) -> dict[str, float]:
-    """What is known of each architecture beyond its features, from several groups.
-
-    The surplus of a run over what is predicted without its architecture has a part that an
-    architecture takes along, whose variance is the covariance of an architecture's surplus in
-    different groups, and another of the group. The first is estimated by its posterior mean.
-    """
-    by: dict[str, dict[str, list[float]]] = {}
-    for value, name, group in zip(surplus.tolist(), same, groups, strict=True):
-        by.setdefault(str(name), {}).setdefault(str(group), []).append(value)
-    means = {name: np.array([np.mean(v) for v in of.values()]) for name, of in by.items()}
-    several = [values for values in means.values() if len(values) > 1]
-    if len(several) < MIN_GROUPS:
-        return {}
-    pairs = [(v.sum() ** 2 - (v**2).sum()) / (len(v) * (len(v) - 1)) for v in several]
-    shared = max(float(np.mean(pairs)), 0.0)
-    own = max(float(np.mean(np.concatenate(several) ** 2)) - shared, 1e-9)
-    return {
-        name: float(values.sum() * shared / (len(values) * shared + own))
-        for name, values in means.items()
-    }
 
 
 def _standing(predicted: NDArray[np.float64]) -> NDArray[np.float64]:

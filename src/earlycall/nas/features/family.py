@@ -21,10 +21,12 @@ class Architecture:
     Attributes:
         columns: its ``arch.*`` and ``hp.*`` values; None where unknown.
         run: its name in messages.
+        group: what its run belongs to, such as a data set; None where unknown.
     """
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     run: str = ""
+    group: str | None = None
 
     @cached_property
     def graph(self) -> Graph | None:

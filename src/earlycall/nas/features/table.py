@@ -39,7 +39,7 @@ def architectures(table: Any) -> list[Architecture]:
 
     Args:
         table: a pandas, polars or Arrow table, or a list of mappings, with ``arch.*`` and
-            optionally ``hp.*`` and ``run`` columns.
+            optionally ``hp.*``, ``group`` and ``run`` columns.
 
     Raises:
         InputError: if it is no table, or has no ``arch.*`` column.
@@ -54,8 +54,9 @@ def architectures(table: Any) -> list[Architecture]:
             f"'arch.params' are needed; found: {', '.join(sorted(columns)) or 'nothing'}"
         )
     return [
-        Architecture({c: row.get(c) for c in described}, str(row.get("run", number)))
+        Architecture({c: row.get(c) for c in described}, str(row.get("run", number)), group)
         for number, row in enumerate(rows, start=1)
+        for group in [None if row.get("group") is None else str(row["group"])]
     ]
 
 
