@@ -11,6 +11,7 @@ from earlycall import InputError
 from earlycall.readers.formats.study_folder import CURVE, RESULT
 from earlycall.study.data import Images, Loaded, Splits, splits
 from earlycall.study.files import CHECKPOINT, VERDICT, FolderFiles
+from earlycall.study.models import build
 from earlycall.study.plan import Plan
 from earlycall.study.training import Training, train
 
@@ -30,6 +31,12 @@ def with_dropout(num_classes, image_size):
     return torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Dropout(0.3), torch.nn.Linear(image_size**2, num_classes)
     )
+
+
+def of_timm(**kwargs):
+    from timm.models.metaformer import MetaFormer
+
+    return MetaFormer(depths=(1, 1), dims=(8, 16), **kwargs)
 
 
 @pytest.fixture
@@ -167,3 +174,8 @@ def test_models_of_every_source_train(model, tmp_path):
     assert result["params"] > 1000
     assert result["flops"] > 1000
     assert isinstance(data.train, Images)
+
+
+def test_a_factory_that_passes_its_keywords_on_gets_what_every_model_takes():
+    net = build(f"{__name__}:of_timm", {}, in_chans=1, num_classes=7, image_size=32)
+    assert net(torch.zeros(1, 1, 32, 32)).shape == (1, 7)

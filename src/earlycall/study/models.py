@@ -14,6 +14,8 @@ from earlycall.extras import needed_for
 if TYPE_CHECKING:
     from torch import nn
 
+_PASSED_ON = ("in_chans", "num_classes")
+
 
 def build(
     model: str, arguments: dict[str, Any], *, in_chans: int, num_classes: int, image_size: int
@@ -25,6 +27,7 @@ def build(
             that can be imported.
         arguments: keyword arguments of the model.
         in_chans: channels of the images; passed where the factory takes it, as are the next two.
+            One with ``**kwargs`` gets this and ``num_classes``, as all models of timm take.
         num_classes: classes.
         image_size: height and width of the images, in pixels.
 
@@ -109,8 +112,12 @@ def _factory(name: str, arguments: dict[str, Any], shape: dict[str, int]) -> nn.
     else:
         factory = imported(name)
     parameters = inspect.signature(factory).parameters
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    accepted = {key: value for key, value in shape.items() if takes_all or key in parameters}
+    passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    accepted = {
+        key: value
+        for key, value in shape.items()
+        if key in parameters or (passes_on and key in _PASSED_ON)
+    }
     return factory(**(accepted | arguments))
 
 
