@@ -17,6 +17,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+# Else Ray replaces print for good in a process that it tells of a lost node.
+os.environ["RAY_TQDM_PATCH_PRINT"] = "0"
 # A busy machine is no failure.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -141,20 +141,18 @@ def _mapped(
         )
     with needed_for("--address", "ray"), ray_cluster(Resources(address), client=True):
         import ray
-        from ray.data import DataContext
 
-        context = DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        context.execution_options.preserve_order = True
         items = [
             {"work": pickle.dumps((function, curves.select(group=group), options))}
             for group in curves.groups
         ]
-        # A task for each group, which is done again where its node was lost.
-        tasks = ray.data.from_items(items, override_num_blocks=len(items)).map(_work)
+        done: Iterable[bytes] = _done(items)
+        if address.startswith("ray://"):  # Ray Data runs in the cluster, not over Ray's client
+            there = ray.remote(num_cpus=0)(lambda: list(_done(items)))
+            done = ray.get(there.remote())  # type: ignore[arg-type]
         said: set[str] = set()
-        for done, row in enumerate(tasks.iter_rows(), start=1):
-            found, notes = pickle.loads(row["done"])  # noqa: S301  # of our own tasks
+        for number, one in enumerate(done, start=1):
+            found, notes = pickle.loads(one)  # noqa: S301  # of our own tasks
             for note, details in notes:
                 if note not in said:
                     said.add(note)
@@ -162,8 +160,21 @@ def _mapped(
             if isinstance(found, InputError):
                 raise found
             if progress is not None:
-                progress(done, len(items))
+                progress(number, len(items))
             yield found
+
+
+def _done(items: list[dict[str, bytes]]) -> Iterator[bytes]:
+    """What is found of each group, in order; a group whose node was lost is worked on again."""
+    import ray
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    tasks = ray.data.from_items(items, override_num_blocks=len(items)).map(_work)
+    for row in tasks.iter_rows():
+        yield row["done"]
 
 
 def _work(row: dict[str, bytes]) -> dict[str, bytes]:

@@ -72,7 +72,10 @@ def ray_cluster(resources: Resources, *, client: bool = False) -> Iterator[None]
                 ray.init(address=resources.address or "local", **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
-                raise InputError(f"no Ray cluster at {resources.address!r}: {reason}") from None
+                raise InputError(
+                    f"no Ray cluster at {resources.address!r}: {reason}; one that asks for a "
+                    "token, as 'ray start' makes them, needs RAY_AUTH_MODE=token"
+                ) from None
         try:
             _check_resources(resources, ray.nodes())  # type: ignore[no-untyped-call]
             yield
