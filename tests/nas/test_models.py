@@ -1,17 +1,18 @@
 """The models to choose from, and what is promised of the one that was chosen."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.optimize import check_grad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError
 from earlycall.nas.kernels import OnColumns
 from earlycall.nas.known import Known
 from earlycall.nas.model_file import load, save
 from earlycall.nas.models import ChosenRegressor, CrossValidation
-from earlycall.nas.predictor import Predictor, assessed
+from earlycall.nas.predictor import Predictor, assessed, rank_unseen
 from earlycall.scores.ranks import mean_ranks, rank_correlation
 
 
@@ -116,6 +117,8 @@ def test_in_another_data_set_a_name_is_the_same_architecture_if_it_was_in_each()
     predictor = Predictor("ridge").fit(digits, label)
     fashion = rows("fashion", 1e4, (0.15, 0.1))
     expected = [good[row["arch.name"]] - 5 * row["hp.lr"] for row in fashion]
+    with pytest.warns(CurveWarning, match="16 of 17 architectures are ranked by how they did in o"):
+        rank_unseen(predictor, pl.DataFrame([*fashion, fashion[0] | {"arch.name": "z"}]))
     assert rank_correlation(predictor.predict(fashion), np.array(expected)) > 0.99
     assert rank_correlation(predictor.predict(digits), np.array(label)) > 0.6
     numbered = [row | {"arch.name": f"trial {i // 4}"} for i, row in enumerate(digits)]

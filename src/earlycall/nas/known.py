@@ -41,8 +41,8 @@ class Known:
     slope: Sequence[float] = ()
     collected: dict[str, list[str]] = field(default_factory=dict)
 
-    def scores(self, rows: Sequence[Architecture], X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The scores of architectures, X their features; NaN where only the features tell.
+    def levels(self, rows: Sequence[Architecture]) -> NDArray[np.float64]:
+        """The levels of architectures; NaN where only their features tell.
 
         That is so where no other group knows an architecture, its own group does, or the group
         is not told.
@@ -55,7 +55,11 @@ class Known:
             name = elsewhere(row.columns)
             away = row.group is not None and name not in here.get(row.group, ())
             level.append(self.level.get(name, math.nan) if away else math.nan)
-        return np.asarray(np.array(level) + X @ np.array(self.slope))
+        return np.array(level)
+
+    def scores(self, rows: Sequence[Architecture], X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same with the settings, among the features X: normal scores."""
+        return np.asarray(self.levels(rows) + (X @ np.array(self.slope) if self.level else 0.0))
 
 
 def elsewhere(columns: Mapping[str, Any]) -> str:

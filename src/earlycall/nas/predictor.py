@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from earlycall.curves import Direction
-from earlycall.errors import InputError
+from earlycall.errors import CurveWarning, InputError
 from earlycall.extras import needed_for
 from earlycall.nas.features import ArchitectureFeatures, architectures
 from earlycall.nas.identity import family, identity
@@ -283,6 +284,9 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
 
     Raises:
         InputError: if the table has no rows.
+
+    Warns:
+        CurveWarning: if some are ranked by how they did in other groups (see `Predictor`).
     """
     from earlycall.curves import as_polars
 
@@ -290,6 +294,9 @@ def rank_unseen(predictor: Predictor, runs: Any) -> pl.DataFrame:
     if table is None or table.height == 0:
         raise InputError("there is no architecture to rank: the table has no rows")
     score, se = predictor.predict(table, return_std=True)
+    if known := np.isfinite(predictor.known_.levels(architectures(table))).sum():
+        note = f"{known} of {table.height} architectures are ranked by how they did in other groups"
+        warnings.warn(CurveWarning(note), stacklevel=2)
     group = pl.col("group") if "group" in table.columns else pl.lit("all")
     run = pl.col("run") if "run" in table.columns else pl.int_range(1, pl.len() + 1)
     rank = pl.col("score").rank("min", descending=True).over("group").cast(pl.Int64)
