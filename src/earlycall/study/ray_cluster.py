@@ -18,6 +18,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TQDM_PATCH_PRINT": "0",
 }  # fmt: skip
+CLIENT_ATTEMPTS = 3
+_SERVER_FAILED = "Initialization failure from server"
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,30 @@ def ray_cluster(resources: Resources, *, client: bool = False) -> Iterator[None]
             options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
             if resources.address is None:
                 options["include_dashboard"] = False
-            try:
-                ray.init(address=resources.address or "local", **options)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(
-                    f"no Ray cluster at {resources.address!r}: {reason}; one that asks for a "
-                    "token, as 'ray start' makes them, needs RAY_AUTH_MODE=token"
-                ) from None
+            _connect(resources.address, options)
         try:
             _check_resources(resources, ray.nodes())  # type: ignore[no-untyped-call]
             yield
         finally:
             if own:
                 ray.shutdown()
+
+
+def _connect(address: str | None, options: dict[str, Any]) -> None:
+    import ray
+
+    # For each client Ray forks a server, which now and then fails to start.
+    for left in range(CLIENT_ATTEMPTS if (address or "").startswith("ray://") else 1)[::-1]:
+        try:
+            ray.init(address=address or "local", **options)
+            return
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            if not (left and reason.startswith(_SERVER_FAILED)):
+                raise InputError(
+                    f"no Ray cluster at {address!r}: {reason}; one that asks for a token, as "
+                    "'ray start' makes them, needs RAY_AUTH_MODE=token"
+                ) from None
 
 
 @contextmanager
