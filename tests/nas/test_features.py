@@ -59,6 +59,24 @@ def test_signals_tell_a_cell_that_forgets_from_one_that_remembers():
     assert long["signal:contrast"] > short["signal:contrast"]
 
 
+def test_a_readout_tells_what_a_recurrent_cell_keeps_and_multiplies():
+    node = {"a": {"op": "linear", "input": ["x"]}}
+    none = {"z": {"op": "none", "input": ["h_prev_0"]}}
+    late = {"b": {"op": "linear", "input": ["h_prev_0"]}}
+    product = {"p": {"op": "elementwise_prod", "input": ["a", "b"]}}
+
+    def cell(nodes, *ends):
+        end = {"h_new_0": {"op": "elementwise_sum", "input": list(ends)}}
+        return features(json.dumps(nodes | end))
+
+    forgets = cell(node | none, "a", "z")
+    adds = cell(node | late, "a", "b")
+    multiplies = cell(node | late | product, "a", "p")
+    assert forgets["signal:recall 0"] > 0.9
+    assert forgets["signal:recall 1"] < 0.1 < 0.3 < adds["signal:recall 1"]
+    assert multiplies["signal:product"] > 1.5 * adds["signal:product"]
+
+
 def test_a_graph_with_an_operation_that_nobody_knows_has_no_signals_but_all_else():
     found = features('{"a": {"op": "frobnicate", "input": ["x"]}}')
     assert not any(name.startswith("signal") for name in found)
