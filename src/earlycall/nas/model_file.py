@@ -154,10 +154,12 @@ def _predictor(facts: dict[str, Any], regressor: Any) -> Any:
     predictor.features_ = ArchitectureFeatures()
     predictor.features_.names_ = [str(name) for name in facts["names"]]
     predictor.features_.medians_ = np.asarray(facts["medians"], dtype=np.float64)
-    if len(predictor.features_.names_) != regressor.n_features_in_:
+    predictor.known_ = Known(**facts["known"])
+    lengths = {len(predictor.features_.names_), len(predictor.features_.medians_)}
+    lengths |= {len(predictor.known_.slope)} if predictor.known_.level else set()
+    if lengths != {regressor.n_features_in_}:
         raise ValueError("names and models do not fit together")
     predictor.regressor_ = regressor
     predictor.errors_ = np.asarray(facts["errors"], dtype=np.float64)
-    predictor.known_ = Known(**facts["known"])
     predictor.quality_ = Quality(**facts["quality"])
     return predictor

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 WIDTH, BATCH, STEPS, REPEATS = 32, 24, 12, 2
 LAGS = (0, 1, 2, 4, 8)
 NUDGE, FLOOR = 1e-4, 1e-12
-WORDS, READERS, BEFORE, READ, RECALLED = 16, 64, 8, 12, range(7)
-GAIN, READING_NOISE = 0.5, 0.01
+WORDS, READERS = 16, 64  # of the readout: a vocabulary, and texts that are read side by side
+BEFORE, READ, RECALLED = 8, 12, range(7)  # steps before it, steps of it, lags that are asked for
+GAIN, READING_NOISE = 0.5, 0.01  # part of the weights; of the output's standard deviation
 MAX_NODES = 400
 
 _MEANINGS = {

@@ -53,11 +53,13 @@ def architectures(table: Any) -> list[Architecture]:
             f"no architecture is described: columns such as 'arch.graph', 'arch.name' or "
             f"'arch.params' are needed; found: {', '.join(sorted(columns)) or 'nothing'}"
         )
-    return [
-        Architecture({c: row.get(c) for c in described}, str(row.get("run", number)), group)
-        for number, row in enumerate(rows, start=1)
-        for group in [None if row.get("group") is None else str(row["group"])]
-    ]
+    found = []
+    for number, row in enumerate(rows, start=1):
+        group = row.get("group")
+        described_by = {column: row.get(column) for column in described}
+        run = str(row.get("run", number))
+        found.append(Architecture(described_by, run, None if group is None else str(group)))
+    return found
 
 
 class ArchitectureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
