@@ -15,6 +15,7 @@ from conftest import earlycall
 from earlycall import CurveSet, InputError, evaluate, fit_many
 from earlycall.integrations import ray_groups
 from earlycall.ranking.rank import rank
+from earlycall.study import ray_cluster
 
 pytestmark = pytest.mark.slow  # starting nodes, and losing one
 
@@ -103,3 +104,19 @@ def test_what_ray_is_told_here_is_told_here_only(cluster, curves):
     before = dict(os.environ)
     ray_groups.rank(curves, address=cluster.address, budget=0.2)
     assert dict(os.environ) == before
+
+
+def test_a_client_whose_server_did_not_start_tries_again(monkeypatch):
+    """The server that Ray forks for a client dies at its start now and then."""
+    answers = [ConnectionError("Initialization failure from server:\nsee its log"), None]
+
+    def init(**_):
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    ray_cluster._connect("ray://127.0.0.1:1", {})
+    assert not answers
+    answers.append(ConnectionError("ray client connection timeout"))  # no token: once is enough
+    with pytest.raises(InputError, match="needs RAY_AUTH_MODE=token"):
+        ray_cluster._connect("ray://127.0.0.1:1", {})

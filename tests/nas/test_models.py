@@ -125,6 +125,13 @@ def test_in_another_data_set_a_name_is_the_same_architecture_if_it_was_in_each()
     assert Predictor("ridge").fit(numbered, label).known_ == Known()
 
 
+def test_architectures_of_which_only_the_size_is_known_are_not_taken_for_one():
+    rows = [{"group": str(i), "arch.params": 10.0**i} for i in range(8)]
+    predictor = Predictor("ridge").fit(rows, np.arange(8.0))
+    new = [{"group": "new", "arch.params": 3 * 10.0**i} for i in range(6)]
+    assert len(set(predictor.predict(new))) == 6
+
+
 def test_the_luck_of_choosing_is_not_promised():
     """Of many models that know nothing, the best looks as if it knew something."""
     draw = np.random.default_rng(0)

@@ -65,11 +65,13 @@ class Known:
 def elsewhere(columns: Mapping[str, Any]) -> str:
     """What is equal for an architecture and its like for another data set, whose size may differ.
 
-    Its name, or where it has none all that is known of it but parameters and FLOPs.
+    Its name, or where it has none all that is known of it but parameters and FLOPs; these, too,
+    where nothing else is.
     """
     if name := columns.get(NAME):
         return f"name {name}"
-    return f"but size {identity({k: v for k, v in columns.items() if k not in _OF_DATA})}"
+    rest = identity({key: value for key, value in columns.items() if key not in _OF_DATA})
+    return identity(columns) if rest == identity({}) else f"but size {rest}"
 
 
 def known_of(
@@ -82,9 +84,10 @@ def known_of(
     """What is known of the architectures of collected runs.
 
     A ridge regression of the normal scores y, shape (n,), on the architecture (one level each,
-    with a variance like the rest's) and on the features of settings (``hp.*``) among ``names``.
-    Nothing is known where ``told``, which is predicted without a run's architecture, ranks the
-    architectures that several groups share at least as well as the other groups do.
+    with a variance like the rest's) and on the settings (``hp.*``) among the features X, shape
+    (n, features), with these names. Nothing is known where a name means several architectures in
+    one group; nor where ``told``, shape (n,), which is predicted without a run's architecture,
+    ranks the architectures that several groups share at least as well as the other groups do.
     """
     unit = [elsewhere(row.columns) for row in rows]
     group = [str(row.group) for row in rows]

@@ -18,7 +18,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TQDM_PATCH_PRINT": "0",
 }  # fmt: skip
-CLIENT_ATTEMPTS = 3
+_CLIENT_ATTEMPTS = 3
 _SERVER_FAILED = "Initialization failure from server"
 
 
@@ -83,7 +83,7 @@ def _connect(address: str | None, options: dict[str, Any]) -> None:
     import ray
 
     # For each client Ray forks a server, which now and then fails to start.
-    for left in range(CLIENT_ATTEMPTS if (address or "").startswith("ray://") else 1)[::-1]:
+    for left in range(_CLIENT_ATTEMPTS if (address or "").startswith("ray://") else 1)[::-1]:
         try:
             ray.init(address=address or "local", **options)
             return
